@@ -1,7 +1,8 @@
 //! Secrets in parameters of AWS Systems Manager, tables in Amazon S3.
 //!
-//! Two requests, built here and signed by the crate that the SDKs sign with. The SDKs themselves would add 2.1 MB to a binary of
-//! 8.3 (measured, release profile), which is loaded at every Init, and two minutes to a build.
+//! Two requests, built here and signed by the crate that the SDKs sign with. The SDKs themselves
+//! would add 2.1 MB to a binary of 8.3 (measured, release profile), which is loaded at every Init,
+//! and two minutes to a build.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,12 +29,13 @@ use super::service::Service;
 use super::settings::AwsSettings;
 use crate::ports::{AssetError, Assets, Clock, Entropy, Object, ObjectName};
 
-/// What of an error answer is read.
+/// The most of an error answer that is read.
 const MAX_ERROR_BYTES: usize = 16 * 1024;
 /// A parameter has 8 KiB at most (AWS Systems Manager, advanced parameters), and JSON around it.
 const MAX_PARAMETER_BYTES: usize = 64 * 1024;
 
-/// What stays as it is in the path of an object: RFC 3986's unreserved characters and the slash.
+/// Characters that stay as they are in the path of an object: RFC 3986's unreserved characters and
+/// the slash.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -97,7 +99,8 @@ impl AwsAssets {
         own.unwrap_or_else(|| service.endpoint(&self.settings.region))
     }
 
-    /// Where an object is: below its bucket's own name, unless there is none in the certificate for it.
+    /// Where an object is: below its bucket's own name, unless there is none in the certificate for
+    /// it.
     fn url_of(&self, name: &ObjectName) -> String {
         let endpoint = self.endpoint(Service::Objects);
         let key = utf8_percent_encode(&name.key, PATH);
@@ -109,7 +112,8 @@ impl AwsAssets {
         }
     }
 
-    /// Asks until there is an answer that asking again would not change, or the attempts are used up.
+    /// Asks until there is an answer that asking again would not change, or the attempts are used
+    /// up.
     async fn ask(&self, wanted: &Wanted) -> Result<Answer, AssetError> {
         let limits = self.settings.limits;
         let mut wait = limits.first_wait;
@@ -126,7 +130,8 @@ impl AwsAssets {
         self.attempt(wanted, limits.attempt).await
     }
 
-    /// `limit` is for all of an answer but its body, which takes as long as it takes: who asks bounds the whole.
+    /// `limit` is for all of an answer but its body, which takes as long as it takes: who asks
+    /// bounds the whole.
     async fn attempt(&self, wanted: &Wanted, limit: Duration) -> Result<Answer, AssetError> {
         let unavailable = |why: &str| AssetError::Unavailable(why.to_owned());
         let request = self.signed(wanted)?;
@@ -136,7 +141,8 @@ impl AwsAssets {
         let answer: HttpResponse = answer.map_err(|_| unavailable("the connection failed"))?;
         let status = answer.status().as_u16();
         let tag = answer.headers().get("etag").map(str::to_owned);
-        // Of what is no content only the beginning counts, however long it is or says that the content would be (304).
+        // Of what is not content only the beginning counts, however long it is or says that the
+        // content would be (304).
         let content = (200..=299).contains(&status);
         let max_bytes = if content {
             wanted.max_bytes
@@ -219,7 +225,8 @@ impl AwsAssets {
     }
 }
 
-/// The error of an answer, by its code and never by its text. JSON has it in `__type`, behind a namespace; XML in `Code`.
+/// The error of an answer, by its code and never by its text. JSON has it in `__type`, behind a
+/// namespace; XML in `Code`.
 fn refused(status: u16, body: &[u8]) -> AssetError {
     let text = String::from_utf8_lossy(body);
     let in_json = || {

@@ -31,7 +31,7 @@ use crate::ports::{Clock, Entropy, QueueName};
 
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
 
-/// How long a first connection may take before Init goes on without it.
+/// The time that a first connection may take before Init goes on without it.
 const WARM_LIMIT: Duration = Duration::from_secs(1);
 
 /// The clients of all services over one connection pool.
@@ -77,7 +77,8 @@ impl AwsClients {
         })
     }
 
-    /// The table, by name. The clock and the randomness are for the waits between retries of unprocessed items.
+    /// The table, by name. The clock and the randomness are for the waits between retries of
+    /// unprocessed items.
     pub fn store(
         &self,
         table: &str,
@@ -103,7 +104,8 @@ impl AwsClients {
         SqsQueue::new(self.sqs.clone(), urls, clock, entropy, self.meter.clone())
     }
 
-    /// What providers need beside the bundle. The clock is for signatures, the randomness for the waits between attempts.
+    /// Returns what providers need beside the bundle. The clock is for signatures, the randomness
+    /// for the waits between attempts.
     pub fn assets(&self, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> AwsAssets {
         AwsAssets::new(
             self.settings.clone(),
@@ -123,10 +125,12 @@ impl AwsClients {
         self.warm_only(&[Service::Table, Service::Queues]).await;
     }
 
-    /// Opens a connection to each of these services, all at once, so that the first call finds it open. Takes a second
-    /// at most and never fails: a connection that did not come is made when it is needed.
+    /// Opens a connection to each of these services, all at once, so that the first call finds it
+    /// open. Takes a second at most and never fails: a connection that did not come is made when it
+    /// is needed.
     ///
-    /// It asks each endpoint's `/ping`, unsigned: no permission, no capacity, and no trace in an audit log.
+    /// It asks each endpoint's `/ping`, unsigned: no permission, no capacity, and no trace in an
+    /// audit log.
     pub async fn warm_only(&self, services: &[Service]) {
         let knocks = services.iter().map(|service| {
             let base = match &self.settings.endpoint_url {
@@ -154,14 +158,16 @@ fn connector(settings: &AwsSettings) -> Result<SharedHttpConnector, SettingsErro
     let own_endpoint = match settings.endpoint_url.as_deref() {
         None => false,
         Some(url) if url.starts_with("https://") => true,
-        // Nothing is verified there, and reading all system roots would double the time that Init takes.
+        // Nothing is verified there, and reading all system roots would double the time that Init
+        // takes.
         Some(url) if url.starts_with("http://") => false,
         Some(_) => return Err(SettingsError::Endpoint),
     };
     let mut roots = RootCertStore::empty();
     add(&mut roots, AMAZON_ROOTS)?;
     if own_endpoint {
-        // Some of the system's may be of a kind that cannot be used; the handshake tells when one is missing.
+        // Some of the system's may be of a kind that cannot be used; the handshake tells when one
+        // is missing.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     if let Some(pem) = &settings.extra_ca_pem {
@@ -194,7 +200,7 @@ fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), SettingsError> {
     }
 }
 
-/// What both clients are made from.
+/// The parts that both clients are made from.
 struct Base {
     settings: AwsSettings,
     client: SharedHttpClient,
@@ -214,7 +220,8 @@ impl Base {
         let connector = connector.clone();
         Self {
             settings: settings.clone(),
-            // One connector whatever the settings: the time-out of an attempt covers connecting and reading both.
+            // One connector whatever the settings: the time-out of an attempt covers connecting and
+            // reading both.
             client: http_client_fn(move |_, _| connector.clone()),
             retry: RetryConfig::standard()
                 .with_max_attempts(attempts)

@@ -1,7 +1,8 @@
 //! The HTTP/1.1 connector below the clients of both services: hyper's pooling client over rustls.
 //!
-//! The SDK's own (`aws-smithy-http-client`) does the same and brings HTTP/2 and a second pool along, which neither
-//! service speaks or needs; without them every binary is smaller and has less to load at Init.
+//! The SDK's own (`aws-smithy-http-client`) does the same and brings HTTP/2 and a second pool
+//! along, which neither service speaks or needs; without them every binary is smaller and has less
+//! to load at Init.
 
 use std::error::Error;
 use std::fmt;
@@ -33,7 +34,8 @@ impl fmt::Debug for Connector {
 }
 
 impl Connector {
-    /// Connects nowhere yet. `connect` bounds the TCP connection; the time-out of an attempt covers all the rest.
+    /// Connects nowhere yet. `connect` bounds the TCP connection; the time-out of an attempt covers
+    /// all the rest.
     pub(super) fn new(tls: ClientConfig, connect: Duration) -> Self {
         let mut tcp = Tcp::new();
         tcp.set_nodelay(true);
@@ -61,7 +63,8 @@ impl HttpConnector for Connector {
             }
         };
         let captured = capture_connection(&mut request);
-        // After an answer of trouble the SDK asks for this, so that its next attempt takes another connection.
+        // After an answer of trouble the SDK asks for this, so that its next attempt takes another
+        // connection.
         if let Some(sdk) = request.extensions().get::<CaptureSmithyConnection>() {
             sdk.set_connection_retriever(move || poisonable(&captured));
         }
@@ -91,7 +94,8 @@ fn poisonable(captured: &CaptureConnection) -> Option<ConnectionMetadata> {
     )
 }
 
-/// What the SDK makes its retries by: what broke on the way is worth another attempt, what is no HTTP is not.
+/// Returns what the SDK makes its retries by: what broke on the way is worth another attempt, what
+/// is not HTTP is not.
 fn classified(error: ClientError) -> ConnectorError {
     if source::<io::Error>(&error).is_some_and(|io| io.kind() == io::ErrorKind::TimedOut) {
         return ConnectorError::timeout(error.into());

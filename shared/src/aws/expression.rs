@@ -9,7 +9,8 @@ use crate::ports::{Attributes, Change, Condition, Item, Key, Select, StoreError,
 
 pub(super) type Raw = HashMap<String, AttributeValue>;
 
-/// Names and values by alias, so that no name can be a reserved word and no value part of an expression.
+/// Names and values by alias, so that no name can be a reserved word and no value part of an
+/// expression.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Aliases {
     names: HashMap<String, String>,
@@ -171,7 +172,7 @@ pub(super) fn changes(changes: &[Change], aliases: &mut Aliases) -> Result<Strin
     Ok(clauses.join(" "))
 }
 
-/// Whether doing it twice differs from doing it once.
+/// Returns whether doing it twice differs from doing it once.
 pub(super) fn counts(update: &Update) -> bool {
     update
         .changes
@@ -196,7 +197,8 @@ pub(super) fn raw_item(item: &Item) -> Result<Raw, StoreError> {
     Ok(raw)
 }
 
-/// An item as it came from the table. One that Millrace cannot have written is refused, naming the attribute.
+/// An item as it came from the table. One that Millrace cannot have written is refused, naming the
+/// attribute.
 pub(super) fn item(raw: Raw) -> Result<Item, StoreError> {
     let (mut pk, mut sk, mut attributes) = (None, None, Attributes::new());
     for (name, value) in raw {

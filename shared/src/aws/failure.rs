@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::retries::classifiers::{
 use super::expression::{self, Raw};
 use crate::ports::{FailedCondition, StoreError};
 
-/// How a call failed, for either service.
+/// The failure of a call, for either service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
     /// The service was asked too much and did nothing.
@@ -60,7 +60,8 @@ pub(super) fn failure<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>
     }
 }
 
-/// Source of the codes: Amazon `DynamoDB` API reference, "error handling"; Amazon SQS API reference, "common errors".
+/// Source of the codes: Amazon `DynamoDB` API reference, "error handling"; Amazon SQS API
+/// reference, "common errors".
 pub(super) fn coded(code: Option<&str>, status: u16) -> Failure {
     match code {
         Some(
@@ -88,9 +89,10 @@ pub(super) fn coded(code: Option<&str>, status: u16) -> Failure {
 
 /// The verdict over a cancelled transaction, one reason for each action.
 ///
-/// An action that was refused decides, then one that was held or throttled: only where every other action was looked at
-/// is the list of failed conditions complete, and callers decide by which of them failed.
-/// Source of the codes: Amazon `DynamoDB` API reference, `TransactWriteItems`, `TransactionCanceledException`.
+/// An action that was refused decides, then one that was held or throttled: only where every other
+/// action was looked at is the list of failed conditions complete, and callers decide by which of
+/// them failed. Source of the codes: Amazon `DynamoDB` API reference, `TransactWriteItems`,
+/// `TransactionCanceledException`.
 pub(super) fn cancelled(reasons: &[CancellationReason]) -> StoreError {
     let mut failed = Vec::new();
     let (mut held, mut throttled) = (false, false);
@@ -123,9 +125,9 @@ pub(super) fn existing(raw: Option<Raw>) -> Result<Option<crate::ports::Item>, S
 
 /// Notes that an attempt ended with its effect unknown.
 ///
-/// The SDK repeats such an attempt. If the first did take effect, the second fails on its own doing: its condition no
-/// longer holds, or it counts twice. So after an unknown attempt no error may claim that nothing was written, and a
-/// write that counts is not repeated at all.
+/// The SDK repeats such an attempt. If the first did take effect, the second fails on its own
+/// doing: its condition no longer holds, or it counts twice. So after an unknown attempt no error
+/// may claim that nothing was written, and a write that counts is not repeated at all.
 #[derive(Debug, Clone)]
 pub(super) struct Unknown {
     seen: Arc<AtomicBool>,
@@ -140,7 +142,7 @@ impl Unknown {
         }
     }
 
-    /// What the caller may be told.
+    /// Returns what the caller may be told.
     pub(super) fn honest(&self, error: StoreError) -> StoreError {
         if self.seen.load(Ordering::SeqCst)
             && !matches!(error, StoreError::Unavailable(_) | StoreError::Refused(_))

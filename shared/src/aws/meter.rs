@@ -1,18 +1,19 @@
-//! What the calls cost, for `make bench`.
+//! Counts the costs of calls, for `make bench`.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
-/// What the calls of one operation used.
+/// The use of one operation's calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     /// Calls answered or not; the SDK's own retries of a call are not counted.
     pub calls: u64,
     /// Calls that ended in an error, failed conditions among them.
     pub errors: u64,
-    /// Capacity units as the table reports them. A call that fails reports none, though a failed condition is billed.
+    /// Capacity units as the table reports them. A call that fails reports none, though a failed
+    /// condition is billed.
     pub read_units: f64,
     /// Index writes included.
     pub write_units: f64,
@@ -44,7 +45,8 @@ impl Meter {
         sum.bytes += usage.bytes;
     }
 
-    /// What was used since the last reading. One JSON line of it an invocation adds up to the whole.
+    /// Returns what was used since the last reading. One JSON line of it an invocation adds up to
+    /// the whole.
     pub fn snapshot_and_reset(&self) -> Reading {
         let all = std::mem::take(
             &mut *self

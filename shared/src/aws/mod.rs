@@ -1,7 +1,8 @@
 //! The table, the queues and the operator's assets on AWS. The only place that names SDK types.
 //!
-//! Everything is built by hand from [`AwsSettings`]: no configuration chain, no environment, no instance metadata. All
-//! services share one HTTP client, so that one TLS configuration is built and one pool kept.
+//! Everything is built by hand from [`AwsSettings`]: no configuration chain, no environment, no
+//! instance metadata. All services share one HTTP client, so that one TLS configuration is built
+//! and one pool kept.
 
 mod assets;
 mod client;

@@ -14,16 +14,18 @@ use crate::ports::{Clock, Entropy, MAX_QUEUE_DELAY, Message, Queue, QueueError, 
 
 /// Source: Amazon SQS API reference, `SendMessageBatch`.
 const MAX_MESSAGES: usize = 10;
-/// SQS takes 1 MiB a batch since August 2025; 256 KiB is what it took before, and bills as four requests.
+/// SQS takes 1 MiB a batch since August 2025; 256 KiB is what it took before, and bills as four
+/// requests.
 const MAX_BATCH_BYTES: usize = 256 * 1024;
 /// Source: Amazon SQS API reference, `ChangeMessageVisibility`: 12 hours.
 const MAX_VISIBILITY: Duration = Duration::from_hours(12);
-/// How often entries that the service failed on its own account go out.
+/// The most times that entries are sent which the service failed on its own account.
 const MAX_ROUNDS: u32 = 5;
 /// The wait after the first round, before jitter; it doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
-/// The client of SQS, built when it is first used: some functions and most invocations send no message.
+/// The client of SQS, built when it is first used: some functions and most invocations send no
+/// message.
 pub(super) type LazySqs =
     Arc<LazyLock<aws_sdk_sqs::Client, Box<dyn FnOnce() -> aws_sdk_sqs::Client + Send>>>;
 
@@ -60,10 +62,11 @@ fn seconds(duration: Duration, most: Duration) -> i32 {
     i32::try_from(seconds).unwrap_or(i32::MAX)
 }
 
-/// After so many batches that failed, what is left is not sent.
+/// After this many batches that failed, what is left is not sent.
 const MAX_FAILED_BATCHES: usize = 2;
 
-/// Batches of at most ten messages and 256 KiB; a message that is larger alone goes alone, for SQS to judge.
+/// Batches of at most ten messages and 256 KiB; a message that is larger alone goes alone, for SQS
+/// to judge.
 fn batches(messages: &[Message]) -> Vec<&[Message]> {
     let mut batches = Vec::new();
     let (mut start, mut bytes) = (0, 0);
@@ -87,7 +90,8 @@ fn entry(id: usize, message: &Message) -> Result<SendMessageBatchRequestEntry, Q
         .id(id.to_string())
         .message_body(&message.body)
         .delay_seconds(seconds(message.delay, MAX_QUEUE_DELAY))
-        // Standard queues take groups since July 2025 and share their receivers fairly between them.
+        // Standard queues take groups since July 2025 and share their receivers fairly between
+        // them.
         .set_message_group_id(Some(message.group.clone()).filter(|group| !group.is_empty()))
         .build()
         .map_err(|_| QueueError("the request could not be built".to_owned()))
@@ -176,7 +180,8 @@ impl Queue for SqsQueue {
         let url = self.url(queue)?;
         let mut failures = Vec::new();
         for batch in batches(&messages) {
-            // One batch that is lost does not take the others along; a queue that does not answer is not asked for ever.
+            // One batch that is lost does not take the others along; a queue that does not answer
+            // is not asked for ever.
             failures.extend(self.send_batch(url, batch).await.err());
             if failures.len() == MAX_FAILED_BATCHES {
                 break;

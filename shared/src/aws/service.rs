@@ -3,7 +3,9 @@
 /// A service that functions call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
+    /// Amazon `DynamoDB`.
     Table,
+    /// Amazon SQS.
     Queues,
     /// AWS Systems Manager.
     Parameters,

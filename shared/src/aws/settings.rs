@@ -1,4 +1,4 @@
-//! What the clients are built from.
+//! The settings that the clients are built from.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ pub struct Limits {
     pub attempt: Duration,
     /// All attempts and the waits between them.
     pub operation: Duration,
-    /// At most so many attempts, at least 1.
+    /// The most attempts, at least 1.
     pub attempts: u32,
     /// The first wait between attempts, before jitter; it doubles up to a second.
     pub first_wait: Duration,
@@ -27,12 +27,18 @@ impl Default for Limits {
     }
 }
 
-/// What the clients are made from. The caller reads it from wherever it is kept.
+/// The settings that the clients are made from. The caller reads it from wherever it is kept.
 #[derive(Clone)]
 pub struct AwsSettings {
+    /// The region of table and queues, from Lambda's `AWS_REGION`. It stands in endpoints and in
+    /// signatures.
     pub region: String,
+    /// Together with the next two: the credentials of the function's role, from Lambda's
+    /// environment.
     pub access_key_id: String,
+    /// Signs every call (AWS Signature Version 4). Never shown.
     pub secret_access_key: String,
+    /// Sent along with temporary credentials, as a role's are; `None` for a user's key.
     pub session_token: Option<String>,
     /// All services at this URL instead of Amazon's own (a local stack); `http:` is allowed here.
     pub endpoint_url: Option<String>,
@@ -40,6 +46,7 @@ pub struct AwsSettings {
     pub extra_ca_pem: Option<Vec<u8>>,
     /// Count calls and ask for consumed capacity.
     pub metered: bool,
+    /// The times that a call to AWS and its attempts may take.
     pub limits: Limits,
 }
 
@@ -56,12 +63,16 @@ impl fmt::Debug for AwsSettings {
 /// Settings that no client can be built from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
+    /// `extra_ca_pem` cannot be read; holds the reason.
     #[error("the extra CA file holds no usable PEM certificate: {0}")]
     ExtraCa(String),
+    /// `endpoint_url` has another scheme or is not a URL.
     #[error("the endpoint is neither an http: nor an https: URL")]
     Endpoint,
+    /// `limits` has no attempts, or no time for one.
     #[error("the limits allow no attempt")]
     Limits,
+    /// The TLS library refuses its configuration; holds its words.
     #[error("TLS cannot be set up: {0}")]
     Tls(String),
 }

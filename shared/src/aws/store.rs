@@ -32,7 +32,8 @@ use crate::ports::{
 const MAX_GETS: usize = 100;
 /// Source: Amazon `DynamoDB` API reference, `BatchWriteItem`.
 const MAX_PUTS: usize = 25;
-/// `BatchWriteItem` takes 16 MB on the wire, where bytes are base64; half of that leaves room for it.
+/// `BatchWriteItem` takes 16 MB on the wire, where bytes are base64; half of that leaves room for
+/// it.
 const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// Rounds without any progress before what the table leaves unprocessed counts as throttled.
 const MAX_IDLE_ROUNDS: u32 = 6;
@@ -56,7 +57,7 @@ impl fmt::Debug for DynamoStore {
     }
 }
 
-/// What a call used, as the meter counts it.
+/// The capacity of a call, as the meter counts it.
 #[derive(Clone, Copy)]
 enum Kind {
     Read,
@@ -177,7 +178,7 @@ impl DynamoStore {
             if left.is_empty() {
                 return Ok(());
             }
-            // An answer is cut at 16 MB too, and that is no sign of throttling.
+            // An answer is cut at 16 MB too, and that is not a sign of throttling.
             idle_rounds = if left.len() < asked {
                 0
             } else {
@@ -399,7 +400,8 @@ impl Store for DynamoStore {
             .iter()
             .map(|write| raw_write(&self.table, write))
             .collect();
-        // The SDK puts one token on all attempts of this call, so a repeated one does not count twice.
+        // The SDK puts one token on all attempts of this call, so a repeated one does not count
+        // twice.
         let unknown = Unknown::new(false);
         let answer = self
             .client

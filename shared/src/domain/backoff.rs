@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// The native retry schedule. Source: the API description; it spans 75.6 hours like the Standard Webhooks recommendation.
+/// The native retry schedule. Source: the API description; it spans 75.6 hours like the Standard
+/// Webhooks recommendation.
 pub const NATIVE_DELAYS: [Duration; 9] = [
     Duration::from_secs(5),
     Duration::from_secs(5 * 60),
@@ -36,7 +37,8 @@ pub fn equal_jitter(duration: Duration, unit: f64) -> Duration {
     duration.mul_f64(0.5 + unit / 2.0)
 }
 
-/// How long to wait before try `attempt` of a store call: full jitter over 50 ms doubled each time, at most 2 s.
+/// Returns how long to wait before try `attempt` of a store call: full jitter over 50 ms doubled
+/// each time, at most 2 s.
 pub fn store_wait(attempt: u32, unit: f64) -> Duration {
     full_jitter(
         Duration::from_millis(50),
@@ -46,7 +48,7 @@ pub fn store_wait(attempt: u32, unit: f64) -> Duration {
     )
 }
 
-/// How long a failed queue message waits before it is tried again: 1 to 30 s.
+/// Returns how long a failed queue message waits before it is tried again: 1 to 30 s.
 pub fn message_delay(receives: u32, unit: f64) -> Duration {
     full_jitter(
         Duration::from_secs(2),

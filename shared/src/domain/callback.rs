@@ -1,8 +1,10 @@
-//! The URLs at which upstreams leave answers that they give later. A URL is for one record and one provider, is signed with
-//! a key of its job's own, and takes few posts: what is posted again changes nothing.
+//! The URLs at which upstreams leave answers that they give later. A URL is for one record and one
+//! provider, is signed with a key of its job's own, and takes few posts: what is posted again
+//! changes nothing.
 //!
-//! `BASE/v1/callbacks/ULID.CHUNK.RECORD.PROVIDER.MAC`; MAC is HMAC-SHA256 over what stands before its dot, in base 64 for
-//! URLs. Whoever has the URL can answer for the upstream, so it goes nowhere but to the upstream.
+//! `BASE/v1/callbacks/ULID.CHUNK.RECORD.PROVIDER.MAC`; MAC is HMAC-SHA256 over what stands before
+//! its dot, in base 64 for URLs. Anyone with the URL can answer for the upstream, so it goes
+//! nowhere but to the upstream.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -24,7 +26,9 @@ const PURPOSE: &[u8] = b"millrace callback 1\n";
 /// Whose answer a URL takes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CallbackFor {
+    /// The job that the record belongs to.
     pub job: JobId,
+    /// The chunk's number in the job, from 0.
     pub chunk: u32,
     /// The record's position in the chunk.
     pub at: u32,
@@ -32,9 +36,10 @@ pub struct CallbackFor {
     pub provider: String,
 }
 
-/// What a URL says, before it is verified.
+/// The claims of a URL, before it is verified.
 #[derive(Debug, Clone)]
 pub struct Claimed {
+    /// The record and provider that the URL names.
     pub of: CallbackFor,
     signed: String,
     mac: Vec<u8>,
@@ -77,7 +82,7 @@ impl Claimed {
         })?
     }
 
-    /// Whether the job's key signed this, compared in constant time.
+    /// Returns whether the job's key signed this, compared in constant time.
     pub fn verify(&self, key: &[u8]) -> bool {
         key.len() == KEY_BYTES && mac(key, &self.signed).verify_slice(&self.mac).is_ok()
     }
@@ -134,7 +139,8 @@ mod tests {
                 changed.replace_range(at..=at, other);
                 let accepted =
                     Claimed::parse(&changed).filter(|claimed| claimed.verify(&[1; KEY_BYTES]));
-                // The last character of base 64 has two bits that say nothing; the decoder refuses all but zeros there.
+                // The last character of base 64 has two bits that say nothing; the decoder refuses
+                // all but zeros there.
                 assert!(changed == token || accepted.is_none(), "{changed}");
             }
         }

@@ -1,4 +1,4 @@
-//! How a job's records are cut into chunks, the unit of work of one queue message.
+//! Cuts a job's records into chunks, the unit of work of one queue message.
 
 use std::ops::Range;
 
@@ -6,15 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::JobId;
 
-/// The most records of a chunk. 1,000 records are 16 chunks: few enough calls, enough parallel work.
+/// The most records of a chunk. 1,000 records are 16 chunks: few enough calls, enough parallel
+/// work.
 pub const MAX_CHUNK_RECORDS: usize = 64;
-/// The most bytes of records in a chunk, as JSON before compression, unless one record alone has more. Chosen so that a
-/// chunk fits one item (400 KB, the item size limit of `DynamoDB`) even where nothing compresses.
+/// The most bytes of records in a chunk, as JSON before compression, unless one record alone has
+/// more. Chosen so that a chunk fits one item (400 KB, the item size limit of `DynamoDB`) even
+/// where nothing compresses.
 pub const MAX_CHUNK_BYTES: usize = 256 * 1024;
 /// Chunks of one progress shard: a set ADD bills the whole item, so sets stay short.
 pub const SHARD_CHUNKS: u32 = 100;
 
-/// Why a chunk's message was sent. A hint like all of the message: it decides only whether this start is counted.
+/// Why a chunk's message was sent. A hint like all of the message: it decides only whether this
+/// start is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Start {
@@ -31,18 +34,23 @@ pub enum Start {
 pub struct ChunkMessage {
     /// Version of this format.
     pub v: u8,
+    /// The job that the chunk belongs to.
     pub job: JobId,
+    /// The chunk's number in the job, from 0.
     pub chunk: u32,
+    /// The reason of the message.
     pub start: Start,
     /// Of a resumption: the hold that the run before it leaves to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<i64>,
-    /// When the chunk's first parked record may go on, in milliseconds: the message waits for that time.
+    /// When the chunk's first parked record may go on, in milliseconds: the message waits for that
+    /// time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wake: Option<i64>,
 }
 
 impl ChunkMessage {
+    /// Makes a message of the present format that waits for nothing.
     pub fn new(job: JobId, chunk: u32, start: Start) -> Self {
         Self {
             v: 1,
@@ -60,12 +68,12 @@ pub fn shard_of(chunk: u32) -> u32 {
     chunk / SHARD_CHUNKS
 }
 
-/// How many shards a job of so many chunks has.
+/// Returns how many shards a job with this number of chunks has.
 pub fn shard_count(chunks: u32) -> u32 {
     chunks.div_ceil(SHARD_CHUNKS)
 }
 
-/// How many chunks of a job of `chunks` chunks lie in `shard`.
+/// Returns how many chunks of a job of `chunks` chunks lie in `shard`.
 pub fn chunks_in_shard(shard: u32, chunks: u32) -> u32 {
     chunks
         .saturating_sub(shard * SHARD_CHUNKS)
@@ -77,8 +85,8 @@ pub fn plan_singly(records: usize) -> Vec<Range<usize>> {
     (0..records).map(|at| at..at + 1).collect()
 }
 
-/// Cuts records of these JSON sizes (bytes) into chunks of near-equal count, none over the limits. Covers every record
-/// once and in order.
+/// Cuts records of these JSON sizes (bytes) into chunks of near-equal count, none over the limits.
+/// Covers every record once and in order.
 pub fn plan(sizes: &[usize]) -> Vec<Range<usize>> {
     let per_chunk = sizes
         .len()

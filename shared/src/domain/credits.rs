@@ -1,15 +1,16 @@
 //! Credits: dealt at submit, charged per found record, settled once.
 
-/// How a job's budget is dealt: the first `funded` records may run, the rest are `skipped`.
+/// The split of a job's budget: the first `funded` records may run, the rest are `skipped`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deal {
+    /// Records, from the first, that the budget covers.
     pub funded: usize,
     /// Credits set aside until the job settles.
     pub reserved: u64,
 }
 
-/// Deals records, in index order, their worst-case price until `max_credits` is reached. Nothing needs to be counted at
-/// run time, because no record can cost more than it was dealt.
+/// Deals records, in index order, their worst-case price until `max_credits` is reached. Nothing
+/// needs to be counted at run time, because no record can cost more than it was dealt.
 pub fn deal(records: usize, price: u32, max_credits: Option<u64>) -> Deal {
     let affordable = match (max_credits, price) {
         (None, _) | (_, 0) => records,

@@ -12,13 +12,16 @@ use super::ids::{DeliveryId, JobId, TenantId};
 use super::lease::Lease;
 use super::time::Timestamp;
 
-/// An attempt's lease ends so long after its exchange has, so that the outcome can be recorded under it.
+/// An attempt's lease ends so long after its exchange has, so that the outcome can be recorded
+/// under it.
 pub const LEASE_MARGIN: Duration = Duration::from_secs(5);
-/// So much longer is a lease for the time that it takes to be written, so that a receiver has its whole time-out.
+/// So much longer is a lease for the time that it takes to be written, so that a receiver has its
+/// whole time-out.
 pub const LEASE_WRITE: Duration = Duration::from_secs(2);
-/// How long after a lease has run out, or a planned attempt was missed, the sweep looks.
+/// The time from the end of a lease, or a missed attempt, to the sweep's look at it.
 pub const GRACE: Duration = Duration::from_secs(60);
-/// Waits up to this are handed to the queue, longer ones to the sweep, which hands over what is left so long before.
+/// Waits up to this are handed to the queue, longer ones to the sweep, which hands over what is
+/// left so long before.
 pub const QUEUE_HORIZON: Duration = Duration::from_secs(14 * 60);
 /// The longest wait a receiver can ask for with `Retry-After`.
 pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(3600);
@@ -30,19 +33,21 @@ pub const TEST_RETRIES: usize = 2;
 pub const RESPONSE_LOG_BYTES: usize = 1024;
 /// A receiver that takes longer than this is slow: its deliveries leave the fast lane.
 pub const SLOW_AFTER: Duration = Duration::from_secs(5);
-/// How long what is known of a receiver is kept after the last exchange.
+/// The time that facts about a receiver are kept after the last exchange.
 pub const ENDPOINT_MEMORY: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Of a job's record events so many go through the fast lane: more at once could fill it for as long as a receiver hangs.
+/// Of a job's record events this many go through the fast lane: more at once could fill it for as
+/// long as a receiver hangs.
 pub const FAST_EVENTS: u32 = 10;
 
-/// How a surface delivers.
+/// The rules by which a surface delivers.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a rule of its own, and any may go with any"
 )]
 pub struct DeliveryRules {
-    /// The wait after each failed attempt, counted from its end; after the last the delivery is exhausted.
+    /// The wait after each failed attempt, counted from its end; after the last the delivery is
+    /// exhausted.
     pub delays: Vec<Duration>,
     /// Each wait moves by up to this share of itself.
     pub jitter: f64,
@@ -56,8 +61,8 @@ pub struct DeliveryRules {
     pub tenant_delays: bool,
     /// `http:` receivers are taken whatever the operator says of the others.
     pub plain_http: bool,
-    /// The receiver keeps the last event it got on a URL: that of an older job is not sent after that of a newer one was
-    /// answered well.
+    /// The receiver keeps the last event it got on a URL: that of an older job is not sent after
+    /// that of a newer one was answered well.
     pub latest_wins: bool,
 }
 
@@ -76,8 +81,8 @@ impl DeliveryRules {
         }
     }
 
-    /// Rules of a surface with a schedule of its own: every answer but 2xx is tried again exactly so long after the failed
-    /// attempt has ended.
+    /// Rules of a surface with a schedule of its own: every answer but 2xx is tried again exactly
+    /// so long after the failed attempt has ended.
     pub fn exact(delays: &[Duration], timeout: Duration) -> Self {
         Self {
             delays: delays.to_vec(),
@@ -105,11 +110,12 @@ impl DeliveryRules {
     }
 }
 
-/// What came of one attempt.
+/// The result of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// From 1.
     pub number: u32,
+    /// The time at which the attempt began.
     pub at: Timestamp,
     /// Milliseconds; absent when the attempt was interrupted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,7 +123,8 @@ pub struct Attempt {
     /// The receiver's status code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// `blocked`, `dns`, `connect`, `tls`, `timeout`, `protocol`, `url`, `interrupted`, or `status` for an answer that is no success.
+    /// `blocked`, `dns`, `connect`, `tls`, `timeout`, `protocol`, `url`, `interrupted`, or `status`
+    /// for an answer that is not a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The error in words.
@@ -128,22 +135,28 @@ pub struct Attempt {
     pub response: Option<String>,
 }
 
-/// What a delivery carries.
+/// The kinds of events that deliveries bring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventType {
+    /// A job ended with outcomes for all of its records. Surfaces may show it as another word.
     #[serde(rename = "job.completed")]
     JobCompleted,
+    /// A job ended after its tenant canceled it.
     #[serde(rename = "job.canceled")]
     JobCanceled,
+    /// A job could not run at all, or expired before its end.
     #[serde(rename = "job.failed")]
     JobFailed,
+    /// One record ended, in a job with a webhook for records.
     #[serde(rename = "record.finished")]
     RecordFinished,
+    /// A test that a tenant asked for; it belongs to no real job.
     #[serde(rename = "webhook.test")]
     WebhookTest,
 }
 
 impl EventType {
+    /// Returns the name in bodies, headers, logs and the table.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::JobCompleted => "job.completed",
@@ -158,13 +171,19 @@ impl EventType {
 /// One event on its way to one receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
+    /// The job and the position in it; stands in keys of the table and in `webhook-id`.
     pub id: DeliveryId,
+    /// The tenant whose secrets sign it.
     pub tenant: TenantId,
+    /// The surface, by name, that renders the body and plans the attempts.
     pub dialect: String,
+    /// The event that it brings.
     pub event: EventType,
     /// When the event happened; stands in the body, so it never changes.
     pub event_at: Timestamp,
+    /// The receiver, as the tenant gave it at submit.
     pub url: String,
+    /// The present state; see [`next_state`].
     pub state: DeliveryState,
     /// Why it is exhausted.
     pub reason: Option<String>,
@@ -172,13 +191,16 @@ pub struct Delivery {
     pub attempts: u32,
     /// Attempts begun before the current round; a replay starts a new one.
     pub round_start: u32,
-    /// Asked for by a caller: goes to a disabled endpoint too, and enables it again if that answers well.
+    /// Asked for by a caller: goes to a disabled endpoint too, and enables it again if that answers
+    /// well.
     pub explicit: bool,
     /// Of the next attempt, while pending.
     pub next_attempt_at: Timestamp,
     /// The right to make one attempt.
     pub lease: Option<Lease>,
+    /// The outcomes of the latest attempts, oldest first.
     pub log: Vec<Attempt>,
+    /// The end of its retention: from then on it counts as absent.
     pub expires_at: Timestamp,
 }
 
@@ -187,12 +209,14 @@ pub struct Delivery {
 pub struct WakeMessage {
     /// Version of this format.
     pub v: u8,
+    /// The job that the event is about.
     pub job: JobId,
+    /// The delivery's position in the job, as in [`DeliveryId`].
     pub delivery: u32,
     /// The attempt it asks for, from 1; dropped when the delivery is elsewhere.
     pub attempt: u32,
-    /// When that attempt was planned for; dropped when it is planned for another time by now. An attempt may be put off many
-    /// times, and of several messages for it one goes on.
+    /// When that attempt was planned for; dropped when it is planned for another time by now. An
+    /// attempt may be put off many times, and of several messages for it one goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
 }
@@ -218,13 +242,16 @@ impl WakeMessage {
     }
 }
 
-/// What follows an attempt.
+/// The next step after an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
+    /// The receiver accepted it; nothing follows.
     Delivered,
     /// Another attempt at this time.
     Retry(Timestamp),
+    /// No other attempt follows.
     Exhausted {
+        /// The reason as stored and shown, in snake case.
         reason: &'static str,
         /// The receiver said that it is gone for good.
         disable_endpoint: bool,
@@ -232,6 +259,7 @@ pub enum Next {
 }
 
 impl Delivery {
+    /// Makes a pending delivery whose first attempt is due at `at`, the time of the event.
     pub fn new(
         id: DeliveryId,
         tenant: TenantId,
@@ -260,8 +288,8 @@ impl Delivery {
         }
     }
 
-    /// When the sweep has to look, if nothing happens before: after the planned attempt was missed, or early enough to
-    /// hand a late one to the queue.
+    /// When the sweep has to look, if nothing happens before: after the planned attempt was missed,
+    /// or early enough to hand a late one to the queue.
     pub fn due(&self, now: Timestamp) -> Timestamp {
         if self.next_attempt_at.since(now) > QUEUE_HORIZON {
             self.next_attempt_at.minus(QUEUE_HORIZON)
@@ -270,7 +298,8 @@ impl Delivery {
         }
     }
 
-    /// What follows attempt `attempt`, which ended at `now`. `retry_after` is what the receiver asked for.
+    /// Returns what follows attempt `attempt`, which ended at `now`. `retry_after` is what the
+    /// receiver asked for.
     pub fn after(
         &self,
         attempt: &Attempt,
@@ -315,7 +344,7 @@ impl Delivery {
         Next::Retry(at)
     }
 
-    /// Whether the current round has had its last attempt.
+    /// Returns whether the current round has had its last attempt.
     pub fn round_is_used_up(&self, rules: &DeliveryRules) -> bool {
         let begun = self.attempts.saturating_sub(self.round_start);
         usize::try_from(begun).unwrap_or(usize::MAX) > rules.delays.len()
@@ -352,8 +381,9 @@ impl Delivery {
 /// The longest wait that [`retry_after`] returns.
 const LONGEST_WAIT: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// Reads `Retry-After`: whole seconds, or an HTTP date in any of its three forms. A date that has passed asks for no wait;
-/// waits longer than `u32` has seconds are as long. Sources: RFC 9110, section 10.2.3; RFC 9111, section 1.2.2.
+/// Reads `Retry-After`: whole seconds, or an HTTP date in any of its three forms. A date that has
+/// passed asks for no wait; waits longer than `u32` has seconds are as long. Sources: RFC 9110,
+/// section 10.2.3; RFC 9111, section 1.2.2.
 pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
@@ -364,9 +394,11 @@ pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     http_date(value, now).map(|at| at.since(now).min(LONGEST_WAIT))
 }
 
-/// Reads an HTTP date. Source: RFC 9110, section 5.6.7. Whether the day of the week is the date's own is not checked.
+/// Reads an HTTP date. Source: RFC 9110, section 5.6.7. Whether the day of the week is the date's
+/// own is not checked.
 ///
-/// Not by the crate `httpdate`: it takes two-digit years from 70 for those of the last century, whatever the time is.
+/// Not by the crate `httpdate`: it takes two-digit years from 70 for those of the last century,
+/// whatever the time is.
 fn http_date(text: &str, now: Timestamp) -> Option<Timestamp> {
     const DAYS: [&str; 7] = [
         "Sunday",
@@ -402,7 +434,8 @@ fn http_date(text: &str, now: Timestamp) -> Option<Timestamp> {
         [name, day, month, year, clock, "GMT"] => {
             at(year, month, day, clock).filter(|_| name.strip_suffix(',').is_some_and(short_day))
         }
-        // RFC 850: `Sunday, 06-Nov-94 08:49:37 GMT`. The year is the latest such one that is at most 50 years ahead.
+        // RFC 850: `Sunday, 06-Nov-94 08:49:37 GMT`. The year is the latest such one that is at
+        // most 50 years ahead.
         [name, date, clock, "GMT"] => {
             let name = name.strip_suffix(',').filter(|name| DAYS.contains(name));
             let [day, month, year] = date.split('-').collect::<Vec<_>>()[..] else {

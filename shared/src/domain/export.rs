@@ -1,16 +1,18 @@
-//! Results as files that other programs read: cells that no spreadsheet takes for a formula, lines that no reader splits.
+//! Results as files that other programs read: cells that no spreadsheet takes for a formula, lines
+//! that no reader splits.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// What makes a cell a formula in some spreadsheet. Sources: OWASP, CSV injection (the full-width signs too); OWASP ASVS 5.0,
-/// 1.2.10 (the null character).
+/// Characters that make a cell a formula in some spreadsheet. Sources: OWASP, CSV injection (the
+/// full-width signs too); OWASP ASVS 5.0, 1.2.10 (the null character).
 const BEGINS_FORMULA: [char; 12] = [
     '=', '+', '-', '@', '\t', '\r', '\n', '\0', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
 ];
 
-/// Returns a text as a cell of a CSV file: with an apostrophe in front where a spreadsheet would take it for a formula.
+/// Returns a text as a cell of a CSV file: with an apostrophe in front where a spreadsheet would
+/// take it for a formula.
 pub fn cell(text: &str) -> Cow<'_, str> {
     if text.starts_with(BEGINS_FORMULA) {
         Cow::Owned(format!("'{text}"))
@@ -19,8 +21,8 @@ pub fn cell(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns a value as one line of NDJSON, without its end. JSON lets U+0085, U+2028 and U+2029 stand as they are, but many readers
-/// of lines end one there; they are escaped.
+/// Returns a value as one line of NDJSON, without its end. JSON lets U+0085, U+2028 and U+2029
+/// stand as they are, but many readers of lines end one there; they are escaped.
 pub fn json_line(value: &Value) -> String {
     // Outside of strings JSON has none of these.
     let text = value.to_string();

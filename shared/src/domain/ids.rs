@@ -1,4 +1,5 @@
-//! Identifiers that callers see. All sort by time; none of them carries a key of the table but a job's own id.
+//! Identifiers that callers see. All sort by time; none of them carries a key of the table but a
+//! job's own id.
 
 use std::fmt;
 
@@ -9,20 +10,24 @@ use super::time::Timestamp;
 /// Crockford's base 32, the alphabet of ULIDs. Source: github.com/ulid/spec.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// A job's id: `job_` and a ULID (48 bits of milliseconds, 80 random bits, of which six are set so that the same 128 bits
-/// are a UUID of version 7 as well). Sources: github.com/ulid/spec; RFC 9562, section 5.7.
+/// A job's id: `job_` and a ULID (48 bits of milliseconds, 80 random bits, of which six are set so
+/// that the same 128 bits are a UUID of version 7 as well). Sources: github.com/ulid/spec; RFC
+/// 9562, section 5.7.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct JobId(String);
 
 impl JobId {
+    /// Makes the id of a job that is submitted at `at`. Overwrites six of the random bits with the
+    /// version and variant of a UUID.
     pub fn new(at: Timestamp, mut random: [u8; 10]) -> Self {
         random[0] = 0x70 | (random[0] & 0x0F);
         random[2] = 0x80 | (random[2] & 0x3F);
         Self(format!("job_{}", ulid(at, random)))
     }
 
-    /// Accepts `job_` and a ULID, as [`JobId::new`] makes them, in any case; the id has the usual one.
+    /// Accepts `job_` and a ULID, as [`JobId::new`] makes them, in any case; the id has the usual
+    /// one.
     pub fn parse(text: &str) -> Option<Self> {
         Some(Self(format!("job_{}", read_ulid(after("job_", text)?)?)))
     }
@@ -71,6 +76,7 @@ impl JobId {
             .then(|| Self::parse_hex(&text.replace('-', "").to_ascii_lowercase()))?
     }
 
+    /// Returns the native form: `job_` and the ULID in upper case.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -125,7 +131,9 @@ impl From<JobId> for String {
 /// A delivery's id: `dlv_`, the job's ULID, `_` and a position in the job.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryId {
+    /// The job whose event it delivers.
     pub job: JobId,
+    /// The position: 0 is the job's end, `n` the record at index `n - 1`.
     pub n: u32,
 }
 
@@ -170,6 +178,7 @@ impl fmt::Display for DeliveryId {
 pub struct TenantId(String);
 
 impl TenantId {
+    /// Reads an id; `None` where the length or a character is not allowed.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=64).contains(&text.len())
             && text
@@ -178,6 +187,7 @@ impl TenantId {
         fits.then(|| Self(text.to_owned()))
     }
 
+    /// Returns the id as the operator chose it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -220,13 +230,14 @@ fn ulid_of(mut bits: u128) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// What follows a prefix that is written in any case.
+/// Returns what follows a prefix that is written in any case.
 fn after<'a>(prefix: &str, text: &'a str) -> Option<&'a str> {
     let (begin, rest) = text.split_at_checked(prefix.len())?;
     begin.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-/// A ULID as [`ulid`] writes it, from one in any case. Crockford's base 32 reads I and L as 1, O as 0.
+/// Reads a ULID in any case, in the form that [`ulid`] writes. In Crockford's base 32, I and L are
+/// 1, and O is 0.
 fn read_ulid(text: &str) -> Option<String> {
     let digit = |b: u8| match b.to_ascii_uppercase() {
         b'I' | b'L' => Some('1'),

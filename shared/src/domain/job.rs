@@ -22,21 +22,23 @@ pub const MAX_RECORDS: usize = 1000;
 pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 /// A job that has not ended so long after its submission is expired: what is left of it fails.
 pub const RUN_LIMIT: Duration = Duration::from_secs(24 * 3600);
-/// A job's page of results is at most so many bytes. Source: the API's limits.
+/// A job's page of results has at most this many bytes. Source: the API's limits.
 pub const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
-/// The same page as Lambda returns it, escaped inside a JSON string, is at most so many bytes. Source: Lambda's response
-/// limit of 6,291,456 bytes, with room for headers and envelope.
+/// The same page as Lambda returns it, escaped inside a JSON string, has at most this many bytes.
+/// Source: Lambda's response limit of 6,291,456 bytes, with room for headers and envelope.
 pub const MAX_ESCAPED_PAGE_BYTES: usize = 5_500_000;
-/// Results of up to so many bytes go into the webhook; above, only the link to them does.
+/// Results of up to this many bytes go into the webhook; above, only the link to them does.
 pub const INLINE_RESULT_BYTES: u64 = 256 * 1024;
 
 /// Where a job's events go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
+    /// An absolute URL that the surface has checked.
     pub url: String,
 }
 
-/// Records of a submission that cannot be worked on. They keep their places and end `invalid`; nothing is reserved for them.
+/// Records of a submission that cannot be worked on. They keep their places and end `invalid`;
+/// nothing is reserved for them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InvalidRecords {
     /// Why, by position in the request.
@@ -45,18 +47,21 @@ pub struct InvalidRecords {
     pub faults: Vec<InputError>,
 }
 
-/// What a surface made of a request to start a job.
+/// A request to start a job, as its surface read it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Submission {
     /// The surface it came in on, by name.
     pub dialect: String,
     /// A type of `providers.toml`.
     pub kind: String,
-    /// What the surface calls the thing that was asked for, where that is more than the type says.
+    /// The surface's own word for the thing that was asked for, where that is more than the type
+    /// says.
     pub operation: Option<String>,
+    /// The caller's own name for the job, echoed in lists and events.
     pub name: Option<String>,
     /// All of them, the invalid ones too.
     pub records: Vec<Record>,
+    /// The records among them that end `invalid`.
     pub invalid: InvalidRecords,
     /// Told of the job's end.
     pub webhook: Option<Webhook>,
@@ -64,9 +69,12 @@ pub struct Submission {
     pub record_webhook: Option<Webhook>,
     /// Replaces the waterfall's order.
     pub providers: Option<Vec<String>>,
+    /// The most credits that the job may cost; records past them end `skipped`.
     pub max_credits: Option<u64>,
-    /// Where the balance does not cover every record: deal out what there is, instead of refusing the job.
+    /// Where the balance does not cover every record: deal out what there is, instead of refusing
+    /// the job.
     pub partial_budget: bool,
+    /// Reserves nothing and stores nothing: the answer is [`Accepted::Priced`].
     pub dry_run: bool,
     /// The job whose failed records these are.
     pub retry_of: Option<JobId>,
@@ -93,11 +101,12 @@ impl Submission {
     }
 }
 
-/// What came of a submission.
+/// The result of a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
     /// The job, which is there for good.
     Job {
+        /// The job as it was just after its submission, or as it is now where `replayed`.
         view: Box<JobView>,
         /// It was made by an earlier request with the same idempotency key.
         replayed: bool,
@@ -106,9 +115,13 @@ pub enum Accepted {
     },
     /// A dry run: nothing was stored.
     Priced {
+        /// The records that the budget covers, and the credits for them.
         deal: Deal,
+        /// Records of the submission, the invalid ones among them.
         records: usize,
+        /// The most credits that one record can cost.
         price: u32,
+        /// The records that would end `invalid`.
         invalid: InvalidRecords,
         /// Why every record of such a job would fail, where its type cannot be run.
         unconfigured: Option<String>,
@@ -118,32 +131,44 @@ pub enum Accepted {
 /// The part of a job that never changes after its submission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
+    /// The job's own id, made at submit.
     pub id: JobId,
+    /// The tenant that pays for it and may see it.
     pub tenant: TenantId,
+    /// The surface that it was submitted on, by name: it renders events and results.
     pub dialect: String,
+    /// The record type, by its name in `providers.toml`.
     pub kind: String,
+    /// The surface's own word for what was asked for; see [`Submission::operation`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
+    /// The caller's own name for the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The receiver of the event of its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<Webhook>,
     /// Where each record's end is told; such a job has one record a chunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_webhook: Option<Webhook>,
+    /// The providers to ask, in this order, in place of the waterfall's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub providers: Option<Vec<String>>,
+    /// Records of the job, the invalid ones among them.
     pub total: u32,
+    /// Chunks that the records were cut into.
     pub chunks: u32,
     /// Worst-case credits of the records that may run.
     pub reserved: u64,
     /// The most credits that one record can cost.
     pub price: u32,
+    /// The time of the submission.
     pub created_at: Timestamp,
     /// After this the job no longer runs.
     pub run_until: Timestamp,
     /// From then on everything of the job counts as absent.
     pub expires_at: Timestamp,
+    /// The job whose failed records these are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<JobId>,
     /// Why no provider of this type can be asked; such a job fails.
@@ -152,7 +177,7 @@ pub struct Spec {
     /// The balance did not cover every record; those past it are `skipped`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub short_of_credits: bool,
-    /// How blanks are shown in its results and events.
+    /// The rule for blanks in its results and events.
     #[serde(default, skip_serializing_if = "Blanks::count")]
     pub blanks: Blanks,
 }
@@ -167,32 +192,38 @@ impl Spec {
     }
 }
 
-/// What a job came to; written once, with its terminal status.
+/// The sums of a job that has ended; written once, with its terminal status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
+    /// The time of the terminal status.
     pub at: Timestamp,
+    /// Records by outcome.
     pub counts: Counts,
+    /// Credits of all found records: what the tenant pays.
     pub credits: u64,
     /// Bytes of all result lines as JSON.
     pub bytes: u64,
     /// Bytes of what surfaces without sources show of all records; see [`told`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_bytes: Option<u64>,
+    /// The reason of a job that failed as a whole; see [`Spec::hopeless`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
 impl End {
-    /// Whether all results go into one response or event of a surface that shows no sources: up to [`MAX_PAGE_BYTES`] of
-    /// them, and with the sources, which are read along, not many times that.
+    /// Returns whether all results go into one response or event of a surface that shows no
+    /// sources: up to [`MAX_PAGE_BYTES`] of them, and with the sources, which are read along, not
+    /// many times that.
     pub fn fits_one_response(&self) -> bool {
         let most = MAX_PAGE_BYTES as u64;
         self.told_bytes.unwrap_or(self.bytes) <= most && self.bytes <= 4 * most
     }
 }
 
-/// What surfaces without sources show of a record, as JSON: as it was sent, its metadata, what was found, the error. Its
-/// length is what counts towards what goes into one response of theirs.
+/// Returns what surfaces without sources show of a record, as JSON: as it was sent, its metadata,
+/// what was found, the error. Its length is what counts towards what goes into one response of
+/// theirs.
 pub fn told(record: &Record, outcome: Option<&super::record::Outcome>) -> String {
     let found = outcome.map(|outcome| (&outcome.data, &outcome.error));
     serde_json::to_string(&(record.sent(), &record.metadata, found)).unwrap_or_default()
@@ -201,21 +232,26 @@ pub fn told(record: &Record, outcome: Option<&super::record::Outcome>) -> String
 /// A job as its head item has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
+    /// The part that never changes.
     pub spec: Spec,
+    /// The status as stored; callers see [`JobView::status`].
     pub status: Status,
+    /// The time at which the first chunk was begun.
     pub started_at: Option<Timestamp>,
+    /// The sums of a job that has ended.
     pub end: Option<End>,
     /// When the sweep looks at it next.
     pub due: Option<Timestamp>,
     /// Finished chunks when the sweep last looked.
     pub seen: u32,
-    /// How long the sweep waits before it looks again.
+    /// The wait of the sweep before it looks again.
     pub window: Duration,
     /// Shards whose every chunk is done.
     pub shards_done: u32,
 }
 
 impl Job {
+    /// Tells that the retention has passed: the job counts as absent, whatever is still stored.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         now >= self.spec.expires_at
     }
@@ -224,11 +260,12 @@ impl Job {
 /// A job with its progress, as callers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobView {
+    /// The head item.
     pub job: Job,
     /// Of a live job; a job that has ended has its counts in `end`.
     pub progress: Progress,
-    /// The path in front of the API's own, as who asked reaches it. Empty in an event: its bytes stay the same, whatever
-    /// the deployment is told meanwhile.
+    /// The path in front of the API's own, as who asked reaches it. Empty in an event: its bytes
+    /// stay the same, whatever the deployment is told meanwhile.
     pub base_path: String,
     /// Whom its records wait for, where that was asked.
     pub waiting_for: Vec<WaitingFor>,
@@ -241,6 +278,7 @@ pub struct WaitingFor {
     pub provider: String,
     /// The HTTP status that its upstream answered with, where that is why.
     pub status: Option<u16>,
+    /// The time at which the first of the records began to wait.
     pub since: Timestamp,
     /// When it is asked again.
     pub until: Timestamp,
@@ -262,6 +300,7 @@ impl JobView {
         format!("{}/v1/jobs/{}/results", self.base_path, self.job.spec.id)
     }
 
+    /// Returns the records by outcome, so far or at the end.
     pub fn counts(&self) -> Counts {
         self.job
             .end
@@ -269,6 +308,7 @@ impl JobView {
             .map_or_else(|| self.progress.counts(), |end| end.counts)
     }
 
+    /// Returns the credits of the found records, so far or at the end.
     pub fn credits_used(&self) -> u64 {
         self.job
             .end
@@ -276,7 +316,7 @@ impl JobView {
             .map_or_else(|| self.progress.credits(), |end| end.credits)
     }
 
-    /// The status as shown: a job with progress is running, whoever won the race to say so.
+    /// The status as shown: a job with progress is running, whether or not that was stored yet.
     pub fn status(&self) -> Status {
         match self.job.status {
             Status::Queued if self.progress.chunks() > 0 => Status::Running,
@@ -293,8 +333,8 @@ impl JobView {
         u32::try_from(done).unwrap_or(100).min(cap)
     }
 
-    /// When a live job will have ended if it goes on at its pace so far; `per_record` where it has none yet. While records wait
-    /// for a provider, not before that is asked again.
+    /// When a live job will have ended if it goes on at its pace so far; `per_record` where it has
+    /// none yet. While records wait for a provider, not before that is asked again.
     pub fn estimate(&self, now: Timestamp, per_record: Duration) -> Option<Timestamp> {
         if !self.job.status.is_live() {
             return None;
@@ -325,13 +365,15 @@ impl JobView {
 pub struct ResultLine {
     /// Position in the request, from 0.
     pub index: u32,
+    /// The input, with the caller's id and metadata.
     pub record: Record,
+    /// The result of the record.
     pub outcome: super::record::Outcome,
 }
 
 impl ResultLine {
-    /// What this line, given as JSON text, takes of a response in whichever form it is asked for: every quote becomes two
-    /// in CSV, and each of those two bytes in Lambda's envelope.
+    /// Returns what this line, given as JSON text, takes of a response in whichever form it is
+    /// asked for: every quote becomes two in CSV, and each of those two bytes in Lambda's envelope.
     pub fn escaped_bytes(text: &str) -> usize {
         let grow = |b: u8| match b {
             b'"' => 4,
@@ -341,7 +383,8 @@ impl ResultLine {
         text.bytes().map(grow).sum::<usize>() + 2
     }
 
-    /// The line as JSON, in the form of the native API. Its length is what counts towards the inline limit.
+    /// The line as JSON, in the form of the native API. Its length is what counts towards the
+    /// inline limit.
     pub fn to_json(&self) -> Value {
         let outcome = &self.outcome;
         let mut line = Map::new();
@@ -385,6 +428,7 @@ impl ResultLine {
 pub struct Entry {
     /// Position in the request, from 0.
     pub index: u32,
+    /// The input, with the caller's id and metadata.
     pub record: Record,
     /// `None` while it has none.
     pub outcome: Option<super::record::Outcome>,

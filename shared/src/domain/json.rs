@@ -1,9 +1,10 @@
 //! JSON as others write it: what was sent comes back as it was sent.
 //!
-//! A [`Value`] holds the text of its numbers (`serde_json`'s `arbitrary_precision`), but `serde_json`'s own reading of one
-//! rewrites exponents (`1e400` to `1e+400`), takes objects with its private keys for something else, and refuses half a
-//! surrogate pair. So JSON from outside, and what is stored of it, is read here alone: [`read`], and [`sent`] for the
-//! members of what is derived. `to_value` and `json!` read anew what they are given: they are for our own words, and
+//! A [`Value`] holds the text of its numbers (`serde_json`'s `arbitrary_precision`), but
+//! `serde_json`'s own reading of one rewrites exponents (`1e400` to `1e+400`), takes objects with
+//! its private keys for something else, and refuses half a surrogate pair. So JSON from outside,
+//! and what is stored of it, is read here alone: [`read`], and [`sent`] for the members of what is
+//! derived. `to_value` and `json!` read anew what they are given: they are for our own words, and
 //! [`object`] is for what was sent.
 
 use std::fmt;
@@ -17,7 +18,7 @@ const MAX_DEPTH: usize = 127;
 /// Written in front of texts by programs of one vendor; RFC 8259 lets a reader pass over it.
 const BOM: &str = "\u{feff}";
 
-/// Why a text is no JSON, and where.
+/// Why a text is not JSON, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotJson {
     what: &'static str,
@@ -54,22 +55,22 @@ impl NotJson {
     }
 }
 
-/// Returns how many bytes a value has as JSON. One that cannot be written counts as more than any bound, and a sum of
-/// such sizes still fits.
+/// Returns how many bytes a value has as JSON. One that cannot be written counts as more than any
+/// bound, and a sum of such sizes still fits.
 pub fn size(value: &(impl Serialize + ?Sized)) -> usize {
     const UNWRITABLE: usize = u32::MAX as usize;
     serde_json::to_vec(value).map_or(UNWRITABLE, |json| json.len())
 }
 
-/// Counts the bytes that a text of JSON takes inside a JSON string, as in Lambda's envelope: its quotes and backslashes
-/// are escaped.
+/// Counts the bytes that a text of JSON takes inside a JSON string, as in Lambda's envelope: its
+/// quotes and backslashes are escaped.
 pub fn escaped_size(text: &[u8]) -> usize {
     let escaped = |byte: &&u8| matches!(**byte, b'"' | b'\\');
     text.len() + text.iter().filter(escaped).count()
 }
 
-/// Reads one JSON value. A byte order mark in front is passed over, half a surrogate pair is U+FFFD, numbers keep their
-/// text, and of members with the same name the last counts.
+/// Reads one JSON value. A byte order mark in front is passed over, half a surrogate pair is
+/// U+FFFD, numbers keep their text, and of members with the same name the last counts.
 ///
 /// # Errors
 /// [`NotJson`] where it is none, or nests deeper than [`MAX_DEPTH`].
@@ -77,8 +78,8 @@ pub fn read(bytes: &[u8]) -> Result<Value, NotJson> {
     read_with(bytes, Mode::Plain)
 }
 
-/// As [`read`], for what upstreams send: `NaN`, `Infinity` and `-Infinity`, as Python and others write numbers that JSON has
-/// none for, are null.
+/// As [`read`], for what upstreams send: `NaN`, `Infinity` and `-Infinity`, as Python and others
+/// write numbers that JSON has none for, are null.
 ///
 /// # Errors
 /// As [`read`].
@@ -86,8 +87,8 @@ pub fn read_upstream(bytes: &[u8]) -> Result<Value, NotJson> {
     read_with(bytes, Mode::Upstream)
 }
 
-/// As [`read`], for those who read it again with JavaScript: what changes on that way is refused, which is a number beyond
-/// the doubles, and half a surrogate pair.
+/// As [`read`], for those who read it again with JavaScript: what changes on that way is refused,
+/// which is a number beyond the doubles, and half a surrogate pair.
 ///
 /// # Errors
 /// As [`read`], and for what is refused.
@@ -95,7 +96,8 @@ pub fn read_unchanged(bytes: &[u8]) -> Result<Value, NotJson> {
     read_with(bytes, Mode::Unchanged)
 }
 
-/// Reads the value that a text begins with, as [`read_upstream`], and its length; what stands behind it is not looked at.
+/// Reads the value that a text begins with, as [`read_upstream`], and its length; what stands
+/// behind it is not looked at.
 ///
 /// # Errors
 /// Up to where it was read, where it is none.
@@ -135,7 +137,7 @@ fn read_with(bytes: &[u8], mode: Mode) -> Result<Value, NotJson> {
     })
 }
 
-/// What is taken beside JSON, or refused of it.
+/// The syntax that is taken beside JSON, or refused of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Plain,
@@ -150,7 +152,7 @@ struct Reader<'a> {
     mode: Mode,
 }
 
-/// What Python's `json`, Ruby's, Gson and others write where a number is none.
+/// Words that Python's `json`, Ruby's, Gson and others write where a number is not one.
 const NO_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
 const ENDS: &str = "the end comes too early";
@@ -240,7 +242,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether the end follows, and not a comma.
+    /// Returns whether the end follows, and not a comma.
     fn ends(&mut self, end: u8) -> Result<bool, &'static str> {
         let next = self.skip_spaces().ok_or(ENDS)?;
         if next != end && next != b',' {
@@ -374,7 +376,7 @@ pub fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
         .collect()
 }
 
-/// What a [`Value`] can stand for.
+/// A type that a [`Value`] can stand for.
 pub trait Sent: Sized {
     /// `None` where the value is something else.
     fn of(value: Value) -> Option<Self>;
@@ -409,7 +411,7 @@ impl<T: Sent> Sent for Option<T> {
 /// For `#[serde(deserialize_with = "json::sent")]`: the member as [`read`] reads it.
 ///
 /// # Errors
-/// Where it is no JSON, or other JSON than its type holds.
+/// Where it is not JSON, or other JSON than its type holds.
 pub fn sent<'de, D: Deserializer<'de>, T: Sent>(deserializer: D) -> Result<T, D::Error> {
     let raw = Box::<RawValue>::deserialize(deserializer)?;
     let value = read(raw.get().as_bytes()).map_err(de::Error::custom)?;

@@ -2,20 +2,23 @@
 
 use super::time::Timestamp;
 
-/// The exclusive right to something until a time. A holder that dies gives nothing back: the right ends with its time.
+/// The exclusive right to something until a time. A holder that dies gives nothing back: the right
+/// ends with its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
+    /// The proof of its holder.
     pub token: Token,
+    /// The end of the right, whether or not it was given back.
     pub until: Timestamp,
 }
 
-/// What tells a lease from others of the same thing.
+/// The mark that tells a lease from others of the same thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Token {
     /// A random text, stored beside the end.
     Random(String),
-    /// The end itself, and nothing is stored beside it. The end has to differ between holders, as a chunk's does by its
-    /// jitter, or nobody has to tell them apart.
+    /// The end itself, and nothing is stored beside it. The end has to differ between holders, as a
+    /// chunk's does by its jitter, or need not be told apart.
     Until,
 }
 

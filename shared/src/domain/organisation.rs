@@ -1,7 +1,7 @@
 //! Names of organisations: what the ways of writing one name have in common.
 //!
-//! Case, marks, Unicode's forms, punctuation and legal forms do not count; `&`, `and` and `und` are the same. `Müller`, `Mueller` and
-//! `Muller` meet because a name with an umlaut has two spellings.
+//! Case, marks, Unicode's forms, punctuation and legal forms do not count; `&`, `and` and `und` are
+//! the same. `Müller`, `Mueller` and `Muller` meet because a name with an umlaut has two spellings.
 
 mod legal_forms;
 
@@ -30,13 +30,15 @@ fn without_spaces(forms: &[&str]) -> HashSet<String> {
         .collect()
 }
 
-/// Returns the normal form of a name, by which it is looked up: `Nestlé S.A.` is `nestle`, `Johnson und Johnson` is
-/// `johnson and johnson`. A name that is only a legal form stays. `None` without any letter or digit.
+/// Returns the normal form of a name, by which it is looked up: `Nestlé S.A.` is `nestle`,
+/// `Johnson und Johnson` is `johnson and johnson`. A name that is only a legal form stays. `None`
+/// without any letter or digit.
 pub fn key(name: &str) -> Option<String> {
     keys(name).into_iter().next()
 }
 
-/// Returns the normal forms of a name: that of [`key`], and where it differs the one with `ä`, `ö`, `ü` as `ae`, `oe`, `ue`.
+/// Returns the normal forms of a name: that of [`key`], and where it differs the one with `ä`, `ö`,
+/// `ü` as `ae`, `oe`, `ue`.
 pub fn keys(name: &str) -> Vec<String> {
     let words = words(name);
     let joined = |german| {
@@ -53,7 +55,8 @@ pub fn keys(name: &str) -> Vec<String> {
     )
 }
 
-/// Returns the words of a name as a host name may spell them, without signs; `müller` is `mueller` first, `muller` second.
+/// Returns the words of a name as a host name may spell them, without signs; `müller` is `mueller`
+/// first, `muller` second.
 pub fn spellings(name: &str) -> Vec<Vec<String>> {
     let words = words(name);
     let spelled = |german| -> Vec<String> {
@@ -70,7 +73,8 @@ pub fn spellings(name: &str) -> Vec<Vec<String>> {
     )
 }
 
-/// Whether a label of a host name spells a name: with its legal form or without, and any word or none for `&`.
+/// Returns whether a label of a host name spells a name: with its legal form or without, and any
+/// word or none for `&`.
 pub fn spells(label: &str, name: &str) -> bool {
     let full = split(name);
     let stripped = words(name);
@@ -97,7 +101,7 @@ pub fn spells(label: &str, name: &str) -> bool {
         })
 }
 
-/// Whether a name has a legal form: `Acme GmbH`, and not `Acme`.
+/// Returns whether a name has a legal form: `Acme GmbH`, and not `Acme`.
 pub fn has_legal_form(name: &str) -> bool {
     let letters = |words: &[Word]| {
         words
@@ -109,8 +113,8 @@ pub fn has_legal_form(name: &str) -> bool {
     letters(&words(name)) != letters(&split(name))
 }
 
-/// Whether two names have legal forms, and none in common: `Acme Inc.` and `Acme GmbH`. Forms in several whole words that are
-/// not known by their short one contradict nothing.
+/// Returns whether two names have legal forms, and none in common: `Acme Inc.` and `Acme GmbH`.
+/// Forms in several whole words that are not known by their short one contradict nothing.
 pub fn has_other_form(one: &str, other: &str) -> bool {
     let (one, other) = (forms(one), forms(other));
     let known = |forms: &[String]| {
@@ -119,7 +123,8 @@ pub fn has_other_form(one: &str, other: &str) -> bool {
     known(&one) && known(&other) && one.iter().all(|form| !other.contains(form))
 }
 
-/// The words of a name's legal forms, long ones by their short one, and letters alone as one: `S. A.` is `sa`.
+/// The words of a name's legal forms, long ones by their short one, and letters alone as one:
+/// `S. A.` is `sa`.
 fn forms(name: &str) -> Vec<String> {
     let mut kept: Vec<Word> = words(name)
         .into_iter()
@@ -178,7 +183,8 @@ const LONG_FORMS: [(&str, &str); 14] = [
     ("societe anonyme", "sa"),
 ];
 
-/// Whether two names are the same organisation's, as far as their letters tell: spaces do not count either.
+/// Returns whether two names are the same organisation's, as far as their letters tell: spaces do
+/// not count either.
 pub fn same(one: &str, other: &str) -> bool {
     !glued(one).is_disjoint(&glued(other))
 }
@@ -327,7 +333,8 @@ fn split(name: &str) -> Vec<Word> {
     let text = ComposingNormalizerBorrowed::new_nfkc()
         .normalize(&text)
         .into_owned();
-    // Upper case first, so that letters that have one upper case become one: ß and SS, ı and i, ς and σ.
+    // Upper case first, so that letters that have one upper case become one: ß and SS, ı and i, ς
+    // and σ.
     let text: String = text
         .chars()
         .flat_map(char::to_uppercase)
@@ -369,7 +376,8 @@ fn split(name: &str) -> Vec<Word> {
     words
 }
 
-/// A mark says nothing about a Latin or Greek letter, but an umlaut may be spelled out; of other scripts it is part of the letter.
+/// A mark says nothing about a Latin or Greek letter, but an umlaut may be spelled out; of other
+/// scripts it is part of the letter.
 fn mark(word: &mut Word, base: char, mark: char) {
     match (base, mark) {
         ('a' | 'o' | 'u', '\u{308}') => word.german.push('e'),

@@ -1,5 +1,5 @@
-//! Progress as a grow-only set: one element a chunk, derived from the chunk's stored result alone. Adding an element
-//! twice changes nothing, so counts are exact however often a step runs.
+//! Progress as a grow-only set: one element a chunk, derived from the chunk's stored result alone.
+//! Adding an element twice changes nothing, so counts are exact however often a step runs.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,17 @@ use super::record::{Outcome, OutcomeStatus};
 /// Records by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
+    /// Records with data from at least one provider.
     pub found: u32,
+    /// Records that every provider that answered has nothing on.
     pub not_found: u32,
+    /// Records whose providers could not answer, or that could not be worked on.
     pub failed: u32,
+    /// Records whose input no provider can use.
     pub invalid: u32,
+    /// Records that the budget did not cover.
     pub skipped: u32,
+    /// Records that had not begun when the job was canceled.
     pub canceled: u32,
 }
 
@@ -32,6 +38,7 @@ impl Counts {
         counts.into_iter().fold(0, u32::saturating_add)
     }
 
+    /// Adds one record with this outcome.
     pub fn count(&mut self, status: OutcomeStatus) {
         *match status {
             OutcomeStatus::Found => &mut self.found,
@@ -57,19 +64,25 @@ impl Counts {
     }
 }
 
-/// What a finished chunk adds to its job.
+/// The counts that a finished chunk adds to its job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkSummary {
+    /// The chunk's number in the job, from 0.
     pub chunk: u32,
+    /// The chunk's records by outcome.
     pub counts: Counts,
+    /// Credits of the chunk's found records.
     pub credits: u64,
-    /// Bytes of the chunk's result lines as JSON, so that inline-or-link is known without reading them.
+    /// Bytes of the chunk's result lines as JSON, so that inline-or-link is known without reading
+    /// them.
     pub bytes: u64,
-    /// The same without sources, as [`super::job::told`] has them; `None` from a version that knew one size only.
+    /// The same without sources, as [`super::job::told`] has them; `None` from a version that knew
+    /// one size only.
     pub told: Option<u64>,
 }
 
 impl ChunkSummary {
+    /// Sums up the stored result of a chunk.
     pub fn of(chunk: u32, outcomes: &[Outcome], bytes: u64, told: u64) -> Self {
         let mut counts = Counts::default();
         for outcome in outcomes {
@@ -146,8 +159,9 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Reads elements; one counts per chunk number, the first that says all there is to say, and what does not parse counts
-    /// nothing. Where two versions work on a job, a chunk can have an element of each.
+    /// Reads elements; one counts per chunk number, the first that says all there is to say, and
+    /// what does not parse counts nothing. Where two versions work on a job, a chunk can have an
+    /// element of each.
     pub fn of<'a>(elements: impl IntoIterator<Item = &'a String>) -> Self {
         let mut progress = Self::default();
         for summary in elements.into_iter().filter_map(|e| ChunkSummary::parse(e)) {
@@ -159,6 +173,7 @@ impl Progress {
         progress
     }
 
+    /// Tells that a chunk is finished.
     pub fn has(&self, chunk: u32) -> bool {
         self.done.contains_key(&chunk)
     }
@@ -184,6 +199,7 @@ impl Progress {
         (0..chunks).filter(|c| !self.has(*c))
     }
 
+    /// Returns the records of all finished chunks by outcome.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for summary in self.done.values() {
@@ -192,14 +208,18 @@ impl Progress {
         counts
     }
 
+    /// Returns the credits of all finished chunks.
     pub fn credits(&self) -> u64 {
         self.sum(|summary| summary.credits)
     }
 
+    /// Returns the bytes of all result lines of finished chunks; see [`ChunkSummary::bytes`].
     pub fn bytes(&self) -> u64 {
         self.sum(|summary| summary.bytes)
     }
 
+    /// Returns the same without sources; see [`ChunkSummary::told`]. A chunk that does not say
+    /// counts in full.
     pub fn told(&self) -> u64 {
         self.sum(|summary| summary.told.unwrap_or(summary.bytes))
     }
@@ -257,7 +277,8 @@ mod tests {
         }
     }
 
-    /// It counted as not done: the chunk was asked for until this version had added an element of its own.
+    /// It counted as not done: the chunk was asked for until this version had added an element of
+    /// its own.
     #[test]
     fn a_chunk_finished_by_a_later_version_counts() {
         for later in [

@@ -15,7 +15,7 @@ pub const MAX_OUTCOME_BYTES: usize = 256 * 1024;
 /// The deepest nesting of what is taken in, so that whatever we wrap around it can still be read.
 pub const MAX_DEPTH: usize = 64;
 
-/// How deep a value nests: 0 for a text, a number, a truth value or null.
+/// Returns how deep a value nests: 0 for a text, a number, a truth value or null.
 pub fn depth(value: &Value) -> usize {
     match value {
         Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
@@ -24,8 +24,9 @@ pub fn depth(value: &Value) -> usize {
     }
 }
 
-/// Whether a value says nothing, as spreadsheets and forms leave a field: `null`, or text of nothing but white space of
-/// Unicode. What says nothing counts as absent wherever it is looked at, and is echoed as it was sent.
+/// Returns whether a value says nothing, as spreadsheets and forms leave a field: `null`, or text
+/// of nothing but white space of Unicode. What says nothing counts as absent wherever it is looked
+/// at, and is echoed as it was sent.
 pub fn is_blank(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
@@ -48,19 +49,20 @@ pub fn without_blanks(members: &Map<String, Value>) -> Cow<'_, Map<String, Value
     )
 }
 
-/// Whether blanks count as absent where a job's results are shown. It is stored with the job, because a body that was sent
-/// is sent again the same.
+/// The rule for blanks where a job's results are shown. It is stored with the job, because a body
+/// that was sent is sent again the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Blanks {
     /// Of jobs that were accepted before this was stored: a blank is a value like any other.
     #[default]
     Count,
+    /// Of jobs since then: `null` and white space say nothing.
     Absent,
 }
 
 impl Blanks {
-    /// Whether they count.
+    /// Returns whether they count.
     pub fn count(&self) -> bool {
         *self == Self::Count
     }
@@ -82,7 +84,7 @@ pub struct Record {
     /// The caller's own id, echoed. A blank one is none, and echoed all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// What is known, by field name.
+    /// The known facts, by field name.
     #[serde(deserialize_with = "json::sent")]
     pub input: Map<String, Value>,
     /// The caller's own data, echoed and never looked at.
@@ -92,18 +94,19 @@ pub struct Record {
         skip_serializing_if = "Option::is_none"
     )]
     pub metadata: Option<Map<String, Value>>,
-    /// What stood in place of `metadata` where that was a blank text, to be echoed.
+    /// The text in place of `metadata` where that was blank, to be echoed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blank_metadata: Option<String>,
-    /// The record as its surface's client wrote it, where `input` has other names or more than that.
+    /// The record as its surface's client wrote it, where `input` has other names or more than
+    /// that.
     #[serde(
         default,
         deserialize_with = "json::sent",
         skip_serializing_if = "Option::is_none"
     )]
     pub original: Option<Map<String, Value>>,
-    /// `id`, `input` and `metadata` as they were sent, where the members above cannot hold them: the record has not the
-    /// form of one, is worked on by nobody, and is echoed from here.
+    /// `id`, `input` and `metadata` as they were sent, where the members above cannot hold them:
+    /// the record has not the form of one, is not worked on, and is echoed from here.
     #[serde(
         default,
         deserialize_with = "json::sent",
@@ -113,7 +116,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// What the client sent, to be echoed.
+    /// Returns what the client sent, to be echoed.
     pub fn sent(&self) -> &Map<String, Value> {
         self.original.as_ref().unwrap_or(&self.input)
     }
@@ -136,13 +139,14 @@ impl Record {
     }
 }
 
-/// How a record ended.
+/// The end of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeStatus {
     /// At least one provider answered with data.
     Found,
-    /// Nothing was found, and at least one provider answered that it has nothing; `error` names one that could not answer.
+    /// Nothing was found, and at least one provider answered that it has nothing; `error` names one
+    /// that could not answer.
     NotFound,
     /// Every provider that the input suits could not answer, or the record could not be worked on.
     Failed,
@@ -155,6 +159,7 @@ pub enum OutcomeStatus {
 }
 
 impl OutcomeStatus {
+    /// Every status, in the order of [`Counts`](super::progress::Counts).
     pub const ALL: [Self; 6] = [
         Self::Found,
         Self::NotFound,
@@ -164,6 +169,7 @@ impl OutcomeStatus {
         Self::Canceled,
     ];
 
+    /// Returns the word for the status, as it is stored and shown.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Found => "found",
@@ -189,7 +195,7 @@ pub struct Source {
     /// SPDX identifier or the provider's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
-    /// The answer was kept from `fetched_at` on; nobody was asked for this record.
+    /// The answer was kept from `fetched_at` on; no provider was asked for this record.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cached: bool,
 }
@@ -197,22 +203,26 @@ pub struct Source {
 /// Why a record did not end well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeError {
-    /// Stable, in snake case: `deadline_exceeded`, `worker_lost`, `provider_error`, `outcome_too_large`, `invalid_input`, …
+    /// Stable, in snake case: `deadline_exceeded`, `worker_lost`, `provider_error`,
+    /// `outcome_too_large`, `invalid_input`, …
     pub code: String,
     /// For people; says what to do where something can be done. Holds no secret.
     pub detail: String,
 }
 
-/// Why a provider did not answer. What is decided about a failure is decided by this; its word is for callers.
+/// Why a provider did not answer. What is decided about a failure is decided by this; its word is
+/// for callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureCode {
-    /// The upstream takes our credentials no more. Callers are told no more than of a [`ProviderError`](Self::ProviderError).
+    /// The upstream takes our credentials no more. Callers are told no more than of a
+    /// [`ProviderError`](Self::ProviderError).
     CredentialsRefused,
     /// The record's own time was over.
     DeadlineExceeded,
     /// Everything else.
     ProviderError,
-    /// A provider's own need: a field that the type does not ask for, or a value that the provider refuses.
+    /// A provider's own need: a field that the type does not ask for, or a value that the provider
+    /// refuses.
     ProviderInput,
     /// No answer in time.
     ProviderTimeout,
@@ -229,6 +239,8 @@ pub enum FailureCode {
 }
 
 impl FailureCode {
+    /// Returns the word for the failure in results, the same for failures that callers may not tell
+    /// apart.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CredentialsRefused | Self::ProviderError => "provider_error",
@@ -275,6 +287,7 @@ impl OutcomeError {
 /// The one outcome of a record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
+    /// The verdict on the record.
     pub status: OutcomeStatus,
     /// The found fields; empty unless `found`.
     #[serde(
@@ -286,9 +299,10 @@ pub struct Outcome {
     /// The source of each found field, by field name, in the order of `data`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<(String, Source)>,
-    /// What this record costs; more than 0 only when `found`.
+    /// The price of this record; more than 0 only when `found`.
     #[serde(default)]
     pub credits: u32,
+    /// The reason where it did not end well, or of a provider that could not be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<OutcomeError>,
 }
@@ -305,11 +319,13 @@ impl Outcome {
         }
     }
 
+    /// Makes the outcome of a record that failed.
     pub fn failed(code: &str, detail: impl Into<String>) -> Self {
         Self::without_data(OutcomeStatus::Failed, Some(OutcomeError::new(code, detail)))
     }
 
-    /// Whether another try may come to more: it failed, or nobody knew anything while a provider could not be asked.
+    /// Returns whether another try may come to more: it failed, or no provider knew anything while
+    /// a provider could not be asked.
     pub fn may_be_retried(&self) -> bool {
         match self.status {
             OutcomeStatus::Failed => true,

@@ -1,15 +1,16 @@
-//! Files of rows as people and programs save them: what the bytes are, what parts cells, and which rows are none or broken.
-//! The command line reads records with it, `dataset` its tables.
+//! Files of rows as people and programs save them: what the bytes are, what parts cells, and which
+//! rows are none or broken. The command line reads records with it, `dataset` its tables.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
 
 /// A byte order mark in UTF-8.
 pub const MARK: &[u8] = b"\xef\xbb\xbf";
-/// What is wrong with a line that is not, and what to do.
+/// The error of a line that is not UTF-8, with the remedy.
 pub const NOT_UTF_8: &str = "is not UTF-8; save the file as UTF-8 (Excel: CSV UTF-8), or convert it: iconv -f WINDOWS-1252 -t UTF-8";
 
-/// Programs whose own files are taken for tables, by the end of the name, and how each saves one as CSV.
+/// Programs whose own files are taken for tables, by the end of the name, and how each saves one as
+/// CSV.
 const SPREADSHEETS: [(&[&str], &str); 3] = [
     (
         &["xlsx", "xlsm", "xlsb", "xltx", "xltm", "xls", "xlt"],
@@ -38,7 +39,19 @@ pub fn spreadsheet_name(extension: &str) -> Option<String> {
     ))
 }
 
-/// Returns the bytes as UTF-8 without byte order marks; UTF-16 becomes UTF-8. What is neither stays as it is: its lines are told later.
+/// Returns the byte order of UTF-16 without a mark, `None` where the bytes are not that. Text has
+/// no NUL: one beside an ASCII character, as JSON and tables begin with, tells which byte comes
+/// first (RFC 4627, section 3).
+pub(crate) fn unmarked_utf_16_is_little_endian(bytes: &[u8]) -> Option<bool> {
+    match bytes {
+        [1..=0x7f, 0, ..] => Some(true),
+        [0, 1..=0x7f, ..] => Some(false),
+        _ => None,
+    }
+}
+
+/// Returns the bytes as UTF-8 without byte order marks; UTF-16 becomes UTF-8. What is neither stays
+/// as it is: its lines are told later.
 ///
 /// # Errors
 /// What the file is instead.
@@ -52,17 +65,17 @@ pub fn decode(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     if bytes.starts_with(b"\xff\xfe\0\0") || bytes.starts_with(b"\0\0\xfe\xff") {
         return Err("the file is UTF-32; save it as UTF-8".to_owned());
     }
-    // Text has no NUL: without a mark, one beside an ASCII character tells which byte comes first.
     let little = match bytes {
-        [0xff, 0xfe, ..] | [1..=0x7f, 0, ..] => true,
-        [0xfe, 0xff, ..] | [0, 1..=0x7f, ..] => false,
-        _ => {
-            let mut rest = bytes;
-            while let Some(unmarked) = rest.strip_prefix(MARK) {
-                rest = unmarked;
-            }
-            return Ok(Cow::Borrowed(rest));
+        [0xff, 0xfe, ..] => Some(true),
+        [0xfe, 0xff, ..] => Some(false),
+        _ => unmarked_utf_16_is_little_endian(bytes),
+    };
+    let Some(little) = little else {
+        let mut rest = bytes;
+        while let Some(unmarked) = rest.strip_prefix(MARK) {
+            rest = unmarked;
         }
+        return Ok(Cow::Borrowed(rest));
     };
     if bytes.len() % 2 == 1 {
         return Err("the file is UTF-16 and breaks off within a character".to_owned());
@@ -83,7 +96,8 @@ pub fn decode(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     ))
 }
 
-/// The separator in an Excel file's first line `sep=;`, and how long that line is. `sep=` alone names none.
+/// The separator in an Excel file's first line `sep=;`, and how long that line is. `sep=` alone
+/// names none.
 fn sep_line(text: &[u8]) -> Option<(Option<u8>, usize)> {
     let end = text
         .iter()
@@ -112,7 +126,8 @@ fn sep_line(text: &[u8]) -> Option<(Option<u8>, usize)> {
     filled.then_some((Some(separator), end))
 }
 
-/// The separator that a table's first rows show: it makes them equally wide, and the header the widest. A comma where none does.
+/// The separator that a table's first rows show: it makes them equally wide, and the header the
+/// widest. A comma where none does.
 fn separator(text: &[u8]) -> u8 {
     let shape = |separator: u8| {
         let mut reader = csv::ReaderBuilder::new()
@@ -129,7 +144,7 @@ fn separator(text: &[u8]) -> u8 {
         let padded = rows.first().map_or(0, |row| {
             row.iter().filter(|cell| cell.starts_with(b" ")).count()
         });
-        // One column is no choice at all, however even.
+        // One column is not a choice at all, however even.
         (
             header > 1,
             rows.iter().all(|row| row.len() == header),
@@ -144,8 +159,8 @@ fn separator(text: &[u8]) -> u8 {
         .unwrap_or(b',')
 }
 
-/// The rows of a CSV file, one after the other. Rows without a filled cell are passed over, and so is the header where it
-/// comes again, as in files put together.
+/// The rows of a CSV file, one after the other. Rows without a filled cell are passed over, and so
+/// is the header where it comes again, as in files put together.
 #[derive(Debug)]
 pub struct Rows<'b> {
     bytes: &'b [u8],
@@ -159,8 +174,8 @@ pub struct Rows<'b> {
 }
 
 impl<'b> Rows<'b> {
-    /// Reads what [`decode`] gave. Without a delimiter cells are apart by what the file shows: its `sep=` line, else its
-    /// first rows.
+    /// Reads what [`decode`] gave. Without a delimiter cells are apart by what the file shows: its
+    /// `sep=` line, else its first rows.
     pub fn new(bytes: &'b [u8], delimiter: Option<u8>) -> Self {
         let named = sep_line(bytes);
         let mut start = named.map_or(0, |(_, end)| end);
@@ -195,7 +210,8 @@ impl<'b> Rows<'b> {
         }
     }
 
-    /// Reads the first row: where it begins, and the columns' names or what is wrong with it. `None`: there is no row.
+    /// Reads the first row: where it begins, and the columns' names or what is wrong with it.
+    /// `None` where the file has none.
     pub fn header(&mut self) -> Option<(usize, Result<Vec<String>, String>)> {
         let begin = self.advance()?;
         let names = self.row.iter().map(|cell| {
@@ -213,8 +229,8 @@ impl<'b> Rows<'b> {
         Some((begin, names))
     }
 
-    /// Reads the next row below the header: where it begins, and its cells, the last of which may be left out, or what is
-    /// wrong with it.
+    /// Reads the next row below the header: where it begins, and its cells, the last of which may
+    /// be left out, or what is wrong with it.
     pub fn next_row(&mut self) -> Option<(usize, Result<Vec<&str>, String>)> {
         let begin = self.advance()?;
         Some((begin, self.cells(begin)))
@@ -259,7 +275,8 @@ impl<'b> Rows<'b> {
         let cells = cells.map_err(|_| NOT_UTF_8.to_owned())?;
         let (has, wanted) = (cells.len(), self.header.len());
         if has != wanted || cells.iter().any(|cell| cell.contains(['\r', '\n'])) {
-            // A row that a stray quote ran together with others is not one whose last cells were left out.
+            // A row that a stray quote ran together with others is not one whose last cells were
+            // left out.
             let row = self
                 .bytes
                 .get(begin..self.place().min(self.bytes.len()))
@@ -297,7 +314,7 @@ fn bare(cell: &[u8]) -> &[u8] {
     cell
 }
 
-/// Whether every quote of a row that opens a cell is closed where the cell ends.
+/// Returns whether every quote of a row that opens a cell is closed where the cell ends.
 fn well_quoted(row: &[u8], delimiter: u8) -> bool {
     #[derive(PartialEq)]
     enum At {
@@ -320,7 +337,8 @@ fn well_quoted(row: &[u8], delimiter: u8) -> bool {
     at != At::Quoted
 }
 
-/// Line numbers by position. The CSV reader's own count stands before blank lines and line ends that it skips later.
+/// Line numbers by position. The CSV reader's own count stands before blank lines and line ends
+/// that it skips later.
 #[derive(Debug)]
 pub struct Lines<'a> {
     bytes: &'a [u8],

@@ -1,7 +1,8 @@
 //! Webhook signatures after the Standard Webhooks specification, version 1.0.
 //!
-//! `webhook-signature` is `v1,` and the base 64 of HMAC-SHA256 over `id.timestamp.body`, one for each live secret,
-//! separated by a space. A secret is shown as `whsec_` and the base 64 of its bytes; the bytes are the key.
+//! `webhook-signature` is `v1,` and the base 64 of HMAC-SHA256 over `id.timestamp.body`, one for
+//! each live secret, separated by a space. A secret is shown as `whsec_` and the base 64 of its
+//! bytes; the bytes are the key.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +16,8 @@ use super::time::Timestamp;
 pub const SECRET_BYTES: usize = 32;
 /// The most secrets that sign at once.
 pub const MAX_SECRETS: usize = 5;
-/// How far a receiver lets the timestamp be off, in seconds. Source: the reference libraries of Standard Webhooks.
+/// The most that the timestamp may be off for a receiver, in seconds. Source: the reference
+/// libraries of Standard Webhooks.
 pub const TOLERANCE_SECONDS: i64 = 5 * 60;
 
 /// A webhook secret: the key that signs a tenant's deliveries. Never shown by `Debug`.
@@ -30,6 +32,7 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Secret {
+    /// Makes a secret of fresh random bytes.
     pub fn new(random: &[u8; SECRET_BYTES]) -> Self {
         Self(format!("whsec_{}", STANDARD.encode(random)))
     }
@@ -42,7 +45,8 @@ impl Secret {
             .then(|| Self(text.to_owned()))
     }
 
-    /// The text a customer sees, prefix included. For showing once and for surfaces that sign with the text itself.
+    /// The text a customer sees, prefix included. For showing once and for surfaces that sign with
+    /// the text itself.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -53,7 +57,8 @@ impl Secret {
             .strip_prefix("whsec_")
             .and_then(|t| STANDARD.decode(t).ok())
             .unwrap_or_default();
-        // HMAC takes a key of any length: the error cannot happen, and an empty key would only fail verification.
+        // HMAC takes a key of any length: the error cannot happen, and an empty key would only fail
+        // verification.
         let mut mac = Hmac::<Sha256>::new_from_slice(&key)
             .unwrap_or_else(|_| Hmac::<Sha256>::new(&[0; 64].into()));
         mac.update(id.as_bytes());
@@ -68,6 +73,7 @@ impl Secret {
 /// A secret and when it stops signing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveSecret {
+    /// The key itself.
     pub secret: Secret,
     /// `None` for the current one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,12 +135,15 @@ pub fn headers(secrets: &[&Secret], id: &str, at: Timestamp, body: &[u8]) -> Vec
 /// Why a signature did not verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unverified {
+    /// A header is missing, or not in the form of Standard Webhooks.
     #[error("a webhook-id, webhook-timestamp or webhook-signature header is missing or malformed")]
     Headers,
+    /// The time of the attempt is further off than the tolerance.
     #[error(
         "the timestamp is more than five minutes off: replayed, or one of the two clocks is wrong"
     )]
     Timestamp,
+    /// No signature is this secret's over these bytes.
     #[error(
         "no signature matches: another secret, or the body was changed on the way (sign the raw bytes)"
     )]

@@ -21,7 +21,8 @@ pub struct Parked {
     pub(crate) ticket: Option<Value>,
     pub(crate) resume_at: Timestamp,
     pub(crate) give_up_at: Timestamp,
-    /// How many of its upstream's posts the provider has seen: it is shown each of them once.
+    /// The number of its upstream's posts that the provider has seen: it is shown each of them
+    /// once.
     #[serde(default, rename = "heard_posts", skip_serializing_if = "is_none_yet")]
     pub(crate) heard: usize,
     /// That the upstream cannot be asked, where that is what is waited for.
@@ -43,17 +44,18 @@ impl Parked {
         self.resume_at
     }
 
-    /// Whether the provider has taken the question, and is not yet to be asked it.
+    /// Returns whether the provider has taken the question, and is not yet to be asked it.
     pub fn is_taken(&self) -> bool {
         self.ticket.is_some()
     }
 
-    /// How many of its upstream's posts the provider has seen.
+    /// Returns how many of its upstream's posts the provider has seen.
     pub fn heard(&self) -> usize {
         self.heard
     }
 
-    /// Whether `later` is the same but for the time of the next look, and what the upstream said meanwhile.
+    /// Returns whether `later` is the same but for the time of the next look, and what the upstream
+    /// said meanwhile.
     pub fn waits_as(&self, later: &Self) -> bool {
         Self {
             resume_at: later.resume_at,
@@ -68,14 +70,14 @@ impl Parked {
     }
 }
 
-/// What the providers said so far.
+/// The answers of the providers so far, merged.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Merged {
     #[serde(default, deserialize_with = "json::sent")]
     pub(crate) data: Map<String, Value>,
     #[serde(default)]
     pub(crate) sources: Vec<(String, Source)>,
-    /// What each provider that found something takes.
+    /// The prices of the providers that found something.
     #[serde(default)]
     pub(crate) prices: Vec<(String, u32)>,
     #[serde(default)]
@@ -89,7 +91,8 @@ pub(crate) struct Merged {
     pub(crate) unsuited: Option<String>,
 }
 
-/// An upstream that cannot be asked: it has too many requests, is unavailable, or its circuit is open.
+/// An upstream that cannot be asked: it has too many requests, is unavailable, or its circuit is
+/// open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outage {
     /// The HTTP status that it answered with; `None` where it did not answer, or others met it.

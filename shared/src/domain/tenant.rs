@@ -9,11 +9,13 @@ use sha2::{Digest, Sha256};
 use super::ids::TenantId;
 use super::time::Timestamp;
 
-/// How many chunks the fast lane works on at once, unless told. Source: the template's `EnrichConcurrency`.
+/// The chunks that the fast lane works on at once, unless set otherwise. Source: the template's
+/// `EnrichConcurrency`.
 pub const ENRICH_CONCURRENCY: u32 = 20;
 
-/// A tenant's share of the fast lane, in open chunks, where so many run there at once; what it brings beyond goes through
-/// the bulk lane. A fifth, so that it takes several large tenants at once to keep a small one waiting, and at least one.
+/// A tenant's share of the fast lane, in open chunks, where this many run there at once; what it
+/// brings beyond goes through the bulk lane. A fifth, so that it takes several large tenants at
+/// once to keep a small one waiting, and at least one.
 pub const fn fast_chunks(concurrency: u32) -> i64 {
     let share = concurrency / 5;
     if share == 0 { 1 } else { share as i64 }
@@ -22,14 +24,18 @@ pub const fn fast_chunks(concurrency: u32) -> i64 {
 /// A tenant's settings. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
+    /// The tenant's id.
     pub tenant: TenantId,
+    /// The time at which an operator made the tenant.
     pub created_at: Timestamp,
-    /// Replaces the delays of the native retry schedule, in seconds, without jitter. For operators and tests.
+    /// Replaces the delays of the native retry schedule, in seconds, without jitter. For operators
+    /// and tests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_schedule: Option<Vec<u64>>,
 }
 
 impl Profile {
+    /// Returns the delays between attempts where an operator set them.
     pub fn webhook_delays(&self) -> Option<Vec<Duration>> {
         self.webhook_schedule
             .as_ref()
@@ -37,7 +43,7 @@ impl Profile {
     }
 }
 
-/// What a key may do.
+/// The permissions of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -48,6 +54,7 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// Returns the word for the scope, as it is stored and shown.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -55,6 +62,7 @@ impl Scope {
         }
     }
 
+    /// Reads what [`Self::as_str`] writes; `None` for any other word.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "read" => Some(Self::Read),
@@ -67,16 +75,20 @@ impl Scope {
 /// Who a request comes from, and what they have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
+    /// The settings of the tenant that the key belongs to.
     pub profile: Profile,
+    /// The scopes of the key, not of the tenant.
     pub scopes: BTreeSet<Scope>,
     /// Credits free to reserve.
     pub balance: i64,
     /// Credits used so far, ever.
     pub used: i64,
+    /// Chunks of the tenant's live jobs, which decide between the fast and the bulk lane.
     pub open_chunks: i64,
 }
 
 impl Caller {
+    /// Returns the tenant's id.
     pub fn tenant(&self) -> &TenantId {
         &self.profile.tenant
     }
@@ -87,8 +99,8 @@ pub fn api_key(random: &[u8; 32]) -> String {
     format!("mr_{}", hex::encode(random))
 }
 
-/// What is stored of a key: SHA-256 in hex. A key has 256 random bits, so a fast hash is enough, and looking one up by
-/// its hash leaks nothing of it through timing.
+/// Returns what is stored of a key: SHA-256 in hex. A key has 256 random bits, so a fast hash is
+/// enough, and looking one up by its hash leaks nothing of it through timing.
 pub fn hash_key(key: &str) -> String {
     hex::encode(Sha256::digest(key.as_bytes()))
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// A point in time: whole milliseconds since 1970-01-01T00:00:00Z. Shown as RFC 3339 UTC with milliseconds.
+/// A point in time: whole milliseconds since 1970-01-01T00:00:00Z. Shown as RFC 3339 UTC with
+/// milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
@@ -18,6 +19,7 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
+    /// Returns the time so much later; the last one there is where that is too late.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(
@@ -26,6 +28,7 @@ impl Timestamp {
         )
     }
 
+    /// Returns the time so much earlier; the first one there is where that is too early.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(
@@ -34,7 +37,7 @@ impl Timestamp {
         )
     }
 
-    /// How long from `earlier` to here; zero where `earlier` is later.
+    /// Returns how long from `earlier` to here; zero where `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }

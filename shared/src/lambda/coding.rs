@@ -7,11 +7,12 @@ use flate2::bufread::GzDecoder;
 use super::http::ApiRequest;
 use crate::domain::error::ApiError;
 
-/// What the body unpacks to; `None` where it is not packed. It ends at `limit` bytes, however little they were packed to.
+/// Returns what the body unpacks to; `None` where it is not packed. It ends at `limit` bytes,
+/// however little they were packed to.
 ///
 /// # Errors
-/// [`ApiError::Coding`] for a coding other than gzip, [`ApiError::TooLarge`] past `limit`, [`ApiError::Malformed`] for
-/// what is no gzip or breaks off.
+/// [`ApiError::Coding`] for a coding other than gzip, [`ApiError::TooLarge`] past `limit`,
+/// [`ApiError::Malformed`] for what is not gzip or breaks off.
 pub(super) fn unpacked(request: &ApiRequest, limit: usize) -> Result<Option<Vec<u8>>, ApiError> {
     let codings = request
         .header("content-encoding")
@@ -42,8 +43,8 @@ pub(super) fn unpacked(request: &ApiRequest, limit: usize) -> Result<Option<Vec<
     }
 }
 
-/// The first `most` bytes that gzip's members unpack to. Programs that write in blocks put zeros behind a member, and
-/// readers pass over them.
+/// The first `most` bytes that gzip's members unpack to. Programs that write in blocks put zeros
+/// behind a member, and readers pass over them.
 fn members(mut packed: &[u8], most: usize) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
     loop {

@@ -1,4 +1,5 @@
-//! The configuration of a function, read from its environment once, in Init. What is wrong is said all at once.
+//! The configuration of a function, read from its environment once, in Init. What is wrong is said
+//! all at once.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,26 +11,31 @@ use crate::domain::tenant::ENRICH_CONCURRENCY;
 use crate::net::{Cidr, PlainHttp};
 use crate::ports::QueueName;
 
-/// The longest that a waiting GET may be held: its answer must come before API Gateway gives up, after 30 s.
+/// The longest that a waiting GET may be held: its answer must come before API Gateway gives up,
+/// after 30 s.
 pub const MAX_WAIT: Duration = Duration::from_secs(25);
 
-/// Everything a function is told by its environment. Secrets of providers are not in it; they are looked up by name.
+/// Everything a function is told by its environment. Secrets of providers are not in it; they are
+/// looked up by name.
 #[derive(Debug)]
 pub struct Config {
+    /// The table's name, from `MILLRACE_TABLE`.
     pub table: String,
     /// The queues that this function sends to or receives from, by URL.
     pub queues: BTreeMap<QueueName, String>,
+    /// Region, credentials and endpoint of AWS.
     pub aws: AwsSettings,
+    /// Hosts outside that may be reached.
     pub reach: Reach,
     /// Where the API is reached from outside, without a slash at the end.
     pub public_url: Option<String>,
     /// The time-out of the enrich function.
     pub enrich_timeout: Duration,
-    /// How many chunks the fast enrich lane works on at once.
+    /// The chunks that the fast enrich lane works on at once.
     pub enrich_concurrency: u32,
-    /// How long a waiting GET is held at most.
+    /// The longest time that a waiting GET is held.
     pub max_wait: Duration,
-    /// How long jobs and results are kept.
+    /// The time that jobs and results are kept.
     pub retention: Duration,
     /// The least severe level that is logged.
     pub log: tracing::Level,
@@ -37,18 +43,20 @@ pub struct Config {
     pub bundle: PathBuf,
 }
 
-/// Whom a process may reach outside, and how: the settings `MILLRACE_ALLOWED_CIDRS`, `_ALLOW_HTTP`, `_NAMESERVER` and
-/// `_EXTRA_CA_FILE`.
+/// Whom a process may reach outside, and how: the settings `MILLRACE_ALLOWED_CIDRS`, `_ALLOW_HTTP`,
+/// `_NAMESERVER` and `_EXTRA_CA_FILE`.
 #[derive(Debug, Clone, Default)]
 pub struct Reach {
     /// Networks that may be reached although they are not public.
     pub allowed_cidrs: Vec<Cidr>,
+    /// The URLs that may begin with `http:`.
     pub allow_http: PlainHttp,
-    /// Whether `allowed_cidrs` can open this machine's own addresses. Never on Lambda, whose runtime API and credentials are
-    /// there.
+    /// Lets `allowed_cidrs` open this machine's own addresses. Never on Lambda, whose runtime API
+    /// and credentials are there.
     pub local: bool,
     /// Asked for names instead of the system's.
     pub nameserver: Option<SocketAddr>,
+    /// PEM certificates trusted beside the built-in ones, for networks that inspect TLS.
     pub extra_ca_pem: Option<Vec<u8>>,
 }
 
@@ -57,7 +65,8 @@ pub struct Reach {
 #[error("the configuration is not usable: {}", .0.join("; "))]
 pub struct ConfigError(pub Vec<String>);
 
-/// The value of an environment variable; an empty one counts as not set. The one door to the environment.
+/// The value of an environment variable; an empty one counts as not set. The one door to the
+/// environment.
 #[expect(clippy::disallowed_methods, reason = "the one door")]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
@@ -77,8 +86,9 @@ impl Reader<'_> {
         })
     }
 
-    /// Reads whether a function runs on this machine and not on Lambda. What Lambda sets is no sign of it, because emulators
-    /// set the same. So the local stack says it, the template cannot, and AWS must be here too: on Lambda it never is.
+    /// Reads whether a function runs on this machine and not on Lambda. What Lambda sets is not a
+    /// sign of it, because emulators set the same. So the local stack says it, the template cannot,
+    /// and AWS must be here too: on Lambda it never is.
     fn local(&mut self) -> bool {
         let local = self.parsed("MILLRACE_LOCAL", false, "true or false", flag);
         let endpoint = (self.get)("AWS_ENDPOINT_URL").and_then(|url| url::Url::parse(&url).ok());
@@ -192,7 +202,8 @@ impl Config {
 }
 
 impl Reach {
-    /// Reads the settings of a process that is no function through `get`, and the extra CA file where one is named.
+    /// Reads the settings of a process that is not a function through `get`, and the extra CA file
+    /// where one is named.
     pub fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader {
             get,
@@ -344,7 +355,7 @@ mod tests {
         }
     }
 
-    /// What Lambda sets, emulators set too: it decides nothing.
+    /// Emulators set Lambda's variables too, so that these decide nothing.
     #[test]
     fn a_function_is_local_only_where_the_local_stack_says_so() {
         let (local, here) = (

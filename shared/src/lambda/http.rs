@@ -1,8 +1,9 @@
 //! Requests and responses as API Gateway exchanges them with Lambda.
 //!
-//! The payload has six members that count here, and a reader of a whole `http::Request` fails on more than it needs to:
-//! callers need not encode a query, and API Gateway passes it on as it came. Source: API Gateway developer guide, working
-//! with AWS Lambda proxy integrations for HTTP APIs, payload format version 2.0.
+//! The payload has six members that count here, and a reader of a whole `http::Request` fails on
+//! more than it needs to: callers need not encode a query, and API Gateway passes it on as it came.
+//! Source: API Gateway developer guide, working with AWS Lambda proxy integrations for HTTP APIs,
+//! payload format version 2.0.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +44,7 @@ impl GatewayRequest {
     /// The request; `request_id` is the invocation's.
     pub fn into_api(self, request_id: String) -> ApiRequest {
         let body = self.body.unwrap_or_default();
-        // What is no base 64 is no body of anybody's: its text is refused like any other that is no JSON.
+        // What is not base 64 is not a body: its text is refused like any other that is not JSON.
         let decoded = if self.is_base64_encoded {
             STANDARD.decode(&body).ok()
         } else {

@@ -1,5 +1,5 @@
-//! Where events come in: typed configuration, HTTP requests, SQS batches, telemetry. Each function's `main` wires what is
-//! here to the adapters and runs it.
+//! Where events come in: typed configuration, HTTP requests, SQS batches, telemetry. Each
+//! function's `main` wires what is here to the adapters and runs it.
 
 pub mod api;
 mod coding;

@@ -1,4 +1,5 @@
-//! An SQS batch, message by message: each succeeds or fails alone, and a failed one comes back soon, with jitter.
+//! An SQS batch, message by message: each succeeds or fails alone, and a failed one comes back
+//! soon, with jitter.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -20,9 +21,10 @@ use crate::providers::Registry;
 use crate::webhooks::dispatch;
 use crate::webhooks::dispatch::Dispatched;
 
-/// What a batch is worked on with.
+/// The surroundings of the work on a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Invocation<'a> {
+    /// Table, queues, clock and randomness.
     pub ports: &'a Ports,
     /// The queues by URL, to tell from its ARN which one a message came from.
     pub queues: &'a BTreeMap<QueueName, String>,
@@ -38,17 +40,18 @@ struct Received<'a, M> {
     receives: u32,
 }
 
-/// What became of a message whose content is an `M`, and whose work ends in a `T`.
+/// The result of a message whose content is an `M`, and whose work ends in a `T`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handled<M, T> {
     /// SQS's id of the message.
     pub id: String,
     /// The queue it came from.
     pub lane: QueueName,
-    /// How often it was received, this time included.
+    /// The number of times that it was received, this one included.
     pub receives: u32,
     /// Its content; `None` where it cannot be read.
     pub message: Option<M>,
+    /// The end of the work, or why there is none.
     pub outcome: Result<T, Failed>,
     /// It has to come back; if not, it may be deleted.
     pub again: bool,
@@ -57,15 +60,18 @@ pub struct Handled<M, T> {
 /// Why a message was not worked on to its end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failed {
+    /// The body is not the JSON of this queue's messages; holds the parser's words.
     #[error("the message cannot be read: {0}")]
     Unreadable(String),
+    /// The work panicked; the message comes back.
     #[error("the work panicked")]
     Panicked,
+    /// A call of the step failed.
     #[error(transparent)]
     Step(#[from] StepError),
 }
 
-/// What became of a batch.
+/// The results of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch<M, T>(pub Vec<Handled<M, T>>);
 
@@ -131,7 +137,8 @@ pub async fn dispatch(
     .await
 }
 
-/// Works on every message of a batch at once. Of the steps that went well, `again` says which have to be repeated.
+/// Works on every message of a batch at once. Of the steps that went well, `again` says which have
+/// to be repeated.
 async fn batch<M: DeserializeOwned, T>(
     invocation: &Invocation<'_>,
     fallback: QueueName,
@@ -139,7 +146,8 @@ async fn batch<M: DeserializeOwned, T>(
     again: impl Fn(&T) -> bool,
     work: impl AsyncFn(Received<'_, M>) -> Result<T, StepError>,
 ) -> Result<Batch<M, T>, NoIdentity> {
-    // An answer with an empty identifier makes SQS bring back the whole batch; so does this error, but it says why.
+    // An answer with an empty identifier makes SQS bring back the whole batch; so does this error,
+    // but it says why.
     if event
         .records
         .iter()
@@ -177,7 +185,8 @@ async fn one<M: DeserializeOwned, T>(
     let (message, outcome) = match serde_json::from_str(record.body.as_deref().unwrap_or_default())
     {
         Ok(message) => {
-            // A panic fails its message and no other; the message comes back and its starts are counted.
+            // A panic fails its message and no other; the message comes back and its starts are
+            // counted.
             let work = AssertUnwindSafe(work(Received {
                 message: &message,
                 lane,

@@ -1,5 +1,6 @@
-//! Init: configuration, telemetry and adapters of a function, in one place. What is wrong is logged as one line before
-//! the process ends, so that the cause stands in the log and not only "exit status 1".
+//! Init: configuration, telemetry and adapters of a function, in one place. What is wrong is logged
+//! as one line before the process ends, so that the cause stands in the log and not only "exit
+//! status 1".
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,10 +25,10 @@ use crate::surfaces::{Surface, check_operations};
 /// Why a function cannot start.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a process talks to hosts outside with.
+/// The ports to hosts outside.
 pub type Outside = (Arc<dyn HttpSender>, Arc<dyn Dns>);
 
-/// What only some functions use of the world, so that it is linked into no other.
+/// The ports that only some functions use, so that others do not link them.
 struct Linked {
     outside: Outside,
     assets: Arc<dyn Assets>,
@@ -45,15 +46,21 @@ enum Outbound {
 /// A started function.
 #[derive(Debug)]
 pub struct Started {
+    /// The environment, read and checked.
     pub config: Config,
+    /// The adapters as the use cases take them.
     pub ports: Ports,
+    /// Counts calls to AWS, where `MILLRACE_METERED` asks for it.
     pub meter: Option<Arc<Meter>>,
+    /// The clients behind the adapters, for what no port has.
     pub clients: AwsClients,
 }
 
-/// Reads the environment and builds the adapters of a function that judges URLs and sends nothing. Opens no connection.
+/// Reads the environment and builds the adapters of a function that judges URLs and sends nothing.
+/// Opens no connection.
 ///
-/// A function that neither answers requests nor renders events passes no surfaces, so that none is linked into it.
+/// A function that neither answers requests nor renders events passes no surfaces, so that none is
+/// linked into it.
 pub fn start(surfaces: &'static [Surface]) -> Result<Started, StartError> {
     start_with(surfaces, |config, _| {
         let outside: Outside = (Arc::new(CheckOnly(guard(&config.reach))), Arc::new(NoDns));
@@ -64,7 +71,8 @@ pub fn start(surfaces: &'static [Surface]) -> Result<Started, StartError> {
     })
 }
 
-/// As [`start`], for a function that sends to receivers. Apart from it, so that the HTTP client is linked into no other.
+/// As [`start`], for a function that sends to receivers. Apart from it, so that the HTTP client is
+/// linked into no other.
 pub fn start_sending(surfaces: &'static [Surface]) -> Result<Started, StartError> {
     start_with(surfaces, |config, _| {
         let outside: Outside = (
@@ -78,7 +86,8 @@ pub fn start_sending(surfaces: &'static [Surface]) -> Result<Started, StartError
     })
 }
 
-/// As [`start`], for a function that asks providers. Apart from the others for what providers use alone.
+/// As [`start`], for a function that asks providers. Apart from the others for what providers use
+/// alone.
 pub fn start_asking() -> Result<Started, StartError> {
     start_with(&[], |config, clients| {
         let assets = clients.assets(Arc::new(SystemClock), Arc::new(SystemEntropy));
@@ -142,7 +151,7 @@ fn build(
     })
 }
 
-/// What providers ask their upstreams and the name server with. Opens no connection.
+/// Returns what providers ask their upstreams and the name server with. Opens no connection.
 pub fn upstreams(reach: &Reach) -> Result<Outside, StartError> {
     let resolver = Resolver::new(Arc::new(guard(reach)), reach.nameserver);
     Ok((
@@ -165,7 +174,8 @@ fn sender(reach: &Reach, outbound: Outbound) -> Result<ReqwestSender, StartError
         extra_ca_pem: reach.extra_ca_pem.clone(),
         user_agent: concat!("Millrace/", env!("CARGO_PKG_VERSION")).to_owned(),
         decompress: upstreams,
-        // A receiver is met once; an upstream again at the next record. Neither connection survives a frozen Lambda.
+        // A receiver is met once; an upstream again at the next record. Neither connection survives
+        // a frozen Lambda.
         keep_idle: if upstreams {
             Duration::from_secs(5)
         } else {
@@ -176,7 +186,7 @@ fn sender(reach: &Reach, outbound: Outbound) -> Result<ReqwestSender, StartError
 }
 
 impl Started {
-    /// What `providers.toml` says about types.
+    /// Returns what `providers.toml` says about types.
     pub fn catalog(&self) -> Result<Catalog, StartError> {
         let catalog = Catalog::load(READERS, &self.config.bundle).map_err(StartError::from);
         logged(catalog.and_then(|catalog| {
@@ -206,7 +216,7 @@ impl Started {
         Ok(registry)
     }
 
-    /// What a batch of messages is worked on with.
+    /// Returns what a batch of messages is worked on with.
     pub fn invocation(&self, deadline: Timestamp) -> Invocation<'_> {
         Invocation {
             ports: &self.ports,
@@ -215,7 +225,8 @@ impl Started {
         }
     }
 
-    /// When an invocation ends. A runtime that gives no deadline of this age gets the function's own time-out.
+    /// When an invocation ends. A runtime that gives no deadline of this age gets the function's
+    /// own time-out.
     pub fn deadline(&self, context: &lambda_runtime::Context, timeout: Duration) -> Timestamp {
         let now = self.ports.clock.now();
         let given = Timestamp(i64::try_from(context.deadline).unwrap_or(i64::MAX));

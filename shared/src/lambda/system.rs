@@ -78,7 +78,8 @@ impl Assets for NoAssets {
     }
 }
 
-/// A sender for functions that send nothing: it judges URLs and keeps an HTTP client out of their binaries.
+/// A sender for functions that send nothing: it judges URLs and keeps an HTTP client out of their
+/// binaries.
 #[derive(Debug, Clone)]
 pub struct CheckOnly(pub crate::net::Guard);
 

@@ -1,5 +1,5 @@
-//! Log lines: one JSON object each, words in `message`, facts in dotted fields, units in names. No secret and nothing
-//! personal goes into one.
+//! Log lines: one JSON object each, words in `message`, facts in dotted fields, units in names. No
+//! secret and nothing personal goes into one.
 
 use crate::aws::Meter;
 

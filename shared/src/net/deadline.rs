@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Runs `work` for at most `limit`. `None` when the time was up first; the work is dropped then, and its sockets closed.
+/// Runs `work` for at most `limit`. `None` when the time was up first; the work is dropped then,
+/// and its sockets closed.
 #[expect(
     clippy::disallowed_methods,
     reason = "waits on real sockets, which a simulated clock cannot move"

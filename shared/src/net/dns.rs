@@ -12,28 +12,33 @@ use tokio::net::{TcpStream, UdpSocket};
 use super::deadline::limited;
 use crate::ports::{DnsFailure, DnsKind, DnsRecord};
 
-/// How long each question over UDP waits for its answer before it is asked again.
+/// The waits for an answer over UDP, one for each time that a question is asked.
 const WAITS: [Duration; 3] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
     Duration::from_secs(2),
 ];
-/// How long an exchange over TCP may take.
+/// The time that an exchange over TCP may take.
 const TCP_WAIT: Duration = Duration::from_secs(3);
-/// How many aliases are followed inside one answer.
+/// The most aliases that are followed inside one answer.
 const MAX_ALIASES: usize = 16;
 
 /// Why a question has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DnsError {
+    /// The zone says that the name does not exist (NXDOMAIN).
     #[error("no such name")]
     NoSuchName,
+    /// The server answered with another code than that, such as SERVFAIL.
     #[error("the name server answered {0:?}")]
     Failed(RCODE),
+    /// No answer came in time.
     #[error("the name server did not answer")]
     Silent,
+    /// The exchange failed in the operating system.
     #[error("the name server cannot be reached: {0}")]
     Unreachable(io::ErrorKind),
+    /// The name has no form that DNS can ask for.
     #[error("the name is not valid")]
     BadName,
 }
@@ -89,7 +94,8 @@ impl NameServer {
         Some(Self(SocketAddr::new(address, 53)))
     }
 
-    /// The addresses of one kind (`A` or `AAAA`) that a name has, its aliases followed. Empty when it has none.
+    /// The addresses of one kind (`A` or `AAAA`) that a name has, its aliases followed. Empty when
+    /// it has none.
     pub(super) async fn addresses(self, host: &str, kind: TYPE) -> Result<Vec<IpAddr>, DnsError> {
         let records = self.records(host, kind).await?;
         let address = |record| {
@@ -129,7 +135,8 @@ impl NameServer {
         } else {
             Ipv6Addr::UNSPECIFIED.into()
         };
-        // Connected, on a port of its own: the kernel drops what does not come from the name server.
+        // Connected, on a port of its own: the kernel drops what does not come from the name
+        // server.
         let socket = UdpSocket::bind((any, 0)).await?;
         socket.connect(self.0).await?;
         socket.send(&asked.bytes).await?;
@@ -161,7 +168,7 @@ impl NameServer {
     }
 }
 
-/// What a message answers to a [`DnsQuery`].
+/// The answer of a message to a [`DnsQuery`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum DnsReply {
     /// The records of the kind that was asked for, none where the name has none.
@@ -198,7 +205,7 @@ impl<'a> DnsQuery<'a> {
         })
     }
 
-    /// What a message answers to this question. `None` when it is no answer to it.
+    /// Returns what a message answers to this question. `None` when it is not an answer to it.
     ///
     /// # Errors
     /// [`DnsError::NoSuchName`] and [`DnsError::Failed`], where that is the answer.

@@ -13,9 +13,10 @@ use super::dns::{DnsError, NameServer, type_of};
 use super::guard::{Guard, LOOPBACK, is_localhost};
 use crate::ports::{Dns, DnsFailure, DnsKind, DnsRecord, HttpError};
 
-/// How long IPv6 addresses are waited for once IPv4 ones are there. Source: RFC 8305 section 3.
+/// The wait for IPv6 addresses once IPv4 ones are there. Source: RFC 8305 section 3.
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
-/// How many addresses of each family are tried: an answer with hundreds must not become hundreds of connections.
+/// The most addresses of each family that are tried: an answer with hundreds must not become
+/// hundreds of connections.
 const MAX_PER_FAMILY: usize = 4;
 
 /// Why a name gave no address to connect to.
@@ -24,6 +25,7 @@ pub enum ResolveError {
     /// The name has addresses, and all of them are refused.
     #[error("the name resolves only to refused addresses")]
     Blocked,
+    /// The resolver gave no answer; holds its words.
     #[error("{0}")]
     Failed(String),
 }
@@ -39,8 +41,8 @@ impl From<ResolveError> for HttpError {
 
 /// Resolves names and leaves out the addresses that the [`Guard`] refuses.
 ///
-/// It is the connector's resolver: every connection goes to an address that this returned for it. Nothing is cached,
-/// and nothing is asked again between judging an address and connecting to it.
+/// It is the connector's resolver: every connection goes to an address that this returned for it.
+/// Nothing is cached, and nothing is asked again between judging an address and connecting to it.
 #[derive(Debug, Clone)]
 pub struct Resolver {
     guard: Arc<Guard>,
@@ -48,8 +50,8 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// With a name server, that one is asked and neither the system's settings nor its hosts file count. Without, the
-    /// system's resolver is.
+    /// With a name server, that one is asked and neither the system's settings nor its hosts file
+    /// count. Without, the system's resolver is.
     pub fn new(guard: Arc<Guard>, nameserver: Option<SocketAddr>) -> Self {
         Self {
             guard,
@@ -57,8 +59,9 @@ impl Resolver {
         }
     }
 
-    /// The permitted addresses of a name, IPv4 first (a function outside a dual-stack subnet has no IPv6), at most four
-    /// of each family. Never empty. `localhost` and names below it are loopback without asking.
+    /// The permitted addresses of a name, IPv4 first (a function outside a dual-stack subnet has no
+    /// IPv6), at most four of each family. Never empty. `localhost` and names below it are loopback
+    /// without asking.
     pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
         let found = match self.nameserver {
             _ if is_localhost(host) => LOOPBACK.to_vec(),
@@ -93,7 +96,8 @@ impl Resolver {
         }
     }
 
-    /// Asks for both families at once. One family's failure counts only when the other has no answer either.
+    /// Asks for both families at once. One family's failure counts only when the other has no
+    /// answer either.
     async fn ask(&self, server: NameServer, host: &str) -> Result<Vec<IpAddr>, DnsError> {
         let v4 = std::pin::pin!(server.addresses(host, TYPE::A));
         let v6 = std::pin::pin!(server.addresses(host, TYPE::AAAA));
@@ -128,8 +132,8 @@ impl Resolver {
 
 #[async_trait]
 impl Dns for Resolver {
-    /// Asks the configured name server, or else the first of the system's. Addresses are told as they are: nobody connects
-    /// to what this returns.
+    /// Asks the configured name server, or else the first of the system's. Addresses are told as
+    /// they are: no one connects to what this returns.
     async fn look_up(&self, name: &str, kind: DnsKind) -> Result<Vec<DnsRecord>, DnsFailure> {
         let server = self.nameserver.or_else(NameServer::of_the_system);
         let server = server
@@ -138,7 +142,8 @@ impl Dns for Resolver {
     }
 }
 
-/// The system's resolver (`getaddrinfo` on a thread of its own). A look-up that is given up on still ends by itself.
+/// The system's resolver (`getaddrinfo` on a thread of its own). A look-up that is given up on
+/// still ends by itself.
 async fn system(host: &str) -> Result<Vec<IpAddr>, ResolveError> {
     let found = tokio::net::lookup_host((host, 0))
         .await

@@ -18,17 +18,17 @@ use super::guard::{Cidr, Guard, PlainHttp};
 use super::resolver::{ResolveError, Resolver};
 use crate::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender};
 
-/// The time for name, TCP and TLS together, shared among a name's addresses, so that one address that swallows packets
-/// does not use up the whole deadline.
+/// The time for name, TCP and TLS together, shared among a name's addresses, so that one address
+/// that swallows packets does not use up the whole deadline.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// More header lines than this are no answer that we read.
 const MAX_HEADERS: usize = 100;
-/// How much of the answer's headers is kept, names and values together, in bytes.
+/// The most of the answer's headers that is kept, names and values together, in bytes.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
-/// How much of a peer's own words an error keeps, in characters.
+/// The most of a peer's own words that an error keeps, in characters.
 const MAX_REASON: usize = 200;
 
-/// What the client itself says about a message; a caller's word on these could only contradict it.
+/// Headers that the client itself sends; a caller's could only contradict them.
 const OWN_HEADERS: [&str; 11] = [
     "connection",
     "content-length",
@@ -43,33 +43,36 @@ const OWN_HEADERS: [&str; 11] = [
     "upgrade",
 ];
 
-/// How to send. The default reaches public `https` hosts only.
+/// The settings of the client. The default reaches public `https` hosts only.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// Networks that may be reached though they are not global.
     pub allowed: Vec<Cidr>,
-    /// Whether `http:` URLs are taken too.
+    /// The URLs that may begin with `http:`.
     pub allow_http: PlainHttp,
-    /// Whether this machine's own addresses can be among the allowed ones. See [`Guard::local`].
+    /// Lets this machine's own addresses be among the allowed ones. See [`Guard::local`].
     pub local: bool,
     /// The name server to ask instead of the system's.
     pub nameserver: Option<SocketAddr>,
-    /// Certificate authorities to trust besides the public ones, PEM: for operators behind TLS inspection.
+    /// Certificate authorities to trust besides the public ones, PEM: for operators behind TLS
+    /// inspection.
     pub extra_ca_pem: Option<Vec<u8>>,
     /// The `User-Agent` of requests that bring none of their own.
     pub user_agent: String,
     /// Asks for gzip and unpacks it. Without, a packed body is returned as it came.
     pub decompress: bool,
-    /// How long an open connection waits for the next exchange with its host; zero: each exchange has its own.
-    /// See [`ReqwestSender::forget_connections`].
+    /// The time that an open connection waits for the next exchange with its host; zero: each
+    /// exchange has its own. See [`ReqwestSender::forget_connections`].
     pub keep_idle: Duration,
 }
 
 /// Why [`Settings`] cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSettings {
+    /// The PEM text cannot be read; holds the reason.
     #[error("the extra certificate authorities: {0}")]
     ExtraCa(String),
+    /// The HTTP client refuses the settings; holds its words.
     #[error("the HTTP client: {0}")]
     Client(String),
 }
@@ -91,8 +94,8 @@ impl std::fmt::Debug for ReqwestSender {
 }
 
 impl ReqwestSender {
-    /// Builds the client. It reads no file and opens no socket: the public roots are a table in the program, ready to
-    /// use, so there is nothing to put off until the first exchange.
+    /// Builds the client. It reads no file and opens no socket: the public roots are a table in the
+    /// program, ready to use, so there is nothing to put off until the first exchange.
     pub fn new(mut settings: Settings) -> Result<Self, BadSettings> {
         let guard = Arc::new(
             Guard::new(std::mem::take(&mut settings.allowed), settings.allow_http)
@@ -178,9 +181,10 @@ fn client(
 
 #[async_trait]
 impl HttpSender for ReqwestSender {
-    /// Drops every idle connection. A function that keeps connections calls this when an invocation begins: while it
-    /// was frozen its peers closed them, its clock may not have moved, and a request on a dead connection is lost.
-    /// TLS sessions are kept, so that the next handshakes are short.
+    /// Drops every idle connection. A function that keeps connections calls this when an invocation
+    /// begins: while it was frozen its peers closed them, its clock may not have moved, and a
+    /// request on a dead connection is lost. TLS sessions are kept, so that the next handshakes are
+    /// short.
     fn forget_connections(&self) {
         if self.settings.keep_idle.is_zero() {
             return;
@@ -201,7 +205,8 @@ impl HttpSender for ReqwestSender {
             .headers(headers)
             .body(request.body)
             .send();
-        // Outside of what the deadline drops, so that it survives a body that breaks off or never ends.
+        // Outside of what the deadline drops, so that it survives a body that breaks off or never
+        // ends.
         let mut answer = None;
         let exchange = async {
             let mut response = head.await?;
@@ -233,7 +238,8 @@ impl HttpSender for ReqwestSender {
     }
 }
 
-/// Reads the body into `answer`, `max_bytes` at most. A response that is not read to its end takes its connection with it.
+/// Reads the body into `answer`, `max_bytes` at most. A response that is not read to its end takes
+/// its connection with it.
 async fn read_body(
     response: &mut Response,
     max_bytes: usize,
@@ -332,8 +338,8 @@ fn classify(error: &reqwest::Error, https: bool) -> HttpError {
     HttpError::Protocol(reason(error))
 }
 
-/// An error and its causes. An [`io::Error`] that wraps another names that one's cause as its source and skips the
-/// wrapped error itself, which is the one that tells.
+/// An error and its causes. An [`io::Error`] that wraps another names that one's cause as its
+/// source and skips the wrapped error itself, which is the one that tells.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(
         Some(error),

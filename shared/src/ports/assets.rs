@@ -5,7 +5,9 @@ use async_trait::async_trait;
 /// Where an object of Amazon S3 is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ObjectName {
+    /// The bucket's name.
     pub bucket: String,
+    /// The object's name in the bucket.
     pub key: String,
 }
 
@@ -20,6 +22,7 @@ impl std::fmt::Display for ObjectName {
 pub struct Object {
     /// Another one whenever the content is another (an `ETag`).
     pub tag: String,
+    /// The whole content.
     pub bytes: Vec<u8>,
 }
 
@@ -33,14 +36,17 @@ impl std::fmt::Debug for Object {
     }
 }
 
-/// Why something of the operator's could not be read. The texts hold error codes and nothing of the content.
+/// Why something of the operator's could not be read. The texts hold error codes and nothing of the
+/// content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AssetError {
+    /// Neither a parameter nor an object has this name.
     #[error("there is no such thing")]
     Missing,
     /// The service will not: most often a permission that the function's role does not have.
     #[error("reading it was refused ({0})")]
     Refused(String),
+    /// The content exceeds the given limit, in bytes; nothing of it was kept.
     #[error("it is larger than {0} bytes")]
     TooLarge(usize),
     /// No answer, or too many questions. Asking again may help.
@@ -48,14 +54,15 @@ pub enum AssetError {
     Unavailable(String),
 }
 
-/// What an operator keeps outside of the bundle for providers: secrets in parameters of AWS Systems Manager, tables in Amazon
-/// S3. Reading changes nothing.
+/// The things that an operator keeps outside of the bundle for providers: secrets in parameters of
+/// AWS Systems Manager, tables in Amazon S3. Reading changes nothing.
 #[async_trait]
 pub trait Assets: Send + Sync {
     /// The value of a parameter, decrypted.
     async fn parameter(&self, name: &str) -> Result<String, AssetError>;
 
-    /// An object's content, `max_bytes` at most; `None` where it is still what it was when it had the tag `unless`.
+    /// An object's content, `max_bytes` at most; `None` where it is still what it was when it had
+    /// the tag `unless`.
     async fn object(
         &self,
         name: &ObjectName,

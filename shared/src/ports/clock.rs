@@ -9,7 +9,9 @@ use crate::domain::time::Timestamp;
 /// Time.
 #[async_trait]
 pub trait Clock: Send + Sync {
+    /// Returns the time now. It may go back where a machine's clock is set.
     fn now(&self) -> Timestamp;
+    /// Waits for a duration, or longer where the function is frozen meanwhile.
     async fn sleep(&self, duration: Duration);
 }
 

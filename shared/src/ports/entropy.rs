@@ -2,6 +2,7 @@
 
 /// Randomness, fit for ids and secrets.
 pub trait Entropy: Send + Sync {
+    /// Fills the bytes with random ones that cannot be guessed.
     fn fill(&self, bytes: &mut [u8]);
 
     /// A number in `0.0..1.0`, for jitter.

@@ -11,13 +11,15 @@ pub struct HttpRequest {
     pub method: String,
     /// Absolute `https:` URL, or `http:` where the operator or `plain_http` allows it.
     pub url: String,
+    /// Names and values, sent in this order beside those of the client.
     pub headers: Vec<(String, String)>,
+    /// The bytes to send; empty for none.
     pub body: Vec<u8>,
     /// One deadline over name resolution, connect, TLS, headers and body.
     pub deadline: Duration,
     /// `http:` is taken whatever the operator says.
     pub plain_http: bool,
-    /// The response body is cut after so many bytes (after decompression) and `truncated` set.
+    /// The response body is cut after this many bytes (after decompression) and `truncated` set.
     pub max_response_bytes: usize,
 }
 
@@ -35,10 +37,13 @@ impl std::fmt::Debug for HttpRequest {
 /// An answer, whatever its status. Redirects are not followed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpAnswer {
+    /// The status code, from 100 to 599.
     pub status: u16,
     /// Names in lower case, in the order received.
     pub headers: Vec<(String, String)>,
+    /// The body, unpacked where the client asked for packing.
     pub body: Vec<u8>,
+    /// The body went on after `max_response_bytes`, and the rest was dropped.
     pub truncated: bool,
 }
 
@@ -71,22 +76,28 @@ pub enum HttpError {
     /// The host is, or resolves only to, addresses that are refused.
     #[error("the host's address is not allowed")]
     Blocked,
+    /// The name has no address, or the resolver gave no answer.
     #[error("the host name did not resolve: {0}")]
     Dns(String),
+    /// No connection came about; nothing was sent.
     #[error("could not connect: {0}")]
     Connect(String),
+    /// The host's certificate is not trusted, or the handshake failed; nothing was sent.
     #[error("TLS failed: {0}")]
     Tls(String),
+    /// The deadline passed. The host may have taken the request.
     #[error("no complete answer before the deadline")]
     Timeout,
     /// The connection broke, or the answer was no HTTP.
     #[error("the exchange broke off: {0}")]
     Protocol(String),
-    /// The answer's head came, its body not to the end: `answer` has what did come. Who goes by the head alone reads it;
-    /// for everybody else this is the failure that `cause` is.
+    /// The answer's head came, its body not to the end: `answer` has what did come. Who goes by the
+    /// head alone reads it; for everybody else this is the failure that `cause` is.
     #[error("{cause}")]
     Cut {
+        /// Status, headers, and the part of the body that came.
         answer: Box<HttpAnswer>,
+        /// The failure that cut the body.
         cause: Box<HttpError>,
     },
 }
@@ -118,15 +129,17 @@ impl HttpError {
 /// Everything that leaves to hosts outside.
 #[async_trait]
 pub trait HttpSender: Send + Sync {
-    /// One exchange. It ends by `deadline`, keeps at most `max_response_bytes`, follows no redirect, uses no proxy, and
-    /// reaches only global unicast addresses and the networks the operator allows. It never retries. `Ok` is an answer
-    /// that came whole or was cut by `max_response_bytes`; where only its head is sure, it is in [`HttpError::Cut`].
+    /// One exchange. It ends by `deadline`, keeps at most `max_response_bytes`, follows no
+    /// redirect, uses no proxy, and reaches only global unicast addresses and the networks the
+    /// operator allows. It never retries. `Ok` is an answer that came whole or was cut by
+    /// `max_response_bytes`; where only its head is sure, it is in [`HttpError::Cut`].
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError>;
 
-    /// Gives up connections kept for reuse. Called when an invocation begins: they may have died while it was frozen.
+    /// Gives up connections kept for reuse. Called when an invocation begins: they may have died
+    /// while it was frozen.
     fn forget_connections(&self) {}
 
-    /// Whether this URL could be sent to at all, without asking the network: scheme, host, literal addresses. With
-    /// `plain_http`, `http:` is taken whatever the operator says.
+    /// Returns whether this URL could be sent to at all, without asking the network: scheme, host,
+    /// literal addresses. With `plain_http`, `http:` is taken whatever the operator says.
     fn check(&self, url: &str, plain_http: bool) -> Result<(), HttpError>;
 }

@@ -1,7 +1,8 @@
-//! What the use cases need from the outside, each method with its durability contract.
+//! The traits by which use cases reach the outside, each method with its durability contract.
 //!
-//! Every trait has two implementations: the real one (`aws`, `net`, `lambda::system`) and the simulated one of the test
-//! crate. One conformance suite runs against both, so what is written here is what is tested.
+//! Every trait has two implementations: the real one (`aws`, `net`, `lambda::system`) and the
+//! simulated one of the test crate. One conformance suite runs against both, so what is written
+//! here is what is tested.
 
 mod assets;
 mod clock;

@@ -23,6 +23,7 @@ pub const MAX_QUEUE_DELAY: Duration = Duration::from_secs(900);
 /// A message to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
+    /// JSON of a `ChunkMessage` or a `WakeMessage`, as the queue has them.
     pub body: String,
     /// Whole seconds up to [`MAX_QUEUE_DELAY`]; longer ones are cut to it.
     pub delay: Duration,
@@ -35,13 +36,15 @@ pub struct Message {
 #[error("the queue did not answer: {0}")]
 pub struct QueueError(pub String);
 
-/// The queues. A message is a hint: it may arrive never, once or often, in any order; nothing may depend on it but time.
+/// The queues. A message is a hint: it may arrive never, once or often, in any order; nothing may
+/// depend on it but time.
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// Sends messages in batches. `Ok` means all were accepted; on an error some may have been.
     async fn send(&self, queue: QueueName, messages: Vec<Message>) -> Result<(), QueueError>;
 
-    /// Makes a received message visible again after `delay` instead of after the queue's visibility time-out.
+    /// Makes a received message visible again after `delay` instead of after the queue's visibility
+    /// time-out.
     async fn postpone(
         &self,
         queue: QueueName,

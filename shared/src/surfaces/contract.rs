@@ -1,4 +1,5 @@
-//! What a surface is: its routes, its words for requests and answers, its events and how they are signed.
+//! The parts of a surface: its routes, its words for requests and answers, its events and how they
+//! are signed.
 
 use std::time::Duration;
 
@@ -18,9 +19,10 @@ use crate::surfaces::common::message::{ApiRequest, ApiResponse};
 pub struct Surface {
     /// Stands in stored jobs and in `providers.toml`; never changes.
     pub name: &'static str,
-    /// What it offers, as `[operations.NAME]` of `providers.toml` maps it to types; a surface that asks for types by their
-    /// own names has none.
+    /// Its operations, as `[operations.NAME]` of `providers.toml` maps it to types; a surface that
+    /// asks for types by their own names has none.
     pub operations: &'static [&'static str],
+    /// The paths that it answers.
     pub routes: &'static [Route],
     /// Whose jobs it shows.
     pub shows: Shows,
@@ -30,10 +32,12 @@ pub struct Surface {
     pub id: fn(&JobId) -> String,
     /// Reads what `id` writes.
     pub parse_id: fn(&str) -> Option<JobId>,
-    /// What a request that was not carried out is answered. `Allow`, `Retry-After` and `WWW-Authenticate` are added to it.
+    /// Makes the answer of a request that was not carried out. `Allow`, `Retry-After` and
+    /// `WWW-Authenticate` are added to it.
     pub error: fn(&ApiError, &ApiRequest) -> ApiResponse,
+    /// The schedule of attempts, and the receivers that it allows.
     pub delivery: fn() -> DeliveryRules,
-    /// Whether the results of a job with this end go along with its event.
+    /// Returns whether the results of a job with this end are sent with its event.
     pub inline: fn(&End) -> bool,
     /// The body of an event: the same bytes every time for the same event.
     pub body: fn(&Event<'_>) -> Vec<u8>,
@@ -57,65 +61,91 @@ pub struct Route {
     pub method: &'static str,
     /// With a leading slash; a segment in braces takes any one segment.
     pub path: &'static str,
+    /// The use case, and the words for it.
     pub call: Call,
 }
 
-/// What an operation does, with the surface's words for the request and the answer.
+/// The use case of an operation, with the surface's words for the request and the answer.
 #[derive(Debug, Clone, Copy)]
 pub enum Call {
     /// Starts a job.
     Submit {
+        /// Makes a submission of the request.
         read: fn(&ApiRequest, &Reading<'_>) -> Result<Submission, ApiError>,
+        /// Makes the answer of a submission, at the present time.
         answer: fn(&Accepted, Timestamp) -> ApiResponse,
     },
     /// Starts a job of the records that failed in another.
     Retry {
+        /// Makes the answer of a submission, at the present time.
         answer: fn(&Accepted, Timestamp) -> ApiResponse,
     },
     /// Stops what has not begun.
     Cancel {
+        /// Makes the answer of the job as it is after the call, at the present time.
         show: fn(&JobView, Timestamp) -> ApiResponse,
     },
     /// Erases a job; 204.
     Delete,
     /// Shows a job, with its records where `records` asks for them.
     Job {
+        /// Tells that the request asks for the job's records too.
         records: fn(&ApiRequest, &JobView) -> bool,
+        /// Makes the answer.
         show: fn(&Shown<'_>) -> Result<ApiResponse, ApiError>,
     },
-    /// Shows a job with an `ETag` made of `state`; `?wait=` or `Prefer: wait=` holds the answer until it ends.
+    /// Shows a job with an `ETag` made of `state`; `?wait=` or `Prefer: wait=` holds the answer
+    /// until it ends.
     Watch {
+        /// Makes the answer of the job, at the present time.
         show: fn(&JobView, Timestamp) -> ApiResponse,
+        /// Returns a text that differs whenever the answer does.
         state: fn(&JobView) -> String,
     },
     /// Lists the tenant's jobs; `?status=`, `?cursor=`, `?limit=`.
     Jobs {
+        /// Makes the answer of a page of jobs, the id that the next page begins after, and the
+        /// present time.
         show: fn(&[JobView], Option<&JobId>, Timestamp) -> ApiResponse,
     },
     /// A page of results; `?cursor=`, `?limit=`.
     Results {
+        /// Makes the answer.
         show: fn(&ResultsPage<'_>) -> ApiResponse,
     },
     /// The delivery log of a job; `?cursor=`, `?limit=`.
     Deliveries {
+        /// Makes the answer of a page of deliveries and the position that the next page begins at.
         show: fn(&[Delivery], Option<u32>) -> ApiResponse,
     },
     /// One delivery.
-    Delivery { show: fn(&Delivery) -> ApiResponse },
-    /// Sends an event again; takes a delivery's id, or a job's for the event of its end.
-    Replay { show: fn(&Delivery) -> ApiResponse },
-    /// Sends a test event.
-    TestWebhook {
-        read: fn(&ApiRequest, &Reading<'_>) -> Result<String, ApiError>,
+    Delivery {
+        /// Makes the answer.
         show: fn(&Delivery) -> ApiResponse,
     },
-    /// Makes a new webhook secret; `read` says how long the one before signs along.
+    /// Sends an event again; takes a delivery's id, or a job's for the event of its end.
+    Replay {
+        /// Makes the answer of the delivery as it is after the call.
+        show: fn(&Delivery) -> ApiResponse,
+    },
+    /// Sends a test event.
+    TestWebhook {
+        /// Reads the URL to send to.
+        read: fn(&ApiRequest, &Reading<'_>) -> Result<String, ApiError>,
+        /// Makes the answer of the delivery that was begun.
+        show: fn(&Delivery) -> ApiResponse,
+    },
+    /// Makes a new webhook secret; `read` says how long the previous one also signs.
     RotateSecret {
+        /// Reads how long the previous secret also signs.
         read: fn(&ApiRequest) -> Result<Duration, ApiError>,
+        /// Makes the answer of the new secret and the time at which the previous one ends, if there
+        /// is one.
         show: fn(&Secret, Option<Timestamp>) -> ApiResponse,
     },
     /// Shows the caller.
     Account {
+        /// Makes the answer of the caller's balance and scopes and the types there are.
         show: fn(&Caller, &Catalog) -> ApiResponse,
     },
 }
@@ -123,30 +153,40 @@ pub enum Call {
 /// A job to be shown.
 #[derive(Debug)]
 pub struct Shown<'a> {
+    /// The request, for its query and its path.
     pub request: &'a ApiRequest,
+    /// The job with its progress.
     pub view: &'a JobView,
     /// Every record in input order, where the operation asked for them.
     pub records: Option<&'a [Entry]>,
+    /// The present time, for estimates.
     pub now: Timestamp,
 }
 
 /// A page of results to be shown.
 #[derive(Debug)]
 pub struct ResultsPage<'a> {
+    /// The request, for its `Accept` header and its query.
     pub request: &'a ApiRequest,
+    /// The job that the results are of.
     pub job: &'a JobId,
+    /// The lines of the page, in input order.
     pub lines: &'a [ResultLine],
-    /// Whether it is the first page.
+    /// Set on the first page.
     pub first: bool,
     /// The cursor of the next page.
     pub next: Option<String>,
+    /// The most lines that the request asked for.
     pub limit: usize,
 }
 
-/// What reading a request may look at besides the request.
+/// The things beside the request that reading it may look at.
 pub struct Reading<'a> {
+    /// The surface that the request came in on.
     pub surface: &'a Surface,
+    /// The record types and operations of `providers.toml`.
     pub catalog: &'a Catalog,
+    /// Judges URLs of webhooks; sends nothing.
     pub http: &'a dyn HttpSender,
 }
 
@@ -160,12 +200,13 @@ impl std::fmt::Debug for Reading<'_> {
 
 /// The most characters of a URL.
 pub const MAX_URL_CHARS: usize = 2083;
-/// What a record is expected to take until its job has a pace of its own.
+/// The time that a record is expected to take until its job has a pace of its own.
 pub const NOMINAL_PER_RECORD: Duration = Duration::from_millis(10);
 
 impl Reading<'_> {
-    /// The type that answers an operation of this surface, as `providers.toml` maps it. An operation that it does not map
-    /// gets a name that no type has, so that its job ends with the reason.
+    /// The type that answers an operation of this surface, as `providers.toml` maps it. An
+    /// operation that it does not map gets a name that no type has, so that its job ends with the
+    /// reason.
     pub fn kind(&self, operation: &str) -> String {
         let mapped = self.catalog.operation(self.surface.name, operation);
         mapped.map_or_else(
@@ -193,22 +234,26 @@ impl Reading<'_> {
 /// An event to be told to a receiver.
 #[derive(Debug)]
 pub struct Event<'a> {
+    /// The kind of event.
     pub kind: EventType,
+    /// The time of the event, the same at every attempt.
     pub at: Timestamp,
-    /// The job it is about; a test event is about none. Of a record's event only `job.spec` may be used: the rest still
-    /// changes, and every attempt has the same body.
+    /// The job it is about; a test event is about none. Of a record's event only `job.spec` may be
+    /// used: the rest still changes, and every attempt has the same body.
     pub job: Option<&'a JobView>,
-    /// Of a job's event: its results, unless they are more than go along (`Surface::inline`). Of a record's event: its line alone.
+    /// Of a job's event: its results, unless they are more than go along (`Surface::inline`). Of a
+    /// record's event: its line alone.
     pub results: Option<&'a [ResultLine]>,
 }
 
-/// What a signature covers.
+/// The parts that a signature covers.
 #[derive(Debug)]
 pub struct Signing<'a> {
     /// The secrets that sign, newest first.
     pub secrets: &'a [&'a Secret],
     /// The event's id, the same at every attempt.
     pub id: &'a str,
+    /// The kind of event, for surfaces that name it in a header.
     pub event: EventType,
     /// From 1, of this delivery.
     pub attempt: u32,

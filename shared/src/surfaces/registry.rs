@@ -19,8 +19,8 @@ pub fn surface<'a>(surfaces: &'a [Surface], name: &str) -> Option<&'a Surface> {
     surfaces.iter().find(|s| s.name == name)
 }
 
-/// What is wrong with the operations that `providers.toml` maps: a surface that there is not, or an operation that the
-/// surface does not have.
+/// Returns what is wrong with the operations that `providers.toml` maps: a surface that there is
+/// not, or an operation that the surface does not have.
 ///
 /// # Errors
 /// The first of them, in words.
@@ -47,25 +47,30 @@ pub fn check_operations(surfaces: &[Surface], catalog: &Catalog) -> Result<(), S
     Ok(())
 }
 
-/// What a request is routed to.
+/// The target of a request.
 #[derive(Debug)]
 pub enum Routed<'s, 'r> {
+    /// The path and the method are a surface's.
     To {
+        /// The surface that has the route.
         surface: &'s Surface,
+        /// The use case to run.
         call: &'s Call,
         /// The segment that stands for the route's braces.
         id: Option<&'r str>,
     },
     /// The path takes other methods.
     Method {
+        /// The surface that has the path, for its error.
         surface: &'s Surface,
+        /// The methods that the path takes, for the header `Allow`.
         allow: Vec<&'static str>,
     },
     /// No surface has this path.
     Nowhere,
 }
 
-/// Whether a path is one of these surfaces', with whatever method.
+/// Returns whether a path is one of these surfaces', with whatever method.
 pub fn is_path(surfaces: &[Surface], path: &str) -> bool {
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     surfaces
@@ -99,7 +104,7 @@ pub fn route<'s, 'r>(surfaces: &'s [Surface], request: &'r ApiRequest) -> Routed
     owner.map_or(Routed::Nowhere, |surface| Routed::Method { surface, allow })
 }
 
-/// Whether a path fits a route's, and the segment in its braces.
+/// Returns whether a path fits a route's, and the segment in its braces.
 #[expect(
     clippy::option_option,
     reason = "it fits without braces, with them, or not"

@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
+    /// An attempt is planned or under way.
     Pending,
+    /// The receiver accepted an attempt.
     Delivered,
     /// No attempt is left, or none would be of use; `reason` says which.
     Exhausted,
 }
 
-/// What can happen to a delivery.
+/// The events of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryEvent {
     /// The receiver accepts an attempt.
@@ -39,11 +41,13 @@ pub fn next_state(state: DeliveryState, event: DeliveryEvent) -> Option<Delivery
 }
 
 impl DeliveryState {
+    /// Every state, for tables and tests.
     pub const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::Exhausted];
 
     /// The state of a delivery that has just been made.
     pub const FIRST: Self = Self::Pending;
 
+    /// Returns the word for the state, as it is stored and shown.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -52,12 +56,14 @@ impl DeliveryState {
         }
     }
 
+    /// Reads what [`Self::as_str`] writes; `None` for any other word.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|s| s.as_str() == text)
     }
 }
 
 impl DeliveryEvent {
+    /// Every event, for tables and tests.
     pub const ALL: [Self; 4] = [Self::Deliver, Self::Retry, Self::Exhaust, Self::Replay];
 }
 

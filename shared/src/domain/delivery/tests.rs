@@ -204,7 +204,8 @@ fn retry_after_is_read_in_every_form() {
     }
 }
 
-/// "More than 50 years in the future" is the most recent year in the past with the same last two digits.
+/// "More than 50 years in the future" is the most recent year in the past with the same last two
+/// digits.
 #[test]
 fn a_year_of_two_digits_is_at_most_fifty_years_ahead() {
     let now = Timestamp::parse("2026-11-30T12:00:00Z").unwrap();

@@ -8,21 +8,25 @@ use serde::{Deserialize, Serialize};
 pub enum Status {
     /// Accepted; no chunk has been begun.
     Queued,
+    /// At least one chunk has been begun.
     Running,
-    /// What has not begun ends `canceled`.
+    /// Canceled by its tenant: records that have not begun end `canceled`.
     Canceling,
     /// Past its run limit; what has not begun ends `failed: job_expired`. Shown as running.
     Expiring,
+    /// Every record has an outcome, whichever.
     Completed,
+    /// Ended after its tenant canceled it; what was found until then counts.
     Canceled,
     /// Could not run at all; `error` says why.
     Failed,
+    /// Ended past its run limit or its retention; what was found until then counts.
     Expired,
     /// Erased; only the tombstone is left.
     Deleted,
 }
 
-/// What can happen to a job.
+/// The events of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobEvent {
     /// A worker begins its first chunk.
@@ -63,6 +67,7 @@ pub fn next_status(status: Status, event: JobEvent) -> Option<Status> {
 }
 
 impl Status {
+    /// Every status, for tables and tests.
     pub const ALL: [Self; 9] = [
         Self::Queued,
         Self::Running,
@@ -93,6 +98,7 @@ impl Status {
         }
     }
 
+    /// Reads what [`Self::as_str`] writes; `None` for any other word.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|s| s.as_str() == text)
     }
@@ -107,6 +113,7 @@ impl Status {
 }
 
 impl JobEvent {
+    /// Every event, for tables and tests.
     pub const ALL: [Self; 7] = [
         Self::Begin,
         Self::Cancel,

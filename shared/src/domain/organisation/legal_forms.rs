@@ -1,13 +1,17 @@
-//! Legal forms of organisations, in the shape that [`super`] brings names into: lower case, without marks and dots.
+//! Legal forms of organisations, in the shape that [`super`] brings names into: lower case, without
+//! marks and dots.
 //!
-//! Source: the names and abbreviations of ISO 20275, "Entity Legal Forms" (ELF), whose code list GLEIF publishes, for the
-//! jurisdictions below; facts of company law, not the list itself. Spaces do not count: `sp z oo` is also `spzoo` and `sp z o o`.
-//! Left out on purpose: forms that are ordinary words or well-known names as often as forms (`group`, `holding`, `me`, `eu`, `pc`,
-//! `ad`), and at the start all that begin names of their own (`SAS Institute`, `AB InBev`, `CV Library`).
+//! Source: the names and abbreviations of ISO 20275, "Entity Legal Forms" (ELF), whose code list
+//! GLEIF publishes, for the jurisdictions below; facts of company law, not the list itself. Spaces
+//! do not count: `sp z oo` is also `spzoo` and `sp z o o`. Left out on purpose: forms that are
+//! ordinary words or well-known names as often as forms (`group`, `holding`, `me`, `eu`, `pc`,
+//! `ad`), and at the start all that begin names of their own (`SAS Institute`, `AB InBev`,
+//! `CV Library`).
 
 /// Forms that stand at the end alone.
 pub(super) const AT_END: &[&str] = &[
-    // English: United States, United Kingdom, Ireland, Canada, Australia, South Africa, India, Singapore, Malaysia, Thailand.
+    // English: United States, United Kingdom, Ireland, Canada, Australia, South Africa, India,
+    // Singapore, Malaysia, Thailand.
     "co",
     "company",
     "corp",

@@ -287,8 +287,8 @@ fn forms_are_written_as_names_are_split() {
     );
 }
 
-/// Every letter of Latin, Greek and Cyrillic and its compatible forms, within names of several scripts; but U+0345, which is a
-/// mark in lower case alone.
+/// Every letter of Latin, Greek and Cyrillic and its compatible forms, within names of several
+/// scripts; but U+0345, which is a mark in lower case alone.
 fn names() -> impl Iterator<Item = String> {
     ('\0'..='\u{4ff}')
         .chain('\u{1e00}'..='\u{24ff}')

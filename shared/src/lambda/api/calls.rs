@@ -29,7 +29,8 @@ use crate::webhooks::{replay, secrets};
 const RESERVE: Duration = Duration::from_secs(3);
 
 impl Api {
-    /// Carries out a call, if its caller may make it. `request` is the one with its body unpacked afterwards.
+    /// Carries out a call, if its caller may make it. `request` is the one with its body unpacked
+    /// afterwards.
     pub(super) async fn call(
         &self,
         surface: &Surface,
@@ -73,7 +74,7 @@ impl Api {
         .await
     }
 
-    /// What a submission's type costs here, and whether it can run.
+    /// Returns what a submission's type costs here, and whether it can run.
     fn terms(&self, submission: &Submission) -> Terms {
         let kind = self.catalog.kind(&submission.kind);
         Terms {
@@ -211,7 +212,8 @@ impl Asked<'_> {
         let seen = request.header("if-none-match");
         let tag = |view: &JobView| etag(&state(&self.seen(view.clone())), &view.waiting_for);
         let unchanged = |view: &JobView| seen.is_some_and(|tags| matches_tag(tags, &tag(view)));
-        // Whom a job waits for is read once, when the answer is made: who is held is not told of it before.
+        // Whom a job waits for is read once, when the answer is made: who is held is not told of it
+        // before.
         let moved = |view: &JobView| seen.is_some_and(|tags| !matches_state(tags, &tag(view)));
         // Who asks for the head alone asks how things are now.
         let asked = wait(request, api.max_wait)?.filter(|_| request.method != "HEAD");
@@ -325,7 +327,8 @@ impl Asked<'_> {
         id.ok_or(ApiError::NotFound { what: "delivery" })
     }
 
-    /// Reads a job's id as the surface writes it; one that shows every job takes the other surfaces' too.
+    /// Reads a job's id as the surface writes it; one that shows every job takes the other
+    /// surfaces' too.
     fn job_id(&self) -> Result<JobId, ApiError> {
         let (surface, text) = (self.surface, self.id.unwrap_or_default());
         let others = self
@@ -339,7 +342,8 @@ impl Asked<'_> {
         id.ok_or(ApiError::NotFound { what: "job" })
     }
 
-    /// The job's id, where the surface shows the job; what the call does with it looks whose job it is.
+    /// The job's id, where the surface shows the job; what the call does with it looks whose job it
+    /// is.
     async fn shown(&self) -> Result<JobId, ApiError> {
         let id = self.job_id()?;
         if self.surface.shows == Shows::Own {
@@ -384,7 +388,7 @@ impl Asked<'_> {
     }
 }
 
-/// Why there is no type of this name, which may be one that [`Reading::kind`] made up.
+/// Returns the reason why no type has this name, which may be one that [`Reading::kind`] made up.
 fn unmapped(kind: &str) -> String {
     match kind.split_once('.') {
         Some((surface, operation)) => {

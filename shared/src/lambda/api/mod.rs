@@ -1,6 +1,6 @@
-//! The API: finds the operation that a surface has for a request, carries it out, and answers in the surface's words.
-//! `write` serves POST and DELETE for the submit function, `read` serves GET for the status function, which IAM does not
-//! let write.
+//! The API: finds the operation that a surface has for a request, carries it out, and answers in
+//! the surface's words. `write` serves POST and DELETE for the submit function, `read` serves GET
+//! for the status function, which IAM does not let write.
 
 mod calls;
 mod etag;
@@ -21,20 +21,22 @@ use crate::domain::time::Timestamp;
 use crate::jobs::{Ports, callback};
 use crate::surfaces::{Routed, Surface, is_path, route};
 
-/// What the routes need beside the ports.
+/// The ports and settings that the routes need.
 #[derive(Debug)]
 pub struct Api {
+    /// Table, queues, clock, randomness, and the surfaces.
     pub ports: Ports,
+    /// The record types and operations of `providers.toml`.
     pub catalog: Catalog,
-    /// How long jobs and results are kept.
+    /// The time that jobs and results are kept.
     pub retention: Duration,
     /// The time-out of the enrich function.
     pub enrich_timeout: Duration,
-    /// How long a waiting GET is held at most.
+    /// The longest time that a waiting GET is held.
     pub max_wait: Duration,
 }
 
-/// What one of the two functions does with a request.
+/// The work of one of the two functions on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Door {
     /// POST and DELETE.
@@ -70,8 +72,8 @@ impl Api {
         self.serve(request, Door::Write).await
     }
 
-    /// The request with its path as routes have it: callers add a slash at the end, or join a base that ends in one, and
-    /// where a domain shares its paths, the API's come behind its base path.
+    /// The request with its path as routes have it: callers add a slash at the end, or join a base
+    /// that ends in one, and where a domain shares its paths, the API's come behind its base path.
     fn own<'r>(&self, request: &'r ApiRequest) -> Cow<'r, ApiRequest> {
         let mut path = String::with_capacity(request.path.len());
         for segment in request
@@ -123,7 +125,8 @@ impl Api {
             Err(error) => return Err(ApiError::invalid("", format!("is not JSON: {error}"))),
         };
         callback::post(&self.ports, &claimed, &body).await?;
-        // The same for the first and for every further one: an upstream that repeats itself did nothing wrong.
+        // The same for the first and for every further one: an upstream that repeats itself did
+        // nothing wrong.
         Ok(ApiResponse::empty(204))
     }
 
@@ -139,7 +142,8 @@ impl Api {
             Routed::To { surface, call, id } => {
                 let suits = matches!(request.method.as_str(), "GET" | "HEAD")
                     == matches!(door, Door::Read(_));
-                // API Gateway leads GET to one function and the rest to the other; what came to the wrong one has no path.
+                // API Gateway leads GET to one function and the rest to the other; what came to the
+                // wrong one has no path.
                 let served = if suits {
                     self.call(surface, call, id, &mut read, door).await
                 } else {
@@ -150,7 +154,8 @@ impl Api {
             Routed::Method { surface, allow } => {
                 (Some(surface), Err(ApiError::MethodNotAllowed { allow }))
             }
-            // An unknown path is answered before the key is looked at: it tells nothing, and costs nothing.
+            // An unknown path is answered before the key is looked at: it tells nothing, and costs
+            // nothing.
             Routed::Nowhere => (surfaces.first(), Err(ApiError::NotFound { what: "path" })),
         };
         self.respond(surface, &read, answer)
@@ -207,7 +212,8 @@ impl Api {
     }
 }
 
-/// A method for the log, if it is one of RFC 9110, section 9, or RFC 5789: others are the caller's own words.
+/// A method for the log, if it is one of RFC 9110, section 9, or RFC 5789: others are the caller's
+/// own words.
 fn method_shown(method: &str) -> &'static str {
     const METHODS: [&str; 9] = [
         "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",

@@ -9,9 +9,10 @@ use ipnet::IpNet;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cidr(pub(super) IpNet);
 
-/// Why a text is no [`Cidr`].
+/// Why a text is not a [`Cidr`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadCidr {
+    /// The text has another form than an address and a prefix length.
     #[error("`{0}` is no network: write an address and a prefix length, as in 10.0.0.0/8")]
     Syntax(String),
     /// Taking `10.1.2.3/8` for `10.0.0.0/8` would allow sixteen million addresses by a slip.

@@ -19,7 +19,7 @@ use crate::ports::HttpError;
 /// The longest URL that is taken, in bytes. Twice what browsers and proxies are commonly built for.
 const MAX_URL: usize = 8192;
 
-/// Whether `http:` URLs are taken: the setting `AllowHttp`.
+/// The `http:` URLs that are taken: the setting `AllowHttp`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum PlainHttp {
     /// Nowhere, whatever a surface's document says.
@@ -46,8 +46,9 @@ impl FromStr for PlainHttp {
 
 /// The rules: which addresses and URLs may be reached.
 ///
-/// Global unicast addresses are permitted, and those of the allowed networks. Everything else is refused, and addresses of
-/// the machine itself whatever is allowed: on Lambda the runtime API and the function's credentials are there.
+/// Global unicast addresses are permitted, and those of the allowed networks. Everything else is
+/// refused, and addresses of the machine itself whatever is allowed: on Lambda the runtime API and
+/// the function's credentials are there.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
     allowed: Vec<Cidr>,
@@ -56,6 +57,8 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// Makes the rules with an operator's exceptions: networks, and URLs that may begin with
+    /// `http:`.
     pub fn new(allowed: Vec<Cidr>, allow_http: PlainHttp) -> Self {
         Self {
             allowed,
@@ -64,16 +67,18 @@ impl Guard {
         }
     }
 
-    /// Lets allowed networks hold the machine's own addresses: for processes that do not run on Lambda.
+    /// Lets allowed networks hold the machine's own addresses: for processes that do not run on
+    /// Lambda.
     #[must_use]
     pub fn local(self, local: bool) -> Self {
         Self { local, ..self }
     }
 
-    /// Whether a connection to this address may be opened.
+    /// Returns whether a connection to this address may be opened.
     ///
-    /// An IPv6 address that carries an IPv4 one (mapped, compatible, NAT64, 6to4, Teredo) is never more than that IPv4
-    /// address is: an allowed IPv6 network does not open a way round to a refused IPv4 address.
+    /// An IPv6 address that carries an IPv4 one (mapped, compatible, NAT64, 6to4, Teredo) is never
+    /// more than that IPv4 address is: an allowed IPv6 network does not open a way round to a
+    /// refused IPv4 address.
     pub fn permits(&self, address: IpAddr) -> bool {
         let v6 = match address {
             IpAddr::V4(v4) => {
@@ -109,14 +114,17 @@ impl Guard {
             .map(|cidr| cidr.0.prefix_len())
     }
 
-    /// Whether everything that an address of allowed networks may be translated to is permitted.
+    /// Returns whether everything that an address of allowed networks may be translated to is
+    /// permitted.
     ///
-    /// An allowed network may be a prefix of NAT64, have some inside, or have hosts. An address with the form of a translation
-    /// by the network itself is judged as that one; any other at each length that a prefix within the network can have, where
-    /// what leads nowhere makes it a host. A translation that ends in zeros can be one at a longer length as well, so a prefix
-    /// is to be allowed at its own length.
+    /// An allowed network may be a prefix of NAT64, have some inside, or have hosts. An address
+    /// with the form of a translation by the network itself is judged as that one; any other at
+    /// each length that a prefix within the network can have, where what leads nowhere makes it a
+    /// host. A translation that ends in zeros can be one at a longer length as well, so a prefix is
+    /// to be allowed at its own length.
     fn permits_translated(&self, address: Ipv6Addr) -> bool {
-        // Global addresses need no allowance: a network wider than any prefix says nothing about them.
+        // Global addresses need no allowance: a network wider than any prefix says nothing about
+        // them.
         let shortest = if is_global_v6(address) {
             NAT64_LENGTHS[0]
         } else {
@@ -137,7 +145,8 @@ impl Guard {
             })
     }
 
-    /// The same in the network of NAT64 for local use, which has no hosts: something must be what it is translated to.
+    /// The same in the network of NAT64 for local use, which has no hosts: something must be what
+    /// it is translated to.
     fn permits_local_nat64(&self, address: Ipv6Addr) -> bool {
         self.around(address).all(|length| {
             let length = length.clamp(LOCAL_NAT64_LENGTH, 96);
@@ -155,11 +164,13 @@ impl Guard {
         self.allowed.iter().any(|cidr| cidr.0.contains(&address))
     }
 
-    /// Judges a URL without asking the network: form, scheme, credentials, port, literal address, `localhost`.
-    /// `plain_http` is a surface's word for taking `http:` too, which counts unless the operator forbids it.
-    /// Returns it normalised and without fragment. Names other than `localhost` are judged when they are resolved.
+    /// Judges a URL without asking the network: form, scheme, credentials, port, literal address,
+    /// `localhost`. `plain_http` is a surface's word for taking `http:` too, which counts unless
+    /// the operator forbids it. Returns it normalised and without fragment. Names other than
+    /// `localhost` are judged when they are resolved.
     ///
-    /// Errors: [`HttpError::Url`] when it cannot be used at all, [`HttpError::Blocked`] when its address is refused.
+    /// Errors: [`HttpError::Url`] when it cannot be used at all, [`HttpError::Blocked`] when its
+    /// address is refused.
     pub fn check(&self, url: &str, plain_http: bool) -> Result<Url, HttpError> {
         let refuse = |why: &str| Err(HttpError::Url(why.to_owned()));
         let http = match self.allow_http {
@@ -212,13 +223,15 @@ impl Guard {
     }
 }
 
-/// What `localhost` and every name below it stand for. Source: RFC 6761 section 6.3: no name server is asked.
+/// The addresses of `localhost` and every name below it. Source: RFC 6761 section 6.3: no name
+/// server is asked.
 pub(super) const LOOPBACK: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::LOCALHOST),
     IpAddr::V6(Ipv6Addr::LOCALHOST),
 ];
 
-/// Whether a name is `localhost` or ends in `.localhost`, in any case, with or without the root's dot.
+/// Returns whether a name is `localhost` or ends in `.localhost`, in any case, with or without the
+/// root's dot.
 pub(super) fn is_localhost(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     name.rsplit('.')
@@ -226,7 +239,8 @@ pub(super) fn is_localhost(name: &str) -> bool {
         .is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
 }
 
-/// Whether DNS could carry the name: labels of 1 to 63 bytes, 253 in all. Source: RFC 1035 section 2.3.4.
+/// Returns whether DNS could carry the name: labels of 1 to 63 bytes, 253 in all. Source: RFC 1035
+/// section 2.3.4.
 fn is_host_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()))

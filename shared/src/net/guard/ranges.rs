@@ -2,8 +2,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// IPv4 ranges that are refused. Source: IANA IPv4 Special-Purpose Address Registry, and multicast (RFC 5771).
-/// Ranges inside these that the registry calls globally reachable (single anycast addresses of protocols) stay refused.
+/// IPv4 ranges that are refused. Source: IANA IPv4 Special-Purpose Address Registry, and multicast
+/// (RFC 5771). Ranges inside these that the registry calls globally reachable (single anycast
+/// addresses of protocols) stay refused.
 pub(super) const REFUSED_V4: [(Ipv4Addr, u8); 16] = [
     (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
@@ -23,11 +24,13 @@ pub(super) const REFUSED_V4: [(Ipv4Addr, u8); 16] = [
     (Ipv4Addr::BROADCAST, 32),
 ];
 
-/// The only global unicast space of IPv6. Source: IANA IPv6 Global Unicast Address Assignments. All the rest, such as
-/// `::1`, `100::/64`, `5f00::/16`, `fc00::/7`, `fe80::/10`, `fec0::/10` and `ff00::/8`, is refused by not being in it.
+/// The only global unicast space of IPv6. Source: IANA IPv6 Global Unicast Address Assignments. All
+/// the rest, such as `::1`, `100::/64`, `5f00::/16`, `fc00::/7`, `fe80::/10`, `fec0::/10` and
+/// `ff00::/8`, is refused by not being in it.
 const GLOBAL_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// Ranges inside [`GLOBAL_V6`] that are refused. Source: IANA IPv6 Special-Purpose Address Registry.
+/// Ranges inside [`GLOBAL_V6`] that are refused. Source: IANA IPv6 Special-Purpose Address
+/// Registry.
 pub(super) const REFUSED_V6: [(Ipv6Addr, u8); 4] = [
     // Protocol assignments, Teredo (2001::/32), benchmarking, ORCHID.
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
@@ -36,15 +39,16 @@ pub(super) const REFUSED_V6: [(Ipv6Addr, u8); 4] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
-/// IPv4 addresses of the machine itself: the unspecified ones, loopback, and link-local, where AWS hands out credentials.
+/// IPv4 addresses of the machine itself: the unspecified ones, loopback, and link-local, where AWS
+/// hands out credentials.
 const OWN_V4: [(Ipv4Addr, u8); 3] = [
     (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(127, 0, 0, 0), 8),
     (Ipv4Addr::new(169, 254, 0, 0), 16),
 ];
 
-/// The same of IPv6. Source of `fd00:ec2::/32`: Amazon EC2 user guide, instance metadata at `fd00:ec2::254`; Amazon EKS user
-/// guide, credentials at `fd00:ec2::23`.
+/// The same of IPv6. Source of `fd00:ec2::/32`: Amazon EC2 user guide, instance metadata at
+/// `fd00:ec2::254`; Amazon EKS user guide, credentials at `fd00:ec2::23`.
 const OWN_V6: [(Ipv6Addr, u8); 4] = [
     (Ipv6Addr::UNSPECIFIED, 128),
     (Ipv6Addr::LOCALHOST, 128),

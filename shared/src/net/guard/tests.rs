@@ -297,7 +297,8 @@ fn an_allowed_network_wins_over_refusal() {
 fn an_allowed_ipv6_network_opens_no_way_to_refused_ipv4() {
     let everything = guard(&["::/0"]);
     assert!(everything.permits(ip("fe80::1")));
-    // Teredo with server 8.8.8.8 and client 10.0.0.1 (turned over), and the two the other way round.
+    // Teredo with server 8.8.8.8 and client 10.0.0.1 (turned over), and the two the other way
+    // round.
     for refused in [
         "::ffff:10.0.0.1",
         "::10.0.0.1",
@@ -329,7 +330,8 @@ const NAT64: [(&str, &str); 6] = [
     ("2001:db8:122:344::/96", "2001:db8:122:344::192.0.2.33"),
 ];
 
-/// The address that a translator with this prefix has for `v4`, built bit by bit as RFC 6052 section 2.2 draws it.
+/// The address that a translator with this prefix has for `v4`, built bit by bit as RFC 6052
+/// section 2.2 draws it.
 fn behind(prefix: &str, v4: &str, suffix: u128) -> IpAddr {
     let Ok(IpNet::V6(net)) = prefix.parse() else {
         panic!("{prefix}")

@@ -4,19 +4,22 @@ use std::borrow::Cow;
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
+use crate::domain::rows::unmarked_utf_16_is_little_endian;
+
 /// Longer names of encodings there are none, in bytes.
 const MAX_LABEL: usize = 64;
 
-/// The text of an answer in JSON. A byte order mark counts first, then the zeros beside the first character, which JSON has in
-/// UTF-16 alone (RFC 4627, section 3), then the header, and without all of them it is UTF-8. What is UTF-8 is so under the
-/// names of single octets too: servers add those to whatever they send. `None` where bytes are none of the encoding: a guess
-/// at what they were would be sold as data.
+/// Returns the text of an answer in JSON. A byte order mark counts first, then the zeros beside the
+/// first character, which JSON has in UTF-16 alone, then the header, and without all of them it is
+/// UTF-8. What is UTF-8 is so under the names of single octets too: servers add those to whatever
+/// they send. `None` where bytes are none of the encoding: a guess at what they were would be sold
+/// as data.
 pub(super) fn text<'b>(body: &'b [u8], content_type: Option<&str>) -> Option<Cow<'b, str>> {
     let (encoding, mark) = Encoding::for_bom(body).unwrap_or_else(|| {
-        let encoding = match body {
-            [0, 1..=0x7f, ..] => UTF_16BE,
-            [1..=0x7f, 0, ..] => UTF_16LE,
-            _ => told(content_type)
+        let encoding = match unmarked_utf_16_is_little_endian(body) {
+            Some(false) => UTF_16BE,
+            Some(true) => UTF_16LE,
+            None => told(content_type)
                 .filter(|told| !told.is_single_byte() || std::str::from_utf8(body).is_err())
                 .unwrap_or(UTF_8),
         };
@@ -25,7 +28,8 @@ pub(super) fn text<'b>(body: &'b [u8], content_type: Option<&str>) -> Option<Cow
     encoding.decode_without_bom_handling_and_without_replacement(&body[mark..])
 }
 
-/// The encoding that a `Content-Type` names; of several headers that were joined, the last one counts.
+/// The encoding that a `Content-Type` names; of several headers that were joined, the last one
+/// counts.
 pub(super) fn told(content_type: Option<&str>) -> Option<&'static Encoding> {
     content_type?
         .rsplit(',')

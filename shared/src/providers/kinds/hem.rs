@@ -9,15 +9,19 @@
 //!  "meta":   {"address": "…", "md5": "…", "sha1": "…", "sha256": "…"}}
 //! ```
 //!
-//! `address` is what the digests beside it were made of. Digests are lower-case hex, `sha256_base64` is the standard alphabet with padding over the digest's bytes (what UID2
-//! calls `email_hash`). The rules:
+//! `address` is what the digests beside it were made of. Digests are lower-case hex,
+//! `sha256_base64` is the standard alphabet with padding over the digest's bytes (what UID2 calls
+//! `email_hash`). The rules:
 //!
-//! - `plain`: the address alone, without a name, a scheme or white space around it, in lower case and in Unicode's form NFC.
-//! - `uid2`: as `plain`; at `gmail.com` alone also without dots and `+suffix` in the user part. Source: UID2 documentation,
-//!   "Normalization and Encoding", <https://unifiedid.com/docs/getting-started/gs-normalization-encoding>.
-//! - `google`: as `plain`; at `gmail.com` and `googlemail.com` also without dots and `+suffix`. Source: Google Ads API, "Manage
-//!   online click conversions", normalise and hash. (Google's older client samples keep the suffix; an account's own address
-//!   has none, so that a hash with it matches nobody.)
+//! - `plain`: the address alone, without a name, a scheme or white space around it, in lower case
+//!   and in Unicode's form NFC.
+//! - `uid2`: as `plain`; at `gmail.com` alone also without dots and `+suffix` in the user part.
+//!   Source: UID2 documentation, "Normalization and Encoding",
+//!   <https://unifiedid.com/docs/getting-started/gs-normalization-encoding>.
+//! - `google`: as `plain`; at `gmail.com` and `googlemail.com` also without dots and `+suffix`.
+//!   Source: Google Ads API, "Manage online click conversions", normalise and hash. (Google's older
+//!   client samples keep the suffix; an account's own address has none, so that a hash with it
+//!   matches no one.)
 //! - `meta`: as `plain`. Source: Meta, Conversions API, "Customer Information Parameters", `em`.
 
 use std::sync::Arc;
@@ -105,7 +109,7 @@ impl Provider for Hem {
     }
 }
 
-/// What UID2 hashes.
+/// Returns what UID2 hashes.
 fn uid2(email: &Email) -> String {
     if email.domain() == "gmail.com" {
         canonical(email)
@@ -114,7 +118,7 @@ fn uid2(email: &Email) -> String {
     }
 }
 
-/// What Google hashes.
+/// Returns what Google hashes.
 fn google(email: &Email) -> String {
     if matches!(email.domain(), "gmail.com" | "googlemail.com") {
         canonical(email)

@@ -1,12 +1,13 @@
-//! Host names, and the registrable domain of one by the Public Suffix List (<https://publicsuffix.org/list/>).
+//! Host names, and the registrable domain of one by the Public Suffix List
+//! (<https://publicsuffix.org/list/>).
 
 use std::cmp::Ordering;
 
 /// Comments, an empty line, then one rule a line in byte order. See `infra/data/make_suffixes.py`.
 static LIST: &str = include_str!("public_suffixes.txt");
 
-/// The host of a domain name as people write it: `HTTPS://www.Bücher.example./path` gives `xn--bcher-kva.example`.
-/// The error says what the value is instead.
+/// The host of a domain name as people write it: `HTTPS://www.Bücher.example./path` gives
+/// `xn--bcher-kva.example`. The error says what the value is instead.
 pub(super) fn host(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
@@ -49,7 +50,8 @@ pub(super) fn a_labels(name: &str) -> Result<String, &'static str> {
     Ok(host)
 }
 
-/// A host and its parents down to the registrable domain. Not further: `anybody.github.io` is not `github.io`'s.
+/// A host and its parents down to the registrable domain. Not further: `anybody.github.io` is not
+/// `github.io`'s.
 pub(super) fn parents(host: &str) -> impl Iterator<Item = &str> {
     let last = registrable(host).unwrap_or(host).len();
     std::iter::successors(Some(host), |rest| {
@@ -58,7 +60,8 @@ pub(super) fn parents(host: &str) -> impl Iterator<Item = &str> {
     .take_while(move |rest| rest.len() >= last)
 }
 
-/// The registrable domain of a host: `news.shop.example.co.uk` gives `example.co.uk`. `None` for a public suffix itself.
+/// The registrable domain of a host: `news.shop.example.co.uk` gives `example.co.uk`. `None` for a
+/// public suffix itself.
 pub(super) fn registrable(host: &str) -> Option<&str> {
     let suffix = public_suffix(host);
     let owner = host.strip_suffix(suffix)?.strip_suffix('.')?;
@@ -66,7 +69,7 @@ pub(super) fn registrable(host: &str) -> Option<&str> {
     Some(&host[start..])
 }
 
-/// How many labels the longest rule of the list has.
+/// The labels of the longest rule of the list.
 const LONGEST_RULE: usize = 7;
 
 /// The longest rule that matches, by the list's algorithm; the last label where none does.
@@ -88,12 +91,13 @@ fn public_suffix(host: &str) -> &str {
     }
 }
 
-/// Whether the list has a rule, such as `com` or `co.uk`.
+/// Returns whether the list has a rule, such as `com` or `co.uk`.
 pub(super) fn listed(rule: &str) -> bool {
     line_of(LIST, |line| rule.cmp(line)).is_some()
 }
 
-/// The line that is sought, of those behind a list's first empty one. `is_at` says where the sought line is, seen from another.
+/// The line that is sought, of those behind a list's first empty one. `is_at` says where the sought
+/// line is, seen from another.
 pub(super) fn line_of<'l>(list: &'l str, is_at: impl Fn(&'l str) -> Ordering) -> Option<&'l str> {
     let mut lines = list.split_once("\n\n").map_or(list, |(_, lines)| lines);
     while !lines.is_empty() {

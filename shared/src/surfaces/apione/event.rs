@@ -65,9 +65,9 @@ pub(super) fn event_body(event: &Event<'_>) -> Vec<u8> {
     ecmascript::to_vec(&Value::Object(body))
 }
 
-/// One value only, as their receivers compare the whole header. While a secret is being replaced the old one signs: receivers
-/// have that one until their owner has put the new one everywhere. The key is the secret's text, which their code hands to
-/// `createHmac` as it is.
+/// One value only, as their receivers compare the whole header. While a secret is being replaced
+/// the old one signs: receivers have that one until their owner has put the new one everywhere. The
+/// key is the secret's text, which their code hands to `createHmac` as it is.
 pub(super) fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
     let mut headers = signature::headers(signing.secrets, signing.id, signing.at, signing.body);
     let oldest = signing.secrets.last();

@@ -1,7 +1,8 @@
-//! The asynchronous enrichment of `ApiOne`: one route to submit, two to read, one event at the end. `shared/surfaces/apione.md`
-//! says what of it is theirs and what had to be decided.
+//! The asynchronous enrichment of `ApiOne`: one route to submit, two to read, one event at the end.
+//! `shared/surfaces/apione.md` says what of it is theirs and what had to be decided.
 //!
-//! Every body is written by [`ecmascript`]: their receivers sign `JSON.stringify` of what they parsed, not what they got.
+//! Every body is written by [`ecmascript`]: their receivers sign `JSON.stringify` of what they
+//! parsed, not what they got.
 
 mod error;
 mod event;

@@ -12,14 +12,15 @@ use crate::surfaces::{MAX_URL_CHARS, Reading};
 
 pub(super) const STATUS_PATH: &str = "/api/v1/async/status/{id}";
 
-/// What `type` may say.
+/// The values of `type`.
 pub(super) const OPERATIONS: [&str; 5] = ["company", "people", "email", "tech", "signals"];
 
 pub(super) fn key(request: &ApiRequest) -> Option<&str> {
     request.header("x-api-key")
 }
 
-/// Reads a submission. Members besides the three are left out of account, as are members of records that no provider asks for.
+/// Reads a submission. Members besides the three are left out of account, as are members of records
+/// that no provider asks for.
 pub(super) fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiError> {
     let mut request = object_by(json::read_unchanged, &request.body)?;
     let mut faults = Faults::default();
@@ -105,7 +106,8 @@ fn record(sent: Map<String, Value>, operation: &str) -> Record {
     }
 }
 
-/// What providers call a field that clients write in one of the usual ways, in any case and with any separator.
+/// Returns what providers call a field that clients write in one of the usual ways, in any case and
+/// with any separator.
 fn canonical(name: &str, operation: &str) -> Option<&'static str> {
     // No name below is longer.
     if name.len() > 32 {

@@ -17,8 +17,8 @@ pub(super) fn time(at: Timestamp) -> String {
     format!("{}Z", text.split('.').next().unwrap_or_default())
 }
 
-/// Answers with a body of [`json_members`]. What was sent is added to them as it is: to serialize it into values would
-/// write its numbers anew.
+/// Answers with a body of [`json_members`]. What was sent is added to them as it is: to serialize
+/// it into values would write its numbers anew.
 pub(super) fn respond(status: u16, body: Map<String, Value>) -> ApiResponse {
     let body = ecmascript::to_vec(&Value::Object(body));
     ApiResponse::new(status, "application/json", body)
@@ -34,7 +34,7 @@ struct Started<'a> {
     estimate: Estimate,
 }
 
-/// What a job would cost.
+/// The price of a job.
 #[derive(Debug, Serialize)]
 struct Price {
     status: &'static str,
@@ -89,8 +89,8 @@ impl Counts {
     }
 }
 
-/// Answers a submission. 200 and not 202: the document names no status, and 200 is what a client takes that compares it
-/// instead of asking whether it is a 2xx.
+/// Answers a submission. 200 and not 202: the document names no status, and 200 is what a client
+/// takes that compares it instead of asking whether it is a 2xx.
 pub(super) fn accepted(accepted: &Accepted, now: Timestamp) -> ApiResponse {
     let body = match accepted {
         Accepted::Job { view, .. } => json_members(&Started {
@@ -109,8 +109,8 @@ pub(super) fn accepted(accepted: &Accepted, now: Timestamp) -> ApiResponse {
     respond(200, body)
 }
 
-/// Tells when the job will have ended; of one that has, which the answer to a repeated submission may be about, when it
-/// did.
+/// Tells when the job will have ended; of one that has, which the answer to a repeated submission
+/// may be about, when it did.
 fn estimate(view: &JobView, now: Timestamp) -> Estimate {
     let ended = view.job.end.as_ref().map(|end| end.at);
     let at = view
@@ -133,7 +133,7 @@ fn word(status: Status) -> &'static str {
     }
 }
 
-/// Whether a job's results go along with its status and its event.
+/// Returns whether a job's results go along with its status and its event.
 pub(super) fn fits(view: &JobView) -> bool {
     view.job.end.as_ref().is_none_or(End::fits_one_response)
 }
@@ -234,7 +234,7 @@ fn show(
     Ok(response)
 }
 
-/// What of a job has ended so far, in input order.
+/// Returns what of a job has ended so far, in input order.
 fn ended(shown: &Shown<'_>) -> Option<Vec<Value>> {
     let entries = shown.records?.iter();
     Some(

@@ -1,4 +1,5 @@
-//! E-mail addresses and phone numbers among found fields, in whichever of the usual forms a provider gives them.
+//! E-mail addresses and phone numbers among found fields, in whichever of the usual forms a
+//! provider gives them.
 //!
 //! | field | form |
 //! | --- | --- |
@@ -11,15 +12,20 @@ use serde_json::{Map, Value};
 
 use crate::domain::record::Blanks;
 
-/// How sure it is that mail to an address arrives.
+/// The verdict on mail to an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmailStatus {
+    /// The server takes mail for it.
     Deliverable,
+    /// It very likely exists, without proof.
     HighProbability,
     /// The domain takes mail to any address.
     CatchAll,
+    /// Mail to it may be returned.
     Risky,
+    /// The server refuses mail for it.
     Invalid,
+    /// Its domain takes no mail at all.
     InvalidDomain,
 }
 
@@ -42,15 +48,18 @@ impl EmailStatus {
 /// An e-mail address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email {
+    /// The address as the provider gave it.
     pub address: String,
+    /// The provider's verdict on it, where there is one that is known.
     pub status: Option<EmailStatus>,
-    /// Whether it is a person's own and not their employer's, where that is known.
+    /// Set where it is a person's own, unset where it is their employer's, where that is known.
     pub personal: Option<bool>,
 }
 
 /// A phone number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Phone {
+    /// The number as the provider gave it.
     pub number: String,
     /// ISO 3166-1 alpha-2.
     pub region: Option<String>,

@@ -1,9 +1,11 @@
 //! JSON as ECMAScript writes it.
 //!
-//! Some receivers sign not the bytes they got but `JSON.stringify(JSON.parse(body))`. What is written here is a fixed point
-//! of that, byte for byte: numbers are doubles in ECMAScript's notation, and members that are array indices come first in
-//! ascending order, the others in insertion order. Source: ECMA-262, `Number::toString`, `OrdinaryOwnPropertyKeys` and
-//! `QuoteJSONString`. A [`Value`] holds no lone surrogates and each name once, so nothing else is left to decide.
+//! Some receivers sign not the bytes they got but `JSON.stringify(JSON.parse(body))`. What is
+//! written here is a fixed point of that, byte for byte: numbers are doubles in ECMAScript's
+//! notation, and members that are array indices come first in ascending order, the others in
+//! insertion order. Source: ECMA-262, `Number::toString`, `OrdinaryOwnPropertyKeys` and
+//! `QuoteJSONString`. A [`Value`] holds no lone surrogates and each name once, so nothing else is
+//! left to decide.
 
 use serde_json::{Map, Value};
 
@@ -22,7 +24,8 @@ fn write(out: &mut Vec<u8>, value: &Value) {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
         Value::Bool(false) => out.extend_from_slice(b"false"),
-        // The nearest double, as JSON.parse has it; JSON.stringify writes null for one that is infinite.
+        // The nearest double, as JSON.parse has it; JSON.stringify writes null for one that is
+        // infinite.
         Value::Number(number) => match number.as_f64() {
             Some(number) => number_to(out, number),
             None => out.extend_from_slice(b"null"),
@@ -62,7 +65,8 @@ fn object(out: &mut Vec<u8>, members: &Map<String, Value>) {
     out.push(b'}');
 }
 
-/// The array index that a name is, if it is one: decimal without leading zeros, at most [`MAX_INDEX`].
+/// The array index that a name is, if it is one: decimal without leading zeros, at most
+/// [`MAX_INDEX`].
 fn index(name: &str) -> Option<u64> {
     let digits = (1..=10).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_digit());
     let number = digits.then(|| name.parse().ok())??;
@@ -73,7 +77,8 @@ fn number_to(out: &mut Vec<u8>, number: f64) {
     out.extend_from_slice(ryu_js::Buffer::new().format(number).as_bytes());
 }
 
-/// `serde_json` escapes what ECMAScript does: quote, backslash and the controls below U+0020, in the same way.
+/// `serde_json` escapes what ECMAScript does: quote, backslash and the controls below U+0020, in
+/// the same way.
 fn string(out: &mut Vec<u8>, text: &str) {
     // Writing a text to memory does not fail.
     let _ = serde_json::to_writer(out, text);

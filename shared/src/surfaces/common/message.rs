@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiRequest {
+    /// The method in upper case.
     pub method: String,
     /// Without a stage's name; with a slash in front, and as routes have it.
     pub path: String,
@@ -13,6 +14,7 @@ pub struct ApiRequest {
     pub query: Vec<(String, String)>,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
+    /// The bytes of the body, without the base 64 of API Gateway's event.
     pub body: Vec<u8>,
     /// Stands in every error and in the log.
     pub request_id: String,
@@ -50,9 +52,10 @@ impl ApiRequest {
             .filter(|key| !key.is_empty())
     }
 
-    /// The media type that the caller wants most of those on offer; `None` where it wants none of them, or says nothing.
-    /// Of equal ones one that was named goes before one that a `*` stands for, then the first in the header, then the first
-    /// on offer. Parameters other than the weight are not looked at. Source: RFC 9110, section 12.5.1.
+    /// The media type that the caller wants most of those on offer; `None` where it wants none of
+    /// them, or says nothing. Of equal ones one that was named goes before one that a `*` stands
+    /// for, then the first in the header, then the first on offer. Parameters other than the weight
+    /// are not looked at. Source: RFC 9110, section 12.5.1.
     pub fn preferred<'o>(&self, offers: &[&'o str]) -> Option<&'o str> {
         let ranges: Vec<(&str, u16)> = self
             .header("accept")
@@ -104,7 +107,7 @@ fn thousandths(weight: &str) -> Option<u16> {
     }
 }
 
-/// How closely a range names a media type; `None` where it is not in it.
+/// Returns how closely a range names a media type; `None` where it is not in it.
 fn specificity(range: &str, media: &str) -> Option<u8> {
     if range.eq_ignore_ascii_case(media) {
         return Some(2);
@@ -126,8 +129,8 @@ pub fn json_bytes(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).unwrap_or_default()
 }
 
-/// Returns the members of a body of our own words. A body with what was sent in it goes to [`json_bytes`]: here its
-/// numbers would be written anew.
+/// Returns the members of a body of our own words. A body with what was sent in it goes to
+/// [`json_bytes`]: here its numbers would be written anew.
 pub fn json_members(body: &impl Serialize) -> Map<String, Value> {
     match serde_json::to_value(body) {
         Ok(Value::Object(members)) => members,
@@ -138,12 +141,16 @@ pub fn json_members(body: &impl Serialize) -> Map<String, Value> {
 /// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiResponse {
+    /// The status code.
     pub status: u16,
+    /// Names in lower case, with their values.
     pub headers: Vec<(&'static str, String)>,
+    /// The bytes of the body; empty for none.
     pub body: Vec<u8>,
 }
 
 impl ApiResponse {
+    /// Makes a response that no cache may keep.
     pub fn new(status: u16, content_type: &str, body: Vec<u8>) -> Self {
         let headers = vec![
             ("content-type", content_type.to_owned()),
@@ -156,10 +163,12 @@ impl ApiResponse {
         }
     }
 
+    /// Makes a response with a body of type `application/json`.
     pub fn json(status: u16, body: &impl Serialize) -> Self {
         Self::new(status, "application/json", json_bytes(body))
     }
 
+    /// Makes a response without a body, such as a 204.
     pub fn empty(status: u16) -> Self {
         Self {
             status,
@@ -168,6 +177,7 @@ impl ApiResponse {
         }
     }
 
+    /// Adds a header; one of the same name is sent too.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));

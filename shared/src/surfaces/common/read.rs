@@ -12,8 +12,8 @@ const MAX_FAULTS: usize = 100;
 /// The most characters of a pointer or a detail: they quote names that the caller chose.
 const MAX_FAULT_CHARS: usize = 400;
 
-/// Collects the faults of a request: the first [`MAX_FAULTS`], and how many there are beside them. A body of megabytes can
-/// have a fault in every other byte.
+/// Collects the faults of a request: the first [`MAX_FAULTS`], and how many there are beside them.
+/// A body of megabytes can have a fault in every other byte.
 #[derive(Debug, Default)]
 pub struct Faults {
     first: Vec<InputError>,
@@ -28,6 +28,7 @@ fn cut(text: String) -> String {
 }
 
 impl Faults {
+    /// Adds a fault at a place, a JSON Pointer into the body or a name.
     pub fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         self.push(InputError::new(pointer, detail));
     }
@@ -66,11 +67,12 @@ impl Faults {
         }
     }
 
+    /// Tells that no fault was found.
     pub fn is_empty(&self) -> bool {
         self.first.is_empty()
     }
 
-    /// Whether something is wrong at this place.
+    /// Returns whether something is wrong at this place.
     pub fn has(&self, pointer: &str) -> bool {
         self.first.iter().any(|f| f.pointer == pointer)
     }
@@ -198,7 +200,8 @@ pub fn object_by(
 }
 
 /// # Errors
-/// [`ApiError::TooLarge`] where the record at this position has more than [`MAX_RECORD_BYTES`] as JSON.
+/// [`ApiError::TooLarge`] where the record at this position has more than [`MAX_RECORD_BYTES`] as
+/// JSON.
 pub fn bounded(at: usize, record: &impl serde::Serialize) -> Result<(), ApiError> {
     if json::size(record) > MAX_RECORD_BYTES {
         Err(too_large(at))
@@ -215,7 +218,8 @@ pub(crate) fn too_large(at: usize) -> ApiError {
     }
 }
 
-/// The texts of a list, those that are blank left out; no list at all where none is left. `Err` where it is no list of texts.
+/// The texts of a list, those that are blank left out; no list at all where none is left. `Err`
+/// where it is not a list of texts.
 pub(crate) fn texts(value: Option<&Value>) -> Result<Option<Vec<String>>, ()> {
     let Some(value) = value.filter(|value| !is_blank(value)) else {
         return Ok(None);
@@ -239,7 +243,7 @@ pub fn fill(shown: &mut Map<String, Value>, name: &str, found: &Value, blanks: B
     }
 }
 
-/// Whether a field was sent to be filled: it is blank, or a list or object of nothing.
+/// Returns whether a field was sent to be filled: it is blank, or a list or object of nothing.
 pub fn is_unfilled(value: &Value) -> bool {
     let empty = |value: &Value| match value {
         Value::Array(items) => items.is_empty(),

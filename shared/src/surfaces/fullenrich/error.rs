@@ -6,7 +6,7 @@ use super::code;
 use crate::domain::error::ApiError;
 use crate::surfaces::common::message::{ApiRequest, ApiResponse};
 
-/// What went wrong.
+/// An error.
 #[derive(Debug, Serialize)]
 pub(super) struct Failure {
     pub(super) code: &'static str,

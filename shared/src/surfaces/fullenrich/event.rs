@@ -14,7 +14,8 @@ use crate::domain::signature;
 use crate::surfaces::common::message::json_bytes;
 use crate::surfaces::{Event, Signing};
 
-/// How long an attempt to deliver may take. The description has no limit; this is the native surface's.
+/// The time that an attempt to deliver may take. The description has no limit; this is the native
+/// surface's.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The wait after each failed attempt: a minute, five times.
@@ -56,8 +57,8 @@ pub(super) fn event_body(event: &Event<'_>) -> Vec<u8> {
     json_bytes(&shown)
 }
 
-/// Hex HMAC-SHA1 of the body under the secret's text. There is room for one value: while a secret is being replaced it is
-/// the old one's, which every receiver knows.
+/// Hex HMAC-SHA1 of the body under the secret's text. There is room for one value: while a secret
+/// is being replaced it is the old one's, which every receiver knows.
 pub(super) fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
     let mut headers = signature::headers(signing.secrets, signing.id, signing.at, signing.body);
     if let Some(mac) = signing

@@ -1,5 +1,5 @@
-//! Reads batches of contacts. One fault is answered at a time: of the batch before its contacts, of the first contact
-//! before the second.
+//! Reads batches of contacts. One fault is answered at a time: of the batch before its contacts, of
+//! the first contact before the second.
 
 use serde_json::{Map, Value};
 
@@ -19,7 +19,8 @@ pub(super) const REVERSE: &str = "reverse_email";
 /// The most contacts of a batch.
 const MAX_CONTACTS: usize = 100;
 
-/// The most keys of a contact's `custom`: the description names 20 for an enrichment and 10 for a reverse lookup.
+/// The most keys of a contact's `custom`: the description names 20 for an enrichment and 10 for a
+/// reverse lookup.
 const MAX_CUSTOM_KEYS: usize = 20;
 
 const MAX_REVERSE_CUSTOM_KEYS: usize = 10;
@@ -27,7 +28,8 @@ const MAX_REVERSE_CUSTOM_KEYS: usize = 10;
 /// The most characters of a value in `custom`.
 const MAX_CUSTOM_CHARS: usize = 100;
 
-/// The most characters of a batch's name. The description has no limit; what is stored with a job needs one.
+/// The most characters of a batch's name. The description has no limit; what is stored with a job
+/// needs one.
 const MAX_NAME_CHARS: usize = 1000;
 
 pub(super) const WORK_EMAILS: &str = "contact.work_emails";
@@ -36,7 +38,7 @@ pub(super) const PERSONAL_EMAILS: &str = "contact.personal_emails";
 
 pub(super) const PHONES: &str = "contact.phones";
 
-/// What can be asked for, and what is where nothing is named.
+/// The fields that can be asked for, and those that are where none is named.
 const FIELDS: [&str; 3] = [WORK_EMAILS, PERSONAL_EMAILS, PHONES];
 
 fn refused(code: &'static str, pointer: impl Into<String>, detail: impl Into<String>) -> ApiError {
@@ -169,8 +171,8 @@ fn read_url(
     }
 }
 
-/// A contact's texts: the name in the request, in the echo, and among a provider's inputs. The request may use the echo's
-/// name as well; where it has both, its own counts.
+/// A contact's texts: the name in the request, in the echo, and among a provider's inputs. The
+/// request may use the echo's name as well; where it has both, its own counts.
 const TEXTS: [(&str, &str, &str); 6] = [
     ("first_name", "first_name", "first_name"),
     ("last_name", "last_name", "last_name"),
@@ -284,7 +286,7 @@ fn read_address(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiErr
     })
 }
 
-/// What is asked for, each once.
+/// Returns what is asked for, each once.
 fn read_fields(at: &str, contact: &Map<String, Value>) -> Result<Vec<&'static str>, ApiError> {
     let pointer = format!("{at}/enrich_fields");
     let named = match contact.get("enrich_fields") {
@@ -352,8 +354,9 @@ fn read_custom(
     Ok(Some(custom.clone()))
 }
 
-/// Whether a text names a host of at least two labels, of whichever script; `http://` before it and a path behind it are
-/// let pass, as people paste them. Lengths are those of RFC 1035, section 2.3.4.
+/// Returns whether a text names a host of at least two labels, of whichever script; `http://`
+/// before it and a path behind it are let pass, as people paste them. Lengths are those of RFC
+/// 1035, section 2.3.4.
 fn is_domain(text: &str) -> bool {
     let text = text.trim();
     let host = without_scheme(text)
@@ -377,8 +380,8 @@ fn is_domain(text: &str) -> bool {
     labels.len() >= 2 && host.chars().count() <= 253 && top && labels.iter().all(fits)
 }
 
-/// Whether a text is an address that mail can go to, as far as its form tells. Lengths are those of RFC 5321, section
-/// 4.5.3.1, and its erratum 1690.
+/// Returns whether a text is an address that mail can go to, as far as its form tells. Lengths are
+/// those of RFC 5321, section 4.5.3.1, and its erratum 1690.
 fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {
         return false;
@@ -392,7 +395,8 @@ fn is_email(text: &str) -> bool {
         && is_domain(domain)
 }
 
-/// Whether a text is the URL of a person on `LinkedIn` or its Sales Navigator; the scheme may be missing.
+/// Returns whether a text is the URL of a person on `LinkedIn` or its Sales Navigator; the scheme
+/// may be missing.
 fn is_linkedin_profile(text: &str) -> bool {
     let (host, path) = without_scheme(text.trim())
         .split_once('/')

@@ -19,7 +19,7 @@ use crate::surfaces::common::contact;
 use crate::surfaces::common::contact::{Email, EmailStatus, Phone};
 use crate::surfaces::common::message::{ApiRequest, ApiResponse};
 
-/// What the description asks a caller to wait who polls too early, in seconds.
+/// The wait that the description asks of a caller who polls too early, in seconds.
 const READY_IN_SECONDS: u32 = 30;
 
 /// An enrichment that was taken on.
@@ -93,7 +93,8 @@ fn show(shown: &Shown<'_>) -> ApiResponse {
         200
     };
     let credits = if shown.view.job.status.is_live() {
-        // What is shown, and not what is counted so far: the two need not have been read at the same moment.
+        // What is shown, and not what is counted so far: the two need not have been read at the
+        // same moment.
         entries
             .iter()
             .filter_map(|entry| entry.outcome.as_ref())
@@ -156,7 +157,7 @@ pub(super) struct Contact<'a> {
     profile: Option<Map<String, Value>>,
 }
 
-/// What was found of what was asked for.
+/// The found part of what was asked for.
 #[derive(Debug, Serialize)]
 struct ContactInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -231,7 +232,7 @@ fn contact_info(record: &Record, found: &Map<String, Value>, blanks: Blanks) -> 
         Some(fields) => fields.iter().any(|asked| asked == field),
         None => true,
     };
-    // An address that nobody calls personal is taken for one at work.
+    // An address that is not called personal is taken for one at work.
     let (mut personal, mut work): (Vec<Email>, Vec<Email>) = contact::emails(found, blanks)
         .into_iter()
         .partition(|email| email.personal == Some(true));
@@ -261,7 +262,8 @@ fn contact_info(record: &Record, found: &Map<String, Value>, blanks: Blanks) -> 
     }
 }
 
-/// How much there is to doubt about an address, 0 the least; of equals the first is the most probable.
+/// Returns how much there is to doubt about an address, 0 the least; of equals the first is the
+/// most probable.
 fn doubt(email: &Email) -> u8 {
     match email.status {
         Some(EmailStatus::Deliverable) => 0,
@@ -278,7 +280,7 @@ fn show_email(email: &Email) -> ShownEmail {
     let status = email.status.map(|status| match status {
         EmailStatus::Deliverable => "DELIVERABLE",
         EmailStatus::HighProbability => "HIGH_PROBABILITY",
-        // The description has no word for risky. Of its words this one says that nobody can tell.
+        // The description has no word for risky. Of its words this one says that it is not known.
         EmailStatus::CatchAll | EmailStatus::Risky => "CATCH_ALL",
         EmailStatus::Invalid => "INVALID",
         EmailStatus::InvalidDomain => "INVALID_DOMAIN",

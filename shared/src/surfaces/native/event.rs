@@ -19,7 +19,7 @@ struct Envelope<'a> {
     data: Data<'a>,
 }
 
-/// What an event is about.
+/// The subject of an event.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Data<'a> {

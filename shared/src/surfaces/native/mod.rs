@@ -1,5 +1,5 @@
-//! The native API, version 1: what its requests mean and how its answers look. RFC 9457 problems, JSON Pointers,
-//! field names in snake case.
+//! The native API, version 1: what its requests mean and how its answers look. RFC 9457 problems,
+//! JSON Pointers, field names in snake case.
 
 mod error;
 mod event;

@@ -148,8 +148,9 @@ fn read_items(records: Option<Value>, faults: &mut Faults) -> Vec<Value> {
     }
 }
 
-/// Reads the records. Those that cannot be worked on are told apart, unless nothing would be left, they are to be refused,
-/// or the rest of the request has `faults`: then every fault is reported at once.
+/// Reads the records. Those that cannot be worked on are told apart, unless nothing would be left,
+/// they are to be refused, or the rest of the request has `faults`: then every fault is reported at
+/// once.
 fn read_records(
     items: Vec<Value>,
     kind: Option<&RecordType>,
@@ -247,16 +248,16 @@ fn read_providers(
     Some(names)
 }
 
-/// Why a record of this surface is invalid: its input is not what the type asks for; it has not the form of a record; it is
-/// over the limit.
+/// Why a record of this surface is invalid: its input is not what the type asks for; it has not the
+/// form of a record; it is over the limit.
 const INVALID_INPUT: &str = "invalid_input";
 
 const INVALID_RECORD: &str = "invalid_record";
 
 const RECORD_TOO_LARGE: &str = "record_too_large";
 
-/// Reads a record. One that cannot be worked on is kept as far as it can be echoed, with the code and the faults, whose
-/// places are within the record.
+/// Reads a record. One that cannot be worked on is kept as far as it can be echoed, with the code
+/// and the faults, whose places are within the record.
 fn read_record(item: Value, kind: Option<&RecordType>) -> (Record, Option<(&'static str, Faults)>) {
     let malformed = |sent| Record {
         malformed: Some(sent),
@@ -335,7 +336,8 @@ fn read_record(item: Value, kind: Option<&RecordType>) -> (Record, Option<(&'sta
     (record, (!faults.is_empty()).then_some((code, faults)))
 }
 
-/// What is kept of a record over the limit: its id, and of its metadata and input what is within the limit with that.
+/// Returns what is kept of a record over the limit: its id, and of its metadata and input what is
+/// within the limit with that.
 fn small(item: Value) -> Map<String, Value> {
     let (mut kept, mut size) = (Map::new(), 0);
     let Value::Object(mut sent) = item else {
@@ -367,7 +369,8 @@ pub(super) fn read_test(request: &ApiRequest, reading: &Reading<'_>) -> Result<S
     Ok(url.unwrap_or_default())
 }
 
-/// Reads `POST /v1/webhooks/secret/rotate`: how long the secret before signs along. The body may be empty.
+/// Reads `POST /v1/webhooks/secret/rotate`: how long the previous secret also signs. The body may
+/// be empty.
 pub(super) fn read_rotation(request: &ApiRequest) -> Result<Duration, ApiError> {
     if request.body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Duration::from_secs(24 * 3600));

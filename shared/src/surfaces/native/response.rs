@@ -37,7 +37,7 @@ pub(super) struct Job<'a> {
     results_url: String,
 }
 
-/// How many of a job's records ended how.
+/// A job's records by outcome.
 #[derive(Debug, Serialize)]
 struct JobCounts {
     total: u32,
@@ -56,7 +56,8 @@ struct JobCredits {
 }
 
 impl<'a> Job<'a> {
-    /// Shows a job. `now` is what the estimate is reckoned from; an ended job has none, so that its form never changes.
+    /// Shows a job. `now` is what the estimate is reckoned from; an ended job has none, so that its
+    /// form never changes.
     pub(super) fn new(view: &'a JobView, now: Timestamp) -> Self {
         let (spec, end, counts) = (&view.job.spec, view.job.end.as_ref(), view.counts());
         Self {
@@ -120,7 +121,7 @@ struct AcceptedJob<'a> {
     errors: Vec<Fault<'a>>,
 }
 
-/// What a job would cost.
+/// The price of a job.
 #[derive(Debug, Serialize)]
 struct Estimate<'a> {
     object: &'static str,

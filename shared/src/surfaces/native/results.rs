@@ -67,8 +67,8 @@ const CSV_COLUMNS: [&str; 8] = [
     "index", "id", "status", "input", "metadata", "data", "credits", "error",
 ];
 
-/// Results as CSV, with a header line where asked for. `input`, `metadata` and `data` are JSON in one cell each, because
-/// their fields differ from line to line.
+/// Results as CSV, with a header line where asked for. `input`, `metadata` and `data` are JSON in
+/// one cell each, because their fields differ from line to line.
 fn csv(lines: &[ResultLine], header: bool) -> Vec<u8> {
     let mut rows: Vec<[String; 8]> = Vec::with_capacity(lines.len() + 1);
     if header {

@@ -1,4 +1,4 @@
-//! What the native API makes of requests.
+//! Tests of the native API's requests.
 
 use serde_json::{Value, json};
 

@@ -7,7 +7,7 @@ use crate::domain::error::{ApiError, InputError};
 use crate::domain::json;
 use crate::surfaces::common::message::{ApiRequest, ApiResponse};
 
-/// An error shows the input that it is about, up to so many bytes of JSON.
+/// An error shows the input that it is about, up to this many bytes of JSON.
 const MAX_SHOWN_INPUT: usize = 400;
 
 /// An error.
@@ -111,8 +111,8 @@ fn faults_of(faults: &[InputError], body: &[u8]) -> Vec<Fault> {
     shown.collect()
 }
 
-/// A place as `FastAPI` names it (positions in arrays are numbers), and what is there; of what is missing, what it is
-/// missing from.
+/// A place as `FastAPI` names it (positions in arrays are numbers), and what is there; of what is
+/// missing, what it is missing from.
 fn locate<'b>(pointer: &str, body: &'b Value) -> (Vec<Value>, Option<&'b Value>) {
     if !pointer.is_empty() && !pointer.starts_with('/') {
         return (vec!["header".into(), pointer.into()], None);

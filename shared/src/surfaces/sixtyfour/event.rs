@@ -24,7 +24,7 @@ const DELAYS: [Duration; 5] = [
     Duration::from_secs(16),
 ];
 
-/// How long an attempt may take.
+/// The time that an attempt may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn delivery() -> DeliveryRules {
@@ -45,7 +45,8 @@ pub(super) fn body(event: &Event<'_>) -> Vec<u8> {
     json_bytes(&task(view, results.as_deref()))
 }
 
-/// The vendor's headers, one `v1` for each live secret, newest first, and those of Standard Webhooks.
+/// The vendor's headers, one `v1` for each live secret, newest first, and those of Standard
+/// Webhooks.
 pub(super) fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
     let seconds = signing.at.seconds();
     let mut signature = format!("t={seconds}");
@@ -69,7 +70,8 @@ pub(super) fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
 /// Keyed with the secret's text as the customer has it.
 fn mac(secret: &Secret, seconds: i64, body: &[u8]) -> impl AsRef<[u8]> + use<> {
     let key = secret.reveal().as_bytes();
-    // HMAC takes a key of any length: the error cannot happen, and an empty key would only fail verification.
+    // HMAC takes a key of any length: the error cannot happen, and an empty key would only fail
+    // verification.
     let mut mac = Hmac::<Sha256>::new_from_slice(key)
         .unwrap_or_else(|_| Hmac::<Sha256>::new(&[0; 64].into()));
     mac.update(format!("{seconds}.").as_bytes());

@@ -40,7 +40,8 @@ pub(super) fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submis
         records.push(record);
     }
     let kind = reading.kind(operation.task);
-    // A client that names the vendor's own providers is not refused: the names go to ours as an option like any other.
+    // A client that names the vendor's own providers is not refused: the names go to ours as an
+    // option like any other.
     let order = given
         .get("providers")
         .and_then(Value::as_array)
@@ -257,7 +258,8 @@ fn read_url(
     None
 }
 
-/// A record of what was sent: its fields under their canonical names, and the request's options beside them.
+/// A record of what was sent: its fields under their canonical names, and the request's options
+/// beside them.
 fn record(
     subject: Subject,
     sent: Map<String, Value>,
@@ -268,7 +270,8 @@ fn record(
     for (name, value) in given {
         input.insert(name.clone(), value.clone());
     }
-    // A lead's own field is data and no option, even where it is called like one. An empty list asks for nothing.
+    // A lead's own field is data and no option, even where it is called like one. An empty list
+    // asks for nothing.
     for (name, value) in preset {
         if !input.contains_key(name) || value.as_array().is_none_or(|items| !items.is_empty()) {
             input.insert(name.clone(), value.clone());
@@ -282,8 +285,9 @@ fn record(
     }
 }
 
-/// The fields under the names that providers know. A field that has such a name already is never pushed aside; the first of
-/// several names for one thing wins, and the others stay what they are called.
+/// The fields under the names that providers know. A field that has such a name already is never
+/// pushed aside; the first of several names for one thing wins, and the others stay what they are
+/// called.
 fn canonical(subject: Subject, sent: &Map<String, Value>) -> Map<String, Value> {
     let mut input = Map::new();
     for (name, value) in without_blanks(sent).iter() {

@@ -42,7 +42,7 @@ pub(super) fn accepted(accepted: &Accepted, _: Timestamp) -> ApiResponse {
     ApiResponse::json(200, &started)
 }
 
-/// Whether a job ended with results that go along.
+/// Returns whether a job ended with results that go along.
 pub(super) fn records(_: &ApiRequest, view: &JobView) -> bool {
     view.status() == Status::Completed && view.job.end.as_ref().is_some_and(End::fits_one_response)
 }

@@ -1,4 +1,4 @@
-//! What a task came to: contacts, or what an agent found out.
+//! The result of a task: contacts, or what an agent found out.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -37,7 +37,7 @@ const FREE_MAIL: [&str; 20] = [
     "mail.ru",
 ];
 
-/// What a task came to.
+/// The result of a task.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum TaskResult {
@@ -46,7 +46,7 @@ pub(super) enum TaskResult {
     Intelligence(Intelligence),
 }
 
-/// What an agent found out.
+/// The findings of an agent.
 #[derive(Debug, Serialize)]
 pub(super) struct Intelligence {
     structured_data: Map<String, Value>,
@@ -131,8 +131,8 @@ fn contacts(name: &str, record: &Record, outcome: &Outcome, blanks: Blanks) -> M
     shown
 }
 
-/// E-mail addresses as triples of address, status and type; personal ones in a field of their own where these were asked
-/// for. An address that the lead came with is one of them.
+/// E-mail addresses as triples of address, status and type; personal ones in a field of their own
+/// where these were asked for. An address that the lead came with is one of them.
 fn show_emails(record: &Record, outcome: &Outcome, shown: &mut Map<String, Value>, blanks: Blanks) {
     let mut found = contact::emails(&outcome.data, blanks);
     let mut add = |address: &str, personal| {
@@ -224,7 +224,8 @@ fn show_phones(outcome: &Outcome, shown: &mut Map<String, Value>, blanks: Blanks
     shown.insert("phone".to_owned(), value);
 }
 
-/// The inside of a Markdown code block, which many models put around their JSON, or the text as it is.
+/// The inside of a Markdown code block, which many models put around their JSON, or the text as it
+/// is.
 fn unfenced(text: &str) -> &str {
     let inside = text
         .trim()
@@ -316,7 +317,8 @@ fn references(found: Option<Value>) -> Map<String, Value> {
     references
 }
 
-/// How sure the sources are on average, from 0 to 10, with one decimal; null where none says.
+/// Returns how sure the sources are on average, from 0 to 10, with one decimal; null where none
+/// says.
 fn score(outcome: &Outcome) -> Value {
     if outcome.data.is_empty() {
         return json!(0.0);

@@ -3,7 +3,7 @@
 /// One of the eight kinds of tasks.
 pub(super) struct Operation {
     pub(super) path: &'static str,
-    /// What the vendor calls the task; also the name that `providers.toml` maps to a type.
+    /// The vendor's word for the task; also the name that `providers.toml` maps to a type.
     pub(super) task: &'static str,
     pub(super) subject: Subject,
     /// The member of the request that says whom or what the task is about.
@@ -28,7 +28,7 @@ pub(super) struct Field {
     pub(super) need: Need,
 }
 
-/// Whether a member must be there, may be null, and what it is when it is absent.
+/// The need for a member: whether it may be absent or null, and its value when it is absent.
 pub(super) enum Need {
     Required,
     Nullable(Preset),
@@ -44,7 +44,7 @@ pub(super) enum Preset {
     Empty,
 }
 
-/// What a member's value must be.
+/// The form of a member's value.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Shape {
     Text,

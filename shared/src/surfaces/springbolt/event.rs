@@ -17,7 +17,8 @@ use crate::surfaces::{Event, Signing};
 /// Time-out of one callback.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The document names no schedule and no time-out: the native ones, exact. A receiver keeps the last callback it got.
+/// The document names no schedule and no time-out: the native ones, exact. A receiver keeps the
+/// last callback it got.
 pub(super) fn rules() -> DeliveryRules {
     DeliveryRules {
         latest_wins: true,
@@ -42,7 +43,7 @@ pub(super) fn body(event: &Event<'_>) -> Vec<u8> {
     json_bytes(&payload)
 }
 
-/// What was sent, and beside it what was found or why there is nothing.
+/// Returns what was sent, and beside it what was found or why there is nothing.
 fn resolved(line: &ResultLine, blanks: Blanks) -> Map<String, Value> {
     let (sent, outcome) = (line.record.sent(), &line.outcome);
     let camel = blanks.present(sent, CALLBACK[0]).is_some();
@@ -70,7 +71,8 @@ fn resolved(line: &ResultLine, blanks: Blanks) -> Map<String, Value> {
                         .map(|(_, sent)| sent)
                 };
                 if let Some(first) = same().next() {
-                    // A client that sends every column has blanks where it knows nothing; they are there to be filled.
+                    // A client that sends every column has blanks where it knows nothing; they are
+                    // there to be filled.
                     let open = match blanks {
                         Blanks::Absent => {
                             same().all(|sent| payload.get(sent).is_none_or(is_unfilled))
@@ -121,8 +123,8 @@ fn resolved(line: &ResultLine, blanks: Blanks) -> Map<String, Value> {
     }
 }
 
-/// Says what became of a request without result. Here the words are ours even where the client sent fields of these
-/// names: a failure must not look like what was asked for.
+/// Says what became of a request without result. Here the words are ours even where the client sent
+/// fields of these names: a failure must not look like what was asked for.
 fn unresolved(mut echoed: Map<String, Value>, status: &str, message: String) -> Map<String, Value> {
     echoed.insert("status".to_owned(), status.into());
     echoed.insert("message".to_owned(), message.into());

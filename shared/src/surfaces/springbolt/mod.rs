@@ -1,7 +1,9 @@
-//! Springbolt: one record per call, and the bare result posted to the callback URL that came with it.
+//! Springbolt: one record per call, and the bare result posted to the callback URL that came with
+//! it.
 //!
-//! A client that says `callbackUrl` speaks camel case and is answered in it; one that says `callback_url` gets found
-//! fields under the names that providers give them. What it sent comes back as it was sent.
+//! A client that says `callbackUrl` speaks camel case and is answered in it; one that says
+//! `callback_url` gets found fields under the names that providers give them. What it sent comes
+//! back as it was sent.
 
 mod error;
 mod event;

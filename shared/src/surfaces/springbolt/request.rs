@@ -65,8 +65,9 @@ pub(super) fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submis
     })
 }
 
-/// What providers see of a request: its fields under the names that they know. Of several that mean the same, one that has
-/// the known name goes before all others, then the first; the rest stay what they are called.
+/// Returns what providers see of a request: its fields under the names that they know. Of several
+/// that mean the same, one that has the known name goes before all others, then the first; the rest
+/// stay what they are called.
 fn input(sent: &Map<String, Value>, operation: &str) -> Map<String, Value> {
     let mut input = Map::new();
     for (name, value) in without_blanks(sent)
@@ -81,7 +82,7 @@ fn input(sent: &Map<String, Value>, operation: &str) -> Map<String, Value> {
     input
 }
 
-/// What providers call a field that has more than one usual name.
+/// Returns what providers call a field that has more than one usual name.
 fn meaning(name: &str, operation: &str) -> Option<&'static str> {
     Some(match folded(name).as_str() {
         // An organisation is meant where its domain is looked for, else a person.

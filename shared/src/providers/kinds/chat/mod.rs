@@ -1,15 +1,19 @@
-//! A model behind an OpenAI-compatible chat endpoint, as an agent that researches a record or judges it.
+//! A model behind an OpenAI-compatible chat endpoint, as an agent that researches a record or
+//! judges it.
 //!
-//! The instructions of the configuration are the system message; the record and the fields wanted of it are the user's. So what
-//! comes with a record stands where the operator's words stand only where `instructions` itself names it, as `{{ input.x }}`.
+//! The instructions of the configuration are the system message; the record and the fields wanted
+//! of it are the user's. So what comes with a record stands where the operator's words stand only
+//! where `instructions` itself names it, as `{{ input.x }}`.
 //!
-//! The answer must be a JSON object of the structure asked for. Thoughts, words, Markdown and other objects around it are passed
-//! over. One that is not gets one round of repair, in which the model is told what was wrong. After that, what fits is taken: unknown members are
-//! dropped, absent ones count as null, ones of a wrong type are left out. Nothing but null is `not_found`; no object, or nothing
-//! but wrong types, is `failed`.
+//! The answer must be a JSON object of the structure asked for. Thoughts, words, Markdown and other
+//! objects around it are passed over. One that is not gets one round of repair, in which the model
+//! is told what was wrong. After that, what fits is taken: unknown members are dropped, absent ones
+//! count as null, ones of a wrong type are left out. Nothing but null is `not_found`; no object, or
+//! nothing but wrong types, is `failed`.
 //!
-//! Error codes are those of the `http` kind. An `error` in place of the answer counts as the status that it names, whatever the
-//! response's own is: gateways have sent theirs before they know. The limits around a provider judge it by that status too.
+//! Error codes are those of the `http` kind. An `error` in place of the answer counts as the status
+//! that it names, whatever the response's own is: gateways have sent theirs before they know. The
+//! limits around a provider judge it by that status too.
 
 pub mod config;
 mod said;
@@ -89,7 +93,7 @@ impl Chat {
         })
     }
 
-    /// What is wanted of this record.
+    /// Returns what is wanted of this record.
     fn structure(&self, input: &Map<String, Value>) -> Result<Structure, String> {
         let mut structure = match input.get(ChatConfig::STRUCT) {
             None | Some(Value::Null) => Structure::read(&self.config.structure)?,
@@ -176,7 +180,7 @@ impl Chat {
         }
     }
 
-    /// What the model says to these messages.
+    /// Returns what the model says to these messages.
     async fn say(
         &self,
         request: HttpRequest,
@@ -237,7 +241,7 @@ impl Chat {
             );
             messages.push(json!({"role": "assistant", "content": shown}));
             messages.push(json!({"role": "user", "content": wrong}));
-            // The first answer is worth what fits of it, if there is no second one.
+            // The first answer is worth what fits of it, without a second one.
             match self
                 .say(self.request(&messages, &structure), deadline, ports)
                 .await
@@ -268,7 +272,7 @@ impl Chat {
                 .filter(|score| (0.0..=10.0).contains(score))
                 .map(|score| score / 10.0);
         }
-        // How sure it is of nothing, and where it looked in vain, is no find.
+        // How sure it is of nothing, and where it looked in vain, is not a find.
         let asides = [Extra::ConfidenceScore.name(), Extra::References.name()];
         if fields.keys().any(|name| !asides.contains(&name.as_str())) {
             return Answer::Found {
@@ -340,7 +344,8 @@ fn error(response: &Value) -> Option<&Value> {
         .filter(|error| !is_empty(error))
 }
 
-/// The HTTP status that an error names: as a number, or by a word of the APIs of `OpenAI`, Anthropic and Google.
+/// The HTTP status that an error names: as a number, or by a word of the APIs of `OpenAI`,
+/// Anthropic and Google.
 fn status_of(error: &Value) -> Option<u16> {
     let named = |value: &Value| match value {
         Value::Number(number) => u16::try_from(number.as_u64()?).ok(),

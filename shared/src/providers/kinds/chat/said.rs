@@ -6,18 +6,20 @@ use super::super::http::json::parse;
 use super::structure::{Judged, Structure};
 use crate::domain::json;
 
-/// How many bytes are read in vain, of texts that look like objects and are none.
+/// The most bytes that are read in vain, of texts that look like objects and are not.
 const MAX_VAIN: usize = 8 * 1024 * 1024;
-/// What is around the thoughts that reasoning models write before their answer; templates of theirs may have begun them.
+/// The tags around the thoughts that reasoning models write before their answer; templates of
+/// theirs may have begun them.
 const THOUGHTS: [&str; 2] = ["<think>", "</think>"];
-/// How many braces before a mark are held to begin an object around it.
+/// The most braces before a mark that may begin an object around it.
 const MAX_OPENED: usize = 16;
-/// How many texts that hold a text are opened. Each is kept while the next one is read.
+/// The most texts that hold a text and are opened. Each is kept while the next one is read.
 const MAX_NESTED: usize = 4;
 
-/// Judges the object that is the answer: of several the one that has most of the wanted fields, and of equals the last, so that
-/// a draft counts less than what it became. What the model thought is its answer only where it said nothing else, and never where
-/// the thought has no end. What only says the question again is no answer.
+/// Judges the object that is the answer: of several the one that has most of the wanted fields, and
+/// of equals the last, so that a draft counts less than what it became. What the model thought is
+/// its answer only where it said nothing else, and never where the thought has no end. What only
+/// says the question again is not an answer.
 pub(super) fn judge(
     text: &str,
     structure: &Structure,
@@ -53,7 +55,8 @@ pub(super) fn judge(
     object.map(|object| structure.judge(object)).ok_or(none)
 }
 
-/// What a text of JSON holds, and what that holds if it is one again; and how many more of such are opened.
+/// Returns what a text of JSON holds, and what that holds if it is one again; and how many more of
+/// such are opened.
 fn opened(text: &str) -> (Option<String>, usize) {
     let (mut inner, mut nested) = (None, MAX_NESTED);
     while nested > 0
@@ -65,8 +68,9 @@ fn opened(text: &str) -> (Option<String>, usize) {
     (inner, nested)
 }
 
-/// A text without the thought that it ends in, if it does: what was weighed there came to nothing. A mark begins one only where
-/// a text begins, a line, or behind an object or a sentence; elsewhere it is spoken of, and within an object it is a text of that.
+/// A text without the thought that it ends in, if it does: what was weighed there came to nothing.
+/// A mark begins one only where a text begins, a line, or behind an object or a sentence; elsewhere
+/// it is spoken of, and within an object it is a text of that.
 fn finished(text: &str) -> &str {
     let [begin, end] = THOUGHTS;
     let last = text.rfind(end).map_or(0, |at| at + end.len());
@@ -93,7 +97,7 @@ fn finished(text: &str) -> &str {
     }
 }
 
-/// What stands around the thoughts.
+/// Returns what stands around the thoughts.
 fn spoken(text: &str) -> Vec<&str> {
     let [begin, end] = THOUGHTS;
     let mut pieces: Vec<&str> = text.split(end).collect();

@@ -1,8 +1,8 @@
 //! The fields that are wanted of a model, as a JSON Schema for it and as a judge of what it gives.
 //!
-//! A `struct` maps field names to descriptions, or to `{description, type}` with a type of JSON Schema or Python
-//! (`string`/`str`, `integer`/`int`, `number`/`float`, `boolean`/`bool`, `array`/`list`, `list[str]`, `object`/`dict`). A
-//! field without a type may be anything.
+//! A `struct` maps field names to descriptions, or to `{description, type}` with a type of JSON
+//! Schema or Python (`string`/`str`, `integer`/`int`, `number`/`float`, `boolean`/`bool`,
+//! `array`/`list`, `list[str]`, `object`/`dict`). A field without a type may be anything.
 
 use serde_json::{Map, Value, json};
 
@@ -95,7 +95,8 @@ impl Shape {
         }
     }
 
-    /// Whether the schema says it all: `strict` endpoints take no object of unknown members.
+    /// Returns whether the schema says it all: `strict` endpoints take no object of unknown
+    /// members.
     fn is_closed(&self) -> bool {
         match self {
             Self::List(items) => items.is_closed(),
@@ -113,8 +114,9 @@ pub(super) struct Field {
     asked: Vec<String>,
 }
 
-/// Whether a value is the question and not its answer: a model may say again what it was asked for, as it was put, as a
-/// template or as a schema. A description may be an example, and then be the answer: `Berlin, Germany`.
+/// The signs that a value is the question and not its answer: a model may say again what it was
+/// asked for, as it was put, as a template or as a schema. A description may be an example, and
+/// then be the answer: `Berlin, Germany`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Repeats {
     No,
@@ -123,9 +125,9 @@ enum Repeats {
     Surely,
 }
 
-/// What makes a type of several names: `string or null`, `list of string`.
+/// Words that make a type of several names: `string or null`, `list of string`.
 const JOINTS: [&str; 3] = ["or", "of", "null"];
-/// What templates put around a description.
+/// Words that templates put around a description.
 const ARTICLES: [&str; 5] = ["the", "a", "an", "your", "insert"];
 /// Members of JSON Schema.
 const OF_SCHEMA: [&str; 9] = [
@@ -211,7 +213,8 @@ impl Field {
                 let typed = members.contains_key("anyOf")
                     || said("type").is_some_and(|name| Shape::parse(name).is_some());
                 let described = said("description").map(|text| telling(text) == self.asked);
-                // What a schema has in texts is its type, and the description and the name that were asked for.
+                // What a schema has in texts is its type, and the description and the name that
+                // were asked for.
                 let telling = members.iter().any(|(name, value)| match name.as_str() {
                     "type" | "description" => false,
                     "title" => value
@@ -231,12 +234,12 @@ impl Field {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Structure(pub(super) Vec<Field>);
 
-/// What a model gave.
+/// The answer of a model, checked.
 #[derive(Debug, PartialEq)]
 pub(super) struct Judged {
-    /// What fits and is not null.
+    /// The fields that fit and are not null.
     pub(super) fields: Map<String, Value>,
-    /// What does not, in words for the model.
+    /// The faults of the others, in words for the model.
     pub(super) faults: Vec<String>,
 }
 
@@ -287,7 +290,8 @@ impl Structure {
         }
     }
 
-    /// `response_format` of type `json_schema`. Every member is required and may be null, as `strict` wants it.
+    /// `response_format` of type `json_schema`. Every member is required and may be null, as
+    /// `strict` wants it.
     pub(super) fn format(&self) -> Value {
         let mut properties = Map::new();
         for field in &self.0 {
@@ -317,12 +321,12 @@ impl Structure {
         self.0.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    /// Whether an object has any of the fields.
+    /// Returns whether an object has any of the fields.
     pub(super) fn has_any(&self, given: &Map<String, Value>) -> bool {
         self.0.iter().any(|field| given.contains_key(&field.name))
     }
 
-    /// How many of the fields an object has that fit, and how many at all.
+    /// Returns how many of the fields an object has that fit, and how many at all.
     pub(super) fn fit(&self, given: &Map<String, Value>) -> (usize, usize) {
         let given = self
             .0
@@ -335,8 +339,8 @@ impl Structure {
         })
     }
 
-    /// Whether an object says again what was asked: the record, the schema, or fields none of which has an answer. A single
-    /// text that may be an answer is one.
+    /// Returns whether an object says again what was asked: the record, the schema, or fields none
+    /// of which has an answer. A single text that may be an answer is one.
     pub(super) fn is_question(
         &self,
         given: &Map<String, Value>,
@@ -361,7 +365,7 @@ impl Structure {
         all && (repeats.len() > 1 || repeats.contains(&Repeats::Surely))
     }
 
-    /// Takes what fits. Members that nobody asked for are dropped, absent ones count as null.
+    /// Takes what fits. Members that were not asked for are dropped, absent ones count as null.
     pub(super) fn judge(&self, mut given: Map<String, Value>) -> Judged {
         let (mut fields, mut faults) = (Map::new(), Vec::new());
         for field in &self.0 {

@@ -275,7 +275,7 @@ async fn the_object_asked_for_is_found_wherever_it_stands() {
     })
     .await;
     assert_eq!((asked.answer, asked.requests.len()), (Answer::NotFound, 1));
-    // A thought without an end is no answer, whatever stands in it.
+    // A thought without an end is not an answer, whatever stands in it.
     for text in [
         format!("<think>so {draft} is my draft, but"),
         format!("<think>{whole}"),
@@ -312,7 +312,7 @@ async fn the_object_asked_for_is_found_wherever_it_stands() {
         "{:?}",
         asked.answer
     );
-    // What was thought is no answer where something else was said.
+    // What was thought is not an answer where something else was said.
     for text in [
         format!("<think>{whole}</think> I could not find out."),
         format!("I will see. <think>{whole}</think>"),
@@ -786,7 +786,8 @@ async fn a_question_that_is_said_again_is_no_answer() {
         );
         assert_eq!(asked.requests.len(), 2, "{echo}");
     }
-    // A field that was left as a template is none; what only looks a little like the question is taken.
+    // A field that was left as a template is none; what only looks a little like the question is
+    // taken.
     let half = r#"{"job_title": "Text", "home": "<where she lives>", "domain": "$$", "notes": "the notes"}"#;
     let asked = ask(&agent, texts.clone(), |script| {
         script.answer(200, &says(half));
@@ -978,7 +979,8 @@ async fn an_error_in_place_of_the_answer_opens_the_circuit_and_holds_the_rate() 
         (2, &json!(502))
     );
 
-    // Whoever says that it is busy is let alone, by other records too, for as long as it says.
+    // An upstream that says that it is busy is let alone, by other records too, for as long as it
+    // says.
     let registry = limited("rate = { per_second = 50 }\nbreaker = false");
     let (ports, script) = crate::providers::testing::ports();
     script.answer_with(200, &[("retry-after", "100")], &error(429));

@@ -22,7 +22,8 @@ pub(super) struct Keys {
     by_key: HashMap<String, usize>,
     /// Names with an umlaut, spelled out; asked where no row has that name itself.
     spelled_out: HashMap<String, usize>,
-    /// How long the prefixes of the one such column are, in bytes; of networks in bits, with whether they are IPv6.
+    /// The lengths of the prefixes of the one such column, in bytes; of networks in bits, with
+    /// whether they are IPv6.
     lengths: BTreeSet<(usize, bool)>,
     skipped: usize,
 }

@@ -1,10 +1,11 @@
 //! Tables: CSV or NDJSON files held in memory, looked up by key columns or searched for words.
 //!
-//! A key finds one row, a search a list of them (`search.rs` says in which order). Of rows with the same key the first
-//! wins; rows without a usable key, or without a word, are left out.
+//! A key finds one row, a search a list of them (`search.rs` says in which order). Of rows with the
+//! same key the first wins; rows without a usable key, or without a word, are left out.
 //!
-//! A table of the bundle is read once. One in S3 is looked after every [`FRESH`](crate::providers::refresh::table::FRESH), and read again where it
-//! has changed: no deployment is needed. One that cannot be read, or is not right, leaves the one before in use.
+//! A table of the bundle is read once. One in S3 is looked after every
+//! [`FRESH`](crate::providers::refresh::table::FRESH), and read again where it has changed: no
+//! deployment is needed. One that cannot be read, or is not right, leaves the one before in use.
 
 pub mod config;
 mod keys;
@@ -48,8 +49,9 @@ impl BuildKind for DatasetConfig {
 
 /// A table.
 ///
-/// Of a file only the header is read when the table is made: the rows (2 ms for 2,300 of them, as much as all the rest of a
-/// start, and 0.2 ms for their text alone) are read when the first record asks. Of an object nothing is.
+/// Of a file only the header is read when the table is made: the rows (2 ms for 2,300 of them, as
+/// much as all the rest of a start, and 0.2 ms for their text alone) are read when the first record
+/// asks. Of an object nothing is.
 pub struct Dataset {
     config: DatasetConfig,
     source: Source,
@@ -155,7 +157,7 @@ impl Index {
         }
     }
 
-    /// How many rows there are, and how many were left out.
+    /// Returns how many rows there are, and how many were left out.
     fn counts(&self) -> (usize, usize) {
         match self {
             Self::Keys(keys) => keys.counts(),
@@ -181,8 +183,8 @@ impl Dataset {
         Ok(Self::held(config, Text::Whole(bytes)))
     }
 
-    /// The table of provider `name`, in a file below `dir` or in S3. An error where a file cannot be opened or a column is
-    /// missing in it; an object is not looked at yet.
+    /// The table of provider `name`, in a file below `dir` or in S3. An error where a file cannot
+    /// be opened or a column is missing in it; an object is not looked at yet.
     pub fn open(name: &str, config: &DatasetConfig, dir: &Path) -> Result<Self, ConfigError> {
         if let Some((bucket, key)) = config.object() {
             let name = ObjectName {
@@ -218,8 +220,8 @@ impl Dataset {
         }
     }
 
-    /// Reads the rows, where that is not done yet: how many there are, and how many were left out (no usable key, or one that
-    /// an earlier row has; no word to search for).
+    /// Reads the rows, where that is not done yet: how many there are, and how many were left out
+    /// (no usable key, or one that an earlier row has; no word to search for).
     pub async fn counts(&self, ports: &Ports) -> Result<(usize, usize), String> {
         self.with_index(READ_LIMIT, ports, Index::counts)
             .await
@@ -288,7 +290,7 @@ impl Dataset {
     }
 }
 
-/// What an input asks for.
+/// The target of an input.
 enum Asked {
     Key(Vec<String>),
     Words(Vec<String>),

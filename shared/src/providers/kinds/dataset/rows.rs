@@ -13,10 +13,11 @@ use crate::domain::rows::{Lines, MARK, Rows, decode};
 /// Takes a row: the texts of its key or search columns, and the values of its fields.
 type Take<'a> = dyn FnMut(&[&str], Vec<Value>) -> Result<(), String> + 'a;
 
-/// At most so many names of columns are told.
+/// The most names of columns that are shown.
 const MAX_NAMES: usize = 20;
 
-/// Hands over every row in the file's order. The error names the line, or a column that no row of an NDJSON table has.
+/// Hands over every row in the file's order. The error names the line, or a column that no row of
+/// an NDJSON table has.
 pub(super) fn read(
     config: &DatasetConfig,
     bytes: &[u8],
@@ -117,7 +118,8 @@ fn read_ndjson(
     }
 }
 
-/// What is wrong, without the names that the table has: where it has no header, they are somebody's data.
+/// Returns what is wrong, without the names that the table has: where it has no header, they are
+/// somebody's data.
 pub(super) fn without_names(why: &str) -> &str {
     let ends =
         ["; it has ", "; the first row has "].map(|begin| why.find(begin).unwrap_or(why.len()));
@@ -137,7 +139,8 @@ fn listed(names: &[String]) -> String {
     )
 }
 
-/// A name as people tell it from others: in quotes, with what is not seen spelled out, where something is not.
+/// A name as people tell it from others: in quotes, with what is not seen spelled out, where
+/// something is not.
 fn shown(name: &str) -> String {
     let quoted = format!("{name:?}");
     let seen = quoted[1..quoted.len() - 1] == *name
@@ -170,7 +173,8 @@ pub(super) fn check_header(config: &DatasetConfig, table: impl Read) -> Result<(
     let mut table = BufReader::new(table);
     let mut bytes = Vec::new();
     table.read_until(b'\n', &mut bytes).map_err(|e| wrong(&e))?;
-    // A CSV reader builds its tables first, which takes longer than all the rest here; a header seldom needs one.
+    // A CSV reader builds its tables first, which takes longer than all the rest here; a header
+    // seldom needs one.
     let line = std::str::from_utf8(&bytes).unwrap_or_default();
     let first = line
         .trim_start_matches('\u{feff}')

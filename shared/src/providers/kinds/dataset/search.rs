@@ -1,8 +1,8 @@
 //! Rows by the words in them.
 //!
-//! A row is found where every word of the input occurs in one of the searched columns: whole words, without case. The best
-//! come first: a word counts as much as the weightiest column that holds it (the first is the weightiest), and rows of the
-//! same weight stay in the file's order.
+//! A row is found where every word of the input occurs in one of the searched columns: whole words,
+//! without case. The best come first: a word counts as much as the weightiest column that holds it
+//! (the first is the weightiest), and rows of the same weight stay in the file's order.
 
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
@@ -12,17 +12,17 @@ use serde_json::{Map, Value};
 
 use super::config::Search;
 
-/// The most rows of a table that is searched, and how large its index may become, by estimate: a fifth of the function's
-/// memory. The rows themselves come on top.
+/// The most rows of a table that is searched, and how large its index may become, by estimate: a
+/// fifth of the function's memory. The rows themselves come on top.
 const MAX_ROWS: usize = 500_000;
 const MAX_BYTES: usize = 192 * 1024 * 1024;
-/// What a word of its own takes besides its letters, and what each row with it takes: the map's and the list's elements, with
-/// what allocators and growth add.
+/// The bytes that a word takes besides its letters, and that each row with it takes: the map's and
+/// the list's elements, with what allocators and growth add.
 const WORD_BYTES: usize = 112;
 const ROW_BYTES: usize = 16;
 /// The most words of a question.
 const MAX_ASKED: usize = 16;
-/// A longer word is cut: nobody asks for it whole.
+/// A longer word is cut: it is not asked for whole.
 const MAX_WORD_BYTES: usize = 64;
 
 /// Rows by word.
@@ -51,7 +51,8 @@ impl Words {
         (self.rows.len(), self.skipped)
     }
 
-    /// Takes a row; `texts` are its searched columns. An error where the table has become too large to be searched.
+    /// Takes a row; `texts` are its searched columns. An error where the table has become too large
+    /// to be searched.
     pub(super) fn add(&mut self, texts: &[&str], values: Vec<Value>) -> Result<(), String> {
         let row = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
         let mut any = false;
@@ -118,8 +119,8 @@ impl Words {
     }
 }
 
-/// The part of a list that begins with this row or the next behind it, found in steps that double: the way to it costs its
-/// logarithm.
+/// The part of a list that begins with this row or the next behind it, found in steps that double:
+/// the way to it costs its logarithm.
 fn from_row(rows: &[(u32, u8)], row: u32) -> &[(u32, u8)] {
     let before = |at: usize| rows.get(at).is_some_and(|(found, _)| *found < row);
     let mut step = 1;
@@ -157,7 +158,8 @@ fn words(text: &str) -> impl Iterator<Item = String> {
     words.into_iter()
 }
 
-/// What separates words where texts are compared or searched: all but letters, digits, `+` and `#` (as in `C++`).
+/// Returns what separates words where texts are compared or searched: all but letters, digits, `+`
+/// and `#` (as in `C++`).
 fn word(c: char) -> char {
     if c.is_alphanumeric() || c == '+' || c == '#' {
         c

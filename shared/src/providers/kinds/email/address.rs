@@ -1,22 +1,26 @@
 //! One e-mail address, out of the forms that people and programs write it in.
 //!
-//! The syntax is that of RFC 5321 and RFC 5322 with the letters of RFC 6531 and RFC 6532: a dot-atom, where every character
-//! beyond ASCII counts as one of an atom, `@`, and a domain name that IDNA knows. Crates for this were tried and left: in
-//! `email_address` 0.2.9 a letter's code point is held against patterns of UTF-8 bytes, so that the Devanagari virama is refused;
-//! `addr-spec` 0.10.4 takes `a;b@x.com` and is built on unsafe code; `mail-parser` 0.11.9 takes headers of messages apart and judges
-//! no address. None knows links, marks that nobody sees, or quotes around the whole.
+//! The syntax is that of RFC 5321 and RFC 5322 with the letters of RFC 6531 and RFC 6532: a
+//! dot-atom, where every character beyond ASCII counts as one of an atom, `@`, and a domain name
+//! that IDNA knows. Crates for this were tried and left: in `email_address` 0.2.9 a letter's code
+//! point is held against patterns of UTF-8 bytes, so that the Devanagari virama is refused;
+//! `addr-spec` 0.10.4 takes `a;b@x.com` and is built on unsafe code; `mail-parser` 0.11.9 takes
+//! headers of messages apart and judges no address. None knows links, invisible marks, or quotes
+//! around the whole.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use percent_encoding::percent_decode_str;
 
 use crate::providers::kinds::suffix;
 
-/// The longest text that an address is looked for in, in bytes: a link may bring a whole letter along.
+/// The longest text that an address is looked for in, in bytes: a link may bring a whole letter
+/// along.
 const MAX_TEXT: usize = 8192;
-/// RFC 5321, 4.5.3.1.1 and 4.5.3.1.3 (a path of 256 octets has angle brackets). Octets, not characters: RFC 6531, 3.3.
+/// RFC 5321, 4.5.3.1.1 and 4.5.3.1.3 (a path of 256 octets has angle brackets). Octets, not
+/// characters: RFC 6531, 3.3.
 const MAX_LOCAL: usize = 64;
 const MAX_ADDRESS: usize = 254;
-/// How many pairs of quotes and brackets may stand around an address.
+/// The most pairs of quotes and brackets around an address.
 const MAX_PAIRS: usize = 4;
 
 const PAIRS: [(char, char); 18] = [
@@ -39,14 +43,14 @@ const PAIRS: [(char, char); 18] = [
     ('(', ')'),
     ('[', ']'),
 ];
-/// What stands before an address and is no part of it. Exchange writes `SMTP:`.
+/// Schemes before an address, which are not part of it. Exchange writes `SMTP:`.
 const SCHEMES: [&str; 4] = ["smtp:", "email:", "e-mail:", "mail:"];
 
 /// Words that lead to an address.
 const TOWARDS: [&str; 5] = ["an", "at", "to", "unter", "via"];
 
-/// What [`Email::parse`] says of a text without an address, of one with several, and of one with an address that what stands
-/// beside it may be a part of.
+/// The words of [`Email::parse`] on a text without an address, of one with several, and of one with
+/// an address that what stands beside it may be a part of.
 pub(crate) const WRONG: &str = "is not an e-mail address";
 const SEVERAL: &str = "holds more than one e-mail address";
 const BESIDE: &str = "holds more than an e-mail address: write it alone, or as Name <name@host>";
@@ -60,12 +64,14 @@ pub(crate) struct Email {
 }
 
 impl Email {
-    /// Reads an address as people write it, or as a program shows it: `jane@x.com`, `Jane <jane@x.com>`, `"Doe, Jane" <jane@x.com>`,
-    /// `jane@x.com (Jane)`, `mailto:jane%40x.com?subject=Hi`, with quotes, white space, or a `;` behind it. Words beside it are passed
-    /// over where none can be a piece of it: `Jane Doe jane@x.com` is read, and `jane doe@x.com` is not.
+    /// Reads an address as people write it, or as a program shows it: `jane@x.com`,
+    /// `Jane <jane@x.com>`, `"Doe, Jane" <jane@x.com>`, `jane@x.com (Jane)`,
+    /// `mailto:jane%40x.com?subject=Hi`, with quotes, white space, or a `;` behind it. Words beside
+    /// it are passed over where none can be a piece of it: `Jane Doe jane@x.com` is read, and
+    /// `jane doe@x.com` is not.
     ///
-    /// At most 64 bytes before the `@`, and 254 in all with the domain as A-labels. Names in quotes (`"a b"@x.com`) are none that mail
-    /// providers give, and refused.
+    /// At most 64 bytes before the `@`, and 254 in all with the domain as A-labels. Names in quotes
+    /// (`"a b"@x.com`) are none that mail providers give, and refused.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let text = told(text).ok_or(WRONG)?;
         let members: Vec<&str> = apart(&text)
@@ -75,7 +81,7 @@ impl Email {
         let found = distinct(members.iter().copied());
         match &found[..] {
             [_, _, ..] => return Err(SEVERAL),
-            // Not beside what is no address of a list: that may be a piece of this one.
+            // Not beside what is not an address of a list: that may be a piece of this one.
             [one]
                 if members
                     .iter()
@@ -94,7 +100,8 @@ impl Email {
             })
     }
 
-    /// Reads every address of a list or of a `mailto:` link, in its order and none twice. What is no address is passed over.
+    /// Reads every address of a list or of a `mailto:` link, in its order and none twice. What is
+    /// not an address is passed over.
     pub(crate) fn all(text: &str) -> Vec<Self> {
         let Some(text) = told(text) else {
             return Vec::new();
@@ -128,7 +135,7 @@ impl Email {
     }
 }
 
-/// What a text or a link says, as far as it can be seen.
+/// Returns what a text or a link says, as far as it can be seen.
 fn told(text: &str) -> Option<String> {
     (text.len() <= MAX_TEXT).then(|| recipients(&visible(text)))?
 }
@@ -144,7 +151,7 @@ fn distinct<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<Email> {
     kept
 }
 
-/// A text without characters that nobody sees, in form NFC and without white space around it.
+/// A text without invisible characters, in form NFC and without white space around it.
 fn visible(text: &str) -> String {
     let seen: Vec<char> = text.chars().filter(|c| !is_invisible(*c)).collect();
     let beyond = |at: Option<usize>| {
@@ -163,8 +170,9 @@ fn visible(text: &str) -> String {
     composed.trim().to_owned()
 }
 
-/// Whether nobody sees a character, and it makes no difference to the letters around it: marks of direction, of places where a
-/// line may or must not break, and of a file's beginning. Source: Unicode, `Default_Ignorable_Code_Point`, without the joiners.
+/// Returns whether a character is invisible, and makes no difference to the letters around it:
+/// marks of direction, of places where a line may or must not break, and of a file's beginning.
+/// Source: Unicode, `Default_Ignorable_Code_Point`, without the joiners.
 pub(crate) fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -173,7 +181,7 @@ pub(crate) fn is_invisible(c: char) -> bool {
     )
 }
 
-/// What stands between addresses.
+/// Returns what stands between addresses.
 fn is_sign(c: char) -> bool {
     c.is_whitespace() || ",;:<>()[]\"|".contains(c)
 }
@@ -225,7 +233,7 @@ fn mailbox(text: &str) -> Option<Email> {
     address(text)
 }
 
-/// Whether a text has an address beside one, but for a name in quotes.
+/// Returns whether a text has an address beside one, but for a name in quotes.
 fn holds_another(text: &str, email: &Email) -> bool {
     let unquoted = text.split('"').step_by(2);
     unquoted
@@ -234,10 +242,11 @@ fn holds_another(text: &str, email: &Email) -> bool {
         .any(|other| other != *email)
 }
 
-/// The one address in a text with words about it. Where a blank alone is between them, what is before may be a piece of the
-/// address, as in `jane doe@x.com`, and what is behind one of the domain, as in `jane@x.co uk`. Nobody could tell, so that it is
-/// read only where that is not so: behind a sign, behind a word that says what it is or is found in it, and behind a name in capitals
-/// with such a word.
+/// The one address in a text with words about it. Where a blank alone is between them, what is
+/// before may be a piece of the address, as in `jane doe@x.com`, and what is behind one of the
+/// domain, as in `jane@x.co uk`. It cannot be told, so that it is read only where that is not so:
+/// behind a sign, behind a word that says what it is or is found in it, and behind a name in
+/// capitals with such a word.
 fn among_words(text: &str) -> Option<Email> {
     if let Some((before, rest)) = text.split_once('<') {
         let (inner, behind) = rest.split_once('>')?;
@@ -311,7 +320,8 @@ fn edges(text: &str) -> &str {
         })
 }
 
-/// Those whom a link writes to, decoded (RFC 6068), and any other text as it is. Some links have the slashes of others.
+/// Those whom a link writes to, decoded (RFC 6068), and any other text as it is. Some links have
+/// the slashes of others.
 fn recipients(text: &str) -> Option<String> {
     let Some(link) = without_scheme(text, "mailto:") else {
         return Some(text.to_owned());
@@ -387,8 +397,8 @@ fn address(text: &str) -> Option<Email> {
     })
 }
 
-/// A character of an atom: RFC 5322, 3.2.3, and RFC 6532, 3.2. No white space and no control character beyond ASCII either: what is
-/// sent over the net has none (RFC 5198).
+/// A character of an atom: RFC 5322, 3.2.3, and RFC 6532, 3.2. No white space and no control
+/// character beyond ASCII either: what is sent over the net has none (RFC 5198).
 fn is_atext(c: char) -> bool {
     if c.is_ascii() {
         c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c)
@@ -481,7 +491,7 @@ mod tests {
             ("Jane Doe <jane@x.com> (work)", "jane@x.com"),
             ("Jane Doe <jane@x.com>, Acme Inc.", "jane@x.com"),
             ("Please write to jane@x.com!", "jane@x.com"),
-            // Nobody sees it.
+            // It is invisible.
             ("\u{feff}jane@x.com\u{200b}", "jane@x.com"),
             ("\u{a0}jane@x.com\u{a0}", "jane@x.com"),
             ("\u{202a}jane@x.com\u{202c}", "jane@x.com"),
@@ -546,7 +556,8 @@ mod tests {
         }
     }
 
-    /// Cut at every place, with an odd piece in every place: there is an answer, and what was read reads as itself.
+    /// Cut at every place, with an odd piece in every place: there is an answer, and what was read
+    /// reads as itself.
     #[test]
     fn malformed_forms_end_in_an_answer_and_addresses_read_as_themselves() {
         let odd = [

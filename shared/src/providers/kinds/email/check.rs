@@ -1,5 +1,6 @@
-//! Whether mail to an address is likely to arrive, by its form, its domain and lists. Nobody's mailbox is asked: AWS lets no
-//! Lambda open port 25, and servers that are asked often answer what pleases them.
+//! Tells whether mail to an address is likely to arrive, by its form, its domain and lists. No
+//! mailbox is asked: AWS lets no Lambda open port 25, and servers that are asked often answer what
+//! pleases them.
 //!
 //! | field | |
 //! | --- | --- |
@@ -16,16 +17,19 @@
 //!
 //! `status`, and how sure the answer is (estimates of our own, no measurements):
 //!
-//! - `undeliverable`: `syntax` (0.99), `no_such_domain`, `no_mx`, `null_mx`, `mx_unresolvable` (no address), `mx_unreachable` (none
-//!   but addresses that lead nowhere on the internet, such as `127.0.0.1`) (0.95);
-//! - `risky` (0.6): `disposable`, `role`, `implicit_mx`, `smtputf8` (letters beyond ASCII before the `@`, which many servers
-//!   refuse: RFC 6531);
+//! - `undeliverable`: `syntax` (0.99), `no_such_domain`, `no_mx`, `null_mx`, `mx_unresolvable` (no
+//!   address), `mx_unreachable` (none but addresses that lead nowhere on the internet, such as
+//!   `127.0.0.1`) (0.95);
+//! - `risky` (0.6): `disposable`, `role`, `implicit_mx`, `smtputf8` (letters beyond ASCII before
+//!   the `@`, which many servers refuse: RFC 6531);
 //! - `unknown` (0.2): `mx_unanswered`, the hosts of its MX could not be looked up;
 //! - `deliverable_likely` (0.5): the domain takes mail, and nothing speaks against the address.
 //!
-//! An address whose domain takes no mail is an answer, `found`; so is a single word with an `@` that is no address. A text without an
-//! `@` is `invalid`: most often it stands in the wrong column. So is one with several addresses, or with words beside one that may be
-//! pieces of it: nothing about it would be sure. Where the name server gives no answer the provider fails with `provider_error`.
+//! An address whose domain takes no mail is an answer, `found`; so is a single word with an `@`
+//! that is not an address. A text without an `@` is `invalid`: most often it stands in the wrong
+//! column. So is one with several addresses, or with words beside one that may be pieces of it:
+//! nothing about it would be sure. Where the name server gives no answer the provider fails with
+//! `provider_error`.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -45,7 +49,7 @@ use crate::providers::kinds::ip::is_public;
 use crate::providers::kinds::suffix;
 use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
 
-/// How many hosts of an MX are shown, and how many are looked up until one has an address.
+/// The most hosts of an MX that are shown, and that are looked up until one has an address.
 const SHOWN_HOSTS: usize = 5;
 const TRIED_HOSTS: usize = 3;
 
@@ -71,7 +75,8 @@ pub struct EmailCheck {
 }
 
 impl EmailCheck {
-    /// Opens the lists, whose paths are below `dir`, and reads none of them yet. An error where one cannot be opened.
+    /// Opens the lists, whose paths are below `dir`, and reads none of them yet. An error where one
+    /// cannot be opened.
     pub fn open(name: &str, config: &EmailCheckConfig, dir: &Path) -> Result<Self, ConfigError> {
         let list = |list: &Option<(String, Place)>| {
             list.as_ref()
@@ -147,15 +152,16 @@ impl Provider for EmailCheck {
     }
 }
 
-/// What the name server says about mail to a domain.
+/// The name server's answer about mail to a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Mail {
     NoSuchDomain,
     NoMx,
     NullMx,
-    /// Whether the domain's own address is one that mail can be sent to.
+    /// The verdict on the domain's own address, which mail goes to without an MX.
     Implicit(Route),
-    /// Hosts, the most preferred first, and what their addresses are; `None` where that could not be learnt.
+    /// Hosts, the most preferred first, and what their addresses are; `None` where that could not
+    /// be learnt.
     Hosts(Vec<String>, Option<Route>),
 }
 
@@ -189,7 +195,8 @@ async fn takes_mail(domain: &str, dns: &dyn Dns) -> Result<Mail, String> {
             });
         }
     };
-    // All at once: name servers that keep silent, one after the other, would take more time than there is.
+    // All at once: name servers that keep silent, one after the other, would take more time than
+    // there is.
     let tried = join_all(hosts.iter().take(TRIED_HOSTS).map(|host| route(host, dns))).await;
     if tried.contains(&Ok(Route::Public)) {
         return Ok(Mail::Hosts(hosts, Some(Route::Public)));
@@ -236,8 +243,9 @@ fn leads(record: &DnsRecord) -> Route {
     }
 }
 
-/// Whether the part before the `@` names a function: one of the list, or `LIST-request` (RFC 2142, 6). Its words may stand apart
-/// by a dot, a dash or a line where they are words, and nowhere else: `a.l.l` is a person.
+/// Returns whether the part before the `@` names a function: one of the list, or `LIST-request`
+/// (RFC 2142, 6). Its words may stand apart by a dot, a dash or a line where they are words, and
+/// nowhere else: `a.l.l` is a person.
 fn is_role(local: &str) -> bool {
     let name = local.split('+').next().unwrap_or_default();
     let roles = ROLES
@@ -246,7 +254,7 @@ fn is_role(local: &str) -> bool {
     name.ends_with("-request") || roles.into_iter().any(|role| spells(name, role))
 }
 
-/// Whether a name is a role's words, with or without a sign between two of them.
+/// Returns whether a name is a role's words, with or without a sign between two of them.
 fn spells(name: &str, role: &str) -> bool {
     let mut rest = name;
     role.split(' ').enumerate().all(|(at, word)| {
@@ -266,7 +274,8 @@ enum Mx {
     Hosts(Vec<String>),
 }
 
-/// The hosts of MX records by preference, then by name. A null MX counts only where it is alone, as RFC 7505 wants it.
+/// The hosts of MX records by preference, then by name. A null MX counts only where it is alone, as
+/// RFC 7505 wants it.
 fn hosts(records: &[DnsRecord]) -> Mx {
     let mut hosts: Vec<(u16, String)> = Vec::new();
     for record in records {
@@ -431,7 +440,8 @@ fn domains(text: &str) -> Result<HashSet<Box<str>>, String> {
         if domain.is_empty() {
             continue;
         }
-        // Lists are nearly all in their normal form, and reading names as people write them takes a hundred times longer.
+        // Lists are nearly all in their normal form, and reading names as people write them takes a
+        // hundred times longer.
         let plain = domain.contains('.')
             && domain.bytes().all(|b| {
                 b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_')

@@ -1,14 +1,16 @@
 //! One call for many records.
 //!
-//! The first record to ask opens a batch and waits a moment for others, or until it is full. The call is a future that all of
-//! its records hold and whoever is there drives: one that gives up takes nobody's call away, and nothing is sent for those that
-//! gave up before. Each keeps its own time limit.
+//! The first record to ask opens a batch and waits a moment for others, or until it is full. The
+//! call is a future that all of its records hold and any of them drives: one that gives up does not
+//! end the call of others, and nothing is sent for those that gave up before. Each keeps its own
+//! time limit.
 //!
-//! Retries, 429 and failures are the call's, and so every record's in it; what it means that the provider's limits refused one of
-//! its requests, each record decides for itself. `not_found` and `invalid_status` say nothing of
-//! the call's own status: they are about single records, and a call about many cannot be. A result that is absent or null
-//! means "nothing known"; but where a later page could not be read, or results that stand in order are not as many as the
-//! records, that is a failure and not a "no".
+//! Retries, 429 and failures are the call's, and so every record's in it; what it means that the
+//! provider's limits refused one of its requests, each record decides for itself. `not_found` and
+//! `invalid_status` say nothing of the call's own status: they are about single records, and a call
+//! about many cannot be. A result that is absent or null means "nothing known"; but where a later
+//! page could not be read, or results that stand in order are not as many as the records, that is a
+//! failure and not a "no".
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -51,13 +53,13 @@ struct Places {
 /// A record's place in a batch.
 struct Place {
     item: Value,
-    /// What its result has at the pointer of [`Matching::Key`].
+    /// The value of its result at the pointer of [`Matching::Key`].
     key: Option<String>,
-    /// Gone when nobody waits for it.
+    /// Gone when no record waits for it.
     waiting: Weak<()>,
 }
 
-/// What a call came to.
+/// The result of a call.
 struct Given {
     /// Results by the place of their record.
     results: BTreeMap<usize, Value>,
@@ -289,8 +291,8 @@ impl Core {
     }
 }
 
-/// The request for the page that a mark leads to. An address must be of the same origin: nobody's answer chooses where a
-/// request, and the secrets in it, go.
+/// The request for the page that a mark leads to. An address must be of the same origin: no answer
+/// chooses where a request, and the secrets in it, go.
 fn following(batch: &BatchConfig, first: &HttpRequest, mark: &str) -> Result<HttpRequest, Fault> {
     let mut request = first.clone();
     if let Some(parameter) = batch.next.as_ref().and_then(|next| next.parameter.as_ref()) {
@@ -320,7 +322,8 @@ fn given(
 ) -> (BTreeMap<usize, Value>, Option<Fault>) {
     match &batch.matching {
         Matching::Position => {
-            // Those of the pages that were read are in order. Too many, or too few without a reason, and nobody knows whose is whose.
+            // Those of the pages that were read are in order. Too many, or too few without a
+            // reason, and it is not known whose is whose.
             let usable =
                 found.len() == asked.len() || (fault.is_some() && found.len() < asked.len());
             let fault = fault.or_else(|| {

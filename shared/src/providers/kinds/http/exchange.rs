@@ -12,15 +12,15 @@ use crate::providers::{Answer, Ports};
 /// The pause before the first retry; doubled for each further one, then drawn from its upper half.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
-/// Why there is no answer to read.
+/// The reason for a missing answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::providers) struct Fault {
-    /// How long the upstream asks to wait.
+    /// The wait that the upstream asks for.
     pub(in crate::providers) wait: Option<Duration>,
     pub(in crate::providers) code: FailureCode,
     /// For people; holds statuses and error classes, nothing of the exchange.
     pub(in crate::providers) detail: String,
-    /// Whether trying again may help.
+    /// Set where trying again may help.
     pub(in crate::providers) passing: bool,
 }
 
@@ -43,7 +43,8 @@ impl Fault {
         }
     }
 
-    /// The upstream refuses our credentials, which may have been replaced since they were read. `how` goes on from there.
+    /// The upstream refuses our credentials, which may have been replaced since they were read.
+    /// `how` goes on from there.
     pub(in crate::providers) fn credentials(how: &str) -> Self {
         let fault = Self::lasting(format!("the provider refused its credentials{how}"));
         Self {
@@ -66,8 +67,8 @@ impl From<Fault> for Answer {
     }
 }
 
-/// Sends until there is an answer that repeating would not change, `retries` are used up, or the deadline comes.
-/// `ends` are statuses that end it although they may pass elsewhere.
+/// Sends until there is an answer that repeating would not change, `retries` are used up, or the
+/// deadline comes. `ends` are statuses that end it although they may pass elsewhere.
 pub(in crate::providers) async fn exchange(
     ports: &Ports,
     request: &HttpRequest,
@@ -132,7 +133,8 @@ fn passing(answer: &HttpAnswer, now: Timestamp) -> Option<Fault> {
     })
 }
 
-/// What to look at where an exchange with an upstream broke: settings and the configuration, nothing of the exchange.
+/// Returns what to look at where an exchange with an upstream broke: settings and the
+/// configuration, nothing of the exchange.
 pub fn upstream_advice(error: &HttpError) -> &'static str {
     match error {
         HttpError::Cut { cause, .. } => upstream_advice(cause),
@@ -157,7 +159,8 @@ pub fn upstream_advice(error: &HttpError) -> &'static str {
     }
 }
 
-/// The fault of a broken exchange. Only the class is told, and what to look at: the texts may quote the URL.
+/// The fault of a broken exchange. Only the class is told, and what to look at: the texts may quote
+/// the URL.
 fn broken(error: &HttpError) -> Fault {
     let detail = format!(
         "no answer from the provider ({}): {}",
@@ -175,7 +178,7 @@ fn broken(error: &HttpError) -> Fault {
     }
 }
 
-/// The fault of an answer whose status is no success.
+/// The fault of an answer whose status is not a success.
 pub(in crate::providers) fn refused(status: u16) -> Fault {
     match status {
         401 | 403 => Fault::credentials(&format!(

@@ -1,4 +1,4 @@
-//! What expressions of the `http` and `chat` kinds are evaluated with.
+//! The values that expressions of the `http` and `chat` kinds read.
 
 use std::cell::OnceCell;
 use std::sync::LazyLock;
@@ -20,7 +20,8 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     })
 });
 
-/// What an expression may read, by root. Each is converted when the first expression asks for it.
+/// The values that an expression may read, by root. Each is converted when the first expression
+/// asks for it.
 pub(in crate::providers) struct Known<'a>(Vec<(&'static str, Root<'a>, OnceCell<Value>)>);
 
 enum Root<'a> {
@@ -79,7 +80,8 @@ impl<'a> Known<'a> {
         expr.eval(&ENVIRONMENT, &context(read))
     }
 
-    /// The value of an expression; `None` where it has none. The error says what does not fit and holds no value.
+    /// The value of an expression; `None` where it has none. The error says what does not fit and
+    /// holds no value.
     pub(in crate::providers) fn eval(&self, expr: &Expr) -> Result<Option<Json>, String> {
         let value = self
             .evaluate(expr)
@@ -104,7 +106,7 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// Whether a condition holds. One over something that is not there does not.
+    /// Returns whether a condition holds. One over something that is not there does not.
     pub(in crate::providers) fn holds(&self, expr: &Expr) -> Result<bool, String> {
         let value = self
             .evaluate(expr)

@@ -1,10 +1,12 @@
 //! Upstreams that take a question and answer it later, by a callback or when they are asked again.
 //!
-//! What is posted to a callback URL came from outside. Where the configuration has a `poll`, it is a hint to poll at once and
-//! nothing else, unless `verify = "nothing"` says to read it; an answer posted for another job is passed over.
+//! What is posted to a callback URL came from outside. Where the configuration has a `poll`, it is
+//! a hint to poll at once and nothing else, unless `verify = "nothing"` says to read it; an answer
+//! posted for another job is passed over.
 //!
-//! While polling, a passing fault costs nothing but time: the question was taken, and perhaps paid for. A job that the upstream
-//! no longer knows (404, 410) has failed, whatever `not_found` says of statuses: it is the job that was not found.
+//! While polling, a passing fault costs nothing but time: the question was taken, and perhaps paid
+//! for. A job that the upstream no longer knows (404, 410) has failed, whatever `not_found` says of
+//! statuses: it is the job that was not found.
 
 use std::time::Duration;
 
@@ -19,7 +21,8 @@ use crate::catalog::{LaterConfig, Mapping, Verify};
 use crate::domain::record::FailureCode;
 use crate::providers::{Answer, Earlier, Later};
 
-/// How to wait for a question that was taken, if the first response says so, or that it will not be answered.
+/// Returns how to wait for a question that was taken, if the first response says so, or that it
+/// will not be answered.
 pub(super) fn taken(later: &LaterConfig, first: &Response<'_>) -> Option<Answer> {
     let waits = || {
         if let Some(failed) = failed(later, first)? {

@@ -1,12 +1,12 @@
 //! Any JSON API, declared in `providers.toml`.
 //!
-//! Scheme, host and port are literal in the configuration, so that no input chooses where a request goes; `request.rs` says how
-//! values get into a request, `response.rs` what comes out of an answer, `later.rs` how an upstream answers later, `batch.rs`
-//! how records share a call.
+//! Scheme, host and port are literal in the configuration, so that no input chooses where a request
+//! goes; `request.rs` says how values get into a request, `response.rs` what comes out of an
+//! answer, `later.rs` how an upstream answers later, `batch.rs` how records share a call.
 //!
-//! Error codes: `provider_timeout` (no answer in time), `rate_limited` (429, or 503 with `Retry-After`, for longer than
-//! there is time), `provider_error` (everything else). Details hold statuses, error classes and names from the configuration,
-//! nothing of the exchange.
+//! Error codes: `provider_timeout` (no answer in time), `rate_limited` (429, or 503 with
+//! `Retry-After`, for longer than there is time), `provider_error` (everything else). Details hold
+//! statuses, error classes and names from the configuration, nothing of the exchange.
 
 mod batch;
 pub mod config;
@@ -67,7 +67,8 @@ impl fmt::Debug for Http {
 }
 
 impl Http {
-    /// Resolves the secrets. A missing, empty or unusable one is an error that names the variable, never the value.
+    /// Resolves the secrets. A missing, empty or unusable one is an error that names the variable,
+    /// never the value.
     pub fn new(name: &str, config: &HttpConfig, secrets: Secrets<'_>) -> Result<Self, ConfigError> {
         let tokens = config
             .oauth

@@ -1,4 +1,5 @@
-//! Access tokens by client credentials (RFC 6749 section 4.4), kept in this process until shortly before they end.
+//! Access tokens by client credentials (RFC 6749 section 4.4), kept in this process until shortly
+//! before they end.
 
 use std::time::Duration;
 
@@ -35,7 +36,8 @@ const CODES: [&str; 6] = [
     "invalid_scope",
 ];
 
-/// The tokens of one client, one at a time. Whoever finds none asks, and the others wait for what comes.
+/// The tokens of one client, one at a time. A caller that finds none asks, and the others wait for
+/// what comes.
 pub(super) struct Tokens {
     request: HttpRequest,
     kept: Mutex<Option<Kept>>,
@@ -159,7 +161,8 @@ impl Tokens {
     }
 }
 
-/// Whether it can stand in a header (RFC 6750 section 2.1, and whatever else is printed in ASCII).
+/// Returns whether it can stand in a header (RFC 6750 section 2.1, and whatever else is printed in
+/// ASCII).
 fn is_token(token: &str) -> bool {
     !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic())
 }

@@ -1,8 +1,9 @@
 //! From templates and values to a request.
 //!
-//! Values are encoded for where they stand: percent-encoded in path and query (and never `.` or `..` as a whole path
-//! segment), free of control characters in headers, through `serde_json` in bodies. A member of a body, a query parameter or
-//! a header whose template has no value is left out.
+//! Values are encoded for where they stand: percent-encoded in path and query (and never `.` or
+//! `..` as a whole path segment), free of control characters in headers, through `serde_json` in
+//! bodies. A member of a body, a query parameter or a header whose template has no value is left
+//! out.
 
 use std::time::Duration;
 
@@ -155,7 +156,8 @@ pub(in crate::providers) fn scalar(value: Option<&Value>) -> Option<String> {
     }
 }
 
-/// Everything but RFC 3986's unreserved characters, so that a value is one segment or one query value whatever it holds.
+/// Everything but RFC 3986's unreserved characters, so that a value is one segment or one query
+/// value whatever it holds.
 pub fn percent_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -1,10 +1,11 @@
-//! What a response means.
+//! Reads a response.
 //!
-//! A field whose pointer or expression has no value is left out. One whose expression cannot be computed (a text where a number
-//! was meant) is left out too, as long as another field was found; where none was, the answer is failed and names the field:
-//! "not found" would be a lie. A `not_found` condition that cannot be computed fails the answer. A confidence that cannot be
-//! computed, or is no number from 0 to 1, is none; one that comes to nothing because the provider says null (as `NaN` is read)
-//! is 0: an answer must not be surer than it says.
+//! A field whose pointer or expression has no value is left out. One whose expression cannot be
+//! computed (a text where a number was meant) is left out too, as long as another field was found;
+//! where none was, the answer is failed and names the field: "not found" would be a lie. A
+//! `not_found` condition that cannot be computed fails the answer. A confidence that cannot be
+//! computed, or is not a number from 0 to 1, is none; one that comes to nothing because the
+//! provider says null (as `NaN` is read) is 0: an answer must not be surer than it says.
 
 use serde_json::{Map, Value};
 

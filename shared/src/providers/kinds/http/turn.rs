@@ -12,7 +12,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::{HttpAnswer, HttpRequest};
 use crate::providers::{Ports, Question};
 
-/// What the calls of a provider share.
+/// The parts that the calls of a provider share.
 pub(super) struct Core {
     pub(super) config: HttpConfig,
     /// Texts, by their names in templates.
@@ -21,7 +21,8 @@ pub(super) struct Core {
 }
 
 impl Core {
-    /// One exchange with its retries, as whoever the upstream knows. `ends` are statuses whose meaning the configuration knows.
+    /// One exchange with its retries, under the identity that the upstream knows. `ends` are
+    /// statuses whose meaning the configuration knows.
     pub(super) async fn send(
         &self,
         request: &HttpRequest,
@@ -80,7 +81,7 @@ impl<'a> Turn<'a> {
         &self.core.config
     }
 
-    /// What the templates of a request may read.
+    /// Returns what the templates of a request may read.
     pub(super) fn known(&self) -> Known<'a> {
         let question = self.question;
         let callback = question
@@ -100,7 +101,7 @@ impl<'a> Turn<'a> {
             .await
     }
 
-    /// Whether the configuration says what a status means.
+    /// Returns whether the configuration says what a status means.
     fn means_something(&self, status: u16) -> bool {
         self.config().not_found_status.contains(&status)
             || self.config().invalid_status.contains(&status)

@@ -4,10 +4,12 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::public::is_public;
 
-/// Returns the first address of a text that can be somebody's on the internet; the first of all where none can.
+/// Returns the first address of a text that can be somebody's on the internet; the first of all
+/// where none can.
 ///
-/// An address may have a port, brackets and a zone, and may be one of a list: of `X-Forwarded-For`, whose first is the client's, or
-/// of `Forwarded` (RFC 7239). Members that are none, such as `unknown` and `_hidden`, are passed over.
+/// An address may have a port, brackets and a zone, and may be one of a list: of `X-Forwarded-For`,
+/// whose first is the client's, or of `Forwarded` (RFC 7239). Members that are none, such as
+/// `unknown` and `_hidden`, are passed over.
 pub(super) fn read(text: &str) -> Option<IpAddr> {
     let text = without_name(text.trim());
     let members: Vec<&str> = text.split([',', ';', ' ', '\t', '\n', '\r']).collect();
@@ -27,7 +29,8 @@ pub(super) fn read(text: &str) -> Option<IpAddr> {
     addresses.find(|address| is_public(*address)).or(first)
 }
 
-/// A text without the name of a header before it. Those that hold addresses have a dash in their name, but one.
+/// A text without the name of a header before it. Those that hold addresses have a dash in their
+/// name, but one.
 fn without_name(text: &str) -> &str {
     let name = |name: &str| {
         let token = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');

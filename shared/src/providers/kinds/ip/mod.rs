@@ -1,5 +1,5 @@
-//! Who is behind an IP address, by databases of the operator's in `MaxMind`'s format: `GeoLite2`, `GeoIP2`,
-//! `IPinfo`, DB-IP.
+//! Who is behind an IP address, by databases of the operator's in `MaxMind`'s format: `GeoLite2`,
+//! `GeoIP2`, `IPinfo`, DB-IP.
 //!
 //! | field | |
 //! | --- | --- |
@@ -13,15 +13,17 @@
 //! | `network_type_by` | `database`, or `name`: guessed by words in the name of the autonomous system's organisation |
 //! | `country`, `country_code`, `region`, `city`, `time_zone` | where the address is used |
 //!
-//! The databases are asked in the order they are named, and the first to have a field gives it. How sure the answer is
-//! (estimates of our own): 0.8 where a database names the organisation itself, 0.3 where it is only the autonomous system's,
-//! 0.1 where the network is an `isp`'s, `mobile` or `hosting` (that company is most likely not who used the address), 0.6
-//! where there is no organisation but a place.
+//! The databases are asked in the order they are named, and the first to have a field gives it. How
+//! sure the answer is (estimates of our own): 0.8 where a database names the organisation itself,
+//! 0.3 where it is only the autonomous system's, 0.1 where the network is an `isp`'s, `mobile` or
+//! `hosting` (that company is most likely not who used the address), 0.6 where there is no
+//! organisation but a place.
 //!
-//! An address may stand as servers log it: with a port, in brackets, with a zone, or in a list of proxies (`X-Forwarded-For`, or
-//! `Forwarded` of RFC 7239), of which the first public one counts.
+//! An address may stand as servers log it: with a port, in brackets, with a zone, or in a list of
+//! proxies (`X-Forwarded-For`, or `Forwarded` of RFC 7239), of which the first public one counts.
 //!
-//! An address that no database knows is `not_found`; one that is private or reserved, or none at all, is `invalid`.
+//! An address that no database knows is `not_found`; one that is private or reserved, or none at
+//! all, is `invalid`.
 
 mod address;
 pub mod config;
@@ -83,8 +85,8 @@ impl fmt::Debug for IpDatabases {
 }
 
 impl IpDatabases {
-    /// Opens the files, whose relative paths are below `dir`, and reads none of them yet. An error where one cannot be
-    /// opened or all together are larger than `max_mib`.
+    /// Opens the files, whose relative paths are below `dir`, and reads none of them yet. An error
+    /// where one cannot be opened or all together are larger than `max_mib`.
     pub fn open(name: &str, config: &IpConfig, dir: &Path) -> Result<Self, ConfigError> {
         let mut files = Vec::new();
         let mut bytes = 0;
@@ -163,7 +165,7 @@ impl Database {
         reader.as_ref().map_err(Clone::clone)
     }
 
-    /// What is known about an address, and about which network it is.
+    /// Returns what is known about an address, and about which network it is.
     fn look_up(&self, address: IpAddr) -> Result<Option<(Value, String)>, String> {
         let damaged = |e: MaxMindDbError| format!("{} is damaged, get it anew: {e}", self.file);
         let found = match self.reader()?.lookup(address) {

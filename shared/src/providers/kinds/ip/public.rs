@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether an address can be somebody's on the internet. Source: IANA Special-Purpose Address Registries. Coarser than the
-/// guard of outgoing connections: nothing is at stake here but an answer.
+/// Returns whether an address can be somebody's on the internet. Source: IANA Special-Purpose
+/// Address Registries. Coarser than the guard of outgoing connections: nothing is at stake here but
+/// an answer.
 pub(in crate::providers) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),

@@ -1,4 +1,4 @@
-//! What a database's record says. Pure.
+//! Reads a database's record. Pure.
 
 use serde_json::{Map, Value};
 
@@ -58,7 +58,8 @@ const HOSTING: [&str; 3] = [
     "/is_hosting",
 ];
 
-/// Words in the names of autonomous systems' organisations that tell what they run. The first that fits counts.
+/// Words in the names of autonomous systems' organisations that tell what they run. The first that
+/// fits counts.
 const NAMES: [(&str, &[&str]); 3] = [
     (
         "education",
@@ -123,7 +124,7 @@ const NAMES: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// What the databases say together; the first to have a field gives it.
+/// The record of all databases together; the first to have a field gives it.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     company: Option<String>,
@@ -143,7 +144,8 @@ impl Known {
                 *field = text(record, pointers).map(str::to_owned);
             }
         };
-        // What is said of the organisation is said of its network; of a place, perhaps of a smaller one.
+        // What is said of the organisation is said of its network; of a place, perhaps of a smaller
+        // one.
         let nameless = self.company.is_none() && self.as_organization.is_none();
         take(&mut self.company, &COMPANY);
         take(&mut self.company_domain, &COMPANY_DOMAIN);
@@ -243,8 +245,8 @@ fn number(value: &Value) -> Option<u64> {
     }
 }
 
-/// In one word what the databases have many for. Source: `MaxMind`, "`GeoIP2` Enterprise", `user_type` and `connection_type`;
-/// `IPinfo`, "ASN and company type".
+/// In one word what the databases have many for. Source: `MaxMind`, "`GeoIP2` Enterprise",
+/// `user_type` and `connection_type`; `IPinfo`, "ASN and company type".
 fn network_type(record: &Value) -> Option<&'static str> {
     if HOSTING
         .iter()

@@ -8,8 +8,8 @@ use crate::catalog::Config;
 use crate::providers::kinds::READERS;
 use crate::providers::testing::{input, ports, question};
 
-/// Writes databases as `MaxMind`'s "DB File Format Specification" 2.0 has them: a tree of IPv6 with records of 24 bits (IPv4
-/// below `::/96`), and a record for each network.
+/// Writes databases as `MaxMind`'s "DB File Format Specification" 2.0 has them: a tree of IPv6 with
+/// records of 24 bits (IPv4 below `::/96`), and a record for each network.
 #[derive(Default)]
 struct Writer {
     nodes: Vec<[Child; 2]>,
@@ -79,7 +79,8 @@ impl Writer {
     }
 }
 
-/// A member's value as the data section has it: texts, whole numbers, booleans, maps and lists, none of more than 284.
+/// A member's value as the data section has it: texts, whole numbers, booleans, maps and lists,
+/// none of more than 284.
 fn write(out: &mut Vec<u8>, name: &str, value: &Value) {
     // Unsigned numbers of at most 16, 32 and 64 bits.
     let whole = match name {

@@ -6,12 +6,13 @@ use rlibphonenumber::{PHONE_NUMBER_UTIL, Region};
 
 use super::super::suffix::line_of;
 
-/// Comments, then a line for each name or three-letter code, in the order of their bytes: its [`key`], and the two-letter code. See
-/// `infra/data/make_countries.py`.
+/// Comments, then a line for each name or three-letter code, in the order of their bytes: its
+/// [`key`], and the two-letter code. See `infra/data/make_countries.py`.
 static NAMES: &str = include_str!("countries.txt");
 
-/// Returns the country that a text names, where it has a numbering plan: two or three letters of ISO 3166-1, or its name in English,
-/// in a language of its own, or in one of the ten that most web pages are in.
+/// Returns the country that a text names, where it has a numbering plan: two or three letters of
+/// ISO 3166-1, or its name in English, in a language of its own, or in one of the ten that most web
+/// pages are in.
 pub(in crate::providers) fn region(text: &str) -> Option<Region> {
     let planned = |code: &str| {
         let region: Region = code.parse().ok()?;
@@ -103,7 +104,7 @@ mod tests {
                 "{text}"
             );
         }
-        // Two countries', nobody's, and one without telephones of its own.
+        // Two countries', none's, and one without telephones of its own.
         for text in [
             "Congo",
             "Atlantis",

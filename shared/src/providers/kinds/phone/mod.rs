@@ -1,4 +1,5 @@
-//! What a phone number says by itself, by the numbering plans of Google's libphonenumber.
+//! Tells the facts that a phone number has by itself, by the numbering plans of Google's
+//! libphonenumber.
 //!
 //! | field | |
 //! | --- | --- |
@@ -10,18 +11,26 @@
 //! | `valid` | whether the plan has numbers of this form; not whether this one is in service |
 //! | `extension` | digits to dial once the call is taken, where there are any |
 //!
-//! What is not the number is passed over: labels before it, and remarks behind it, as in `Tel. +49 30 123456 (Fax)`. Letters are
-//! dialled only where digits alone are no number of the plan: `1-800-FLOWERS`. Extensions are read as libphonenumber reads them, and
-//! `tel:` links with their parameters (RFC 3966).
+//! What is not the number is passed over: labels before it, and remarks behind it, as in
+//! `Tel. +49 30 123456 (Fax)`. Letters are dialled only where digits alone are no number of the
+//! plan: `1-800-FLOWERS`. Extensions are read as libphonenumber reads them, and `tel:` links with
+//! their parameters (RFC 3966).
 //!
-//! Ported numbers keep the type and region that their range was given. A number that can be read is `found`, valid or not;
-//! what cannot be read as one is `invalid`.
+//! Ported numbers keep the type and region that their range was given. A number that can be read is
+//! `found`, valid or not; what cannot be read as one is `invalid`.
 
 pub mod config;
 mod country;
 mod labels;
+mod lookalikes;
+mod plain;
+mod plan;
+mod read;
+mod remarks;
 mod shown;
-mod text;
+mod spelled;
+mod words;
+mod written;
 
 use std::sync::Arc;
 
@@ -36,7 +45,7 @@ pub(super) use self::text::written;
 use crate::catalog::ConfigError;
 use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
 
-/// How sure the answer is: the plans are public, what networks do with them is not.
+/// The confidence of the answer: the plans are public, what networks do with them is not.
 const CONFIDENCE: f64 = 0.9;
 
 impl BuildKind for PhoneConfig {
@@ -52,6 +61,7 @@ pub struct Phone {
 }
 
 impl Phone {
+    /// Makes the provider of a declaration in `providers.toml`.
     pub fn new(config: &PhoneConfig) -> Self {
         Self {
             config: config.clone(),
@@ -82,7 +92,7 @@ impl Phone {
                 .as_deref()
                 .and_then(|code| code.parse().ok()),
         };
-        let number = text::read(text, region).map_err(|why| format!("`{name}` {why}"))?;
+        let number = read::read(text, region).map_err(|why| format!("`{name}` {why}"))?;
         Ok(fields(&number))
     }
 }
@@ -236,7 +246,7 @@ mod tests {
                 "mobile",
                 true,
             ),
-            // Kept by the regulator for films, and given to nobody.
+            // Kept by the regulator for films, and given to no one.
             (
                 "+44 7700 900123",
                 "+447700900123",
@@ -571,7 +581,8 @@ mod tests {
         }
     }
 
-    /// Without the prefix that calls at home begin with, and with the country's digits: who wrote it left out the plus.
+    /// Without the prefix that calls at home begin with, and with the country's digits: who wrote
+    /// it left out the plus.
     #[tokio::test]
     async fn a_number_may_lack_its_plus_and_its_prefix() {
         for (text, country, e164) in [
@@ -1081,7 +1092,8 @@ mod tests {
         }
     }
 
-    /// Cut at every place, with an odd piece in every place: there is an answer, and a valid number reads as itself.
+    /// Cut at every place, with an odd piece in every place: there is an answer, and a valid number
+    /// reads as itself.
     #[test]
     fn malformed_texts_end_in_an_answer_and_numbers_read_as_themselves() {
         let odd = [
@@ -1108,12 +1120,12 @@ mod tests {
                     .iter()
                     .flat_map(|odd| [format!("{head}{odd}"), format!("{head}{odd}{tail}")])
                 {
-                    let Ok(number) = text::read(&text, Some(Region::US)) else {
+                    let Ok(number) = read::read(&text, Some(Region::US)) else {
                         continue;
                     };
                     if PHONE_NUMBER_UTIL.is_valid_number(&number) {
                         let e164 = PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::E164);
-                        let again = text::read(&e164, None)
+                        let again = read::read(&e164, None)
                             .unwrap_or_else(|why| panic!("{text:?}: {e164} {why}"));
                         assert_eq!(
                             PHONE_NUMBER_UTIL.format(&again, PhoneNumberFormat::E164),
@@ -1126,7 +1138,8 @@ mod tests {
         }
     }
 
-    /// Inputs that made ports of the library panic (GHSA-whhr-7f2w-qqj2, GHSA-mjw4-jj88-v687, and one found here).
+    /// Inputs that made ports of the library panic (GHSA-whhr-7f2w-qqj2, GHSA-mjw4-jj88-v687, and
+    /// one found here).
     #[tokio::test]
     async fn crafted_texts_end_in_an_answer() {
         for text in [

@@ -4,7 +4,11 @@ use std::ops::ControlFlow;
 
 use rlibphonenumber::Region;
 
-use super::{labels, text};
+use super::plain::plain;
+use super::read::read;
+use super::words::{self, count};
+use super::written::written;
+use super::{labels, plan};
 
 /// The most numbers that are told, and the most that are held against the plans.
 const MAX_SHOWN: usize = 10;
@@ -15,9 +19,9 @@ const MIN_UNNAMED: usize = 9;
 /// The longest text that can be a number with what calls it one, in bytes.
 const MAX_LABEL: usize = 60;
 const MAX_EXTENSION: usize = 20;
-/// How much of a line on either side of a link is looked at, in bytes.
+/// The most of a line on either side of a link that is looked at, in bytes.
 const MAX_BESIDE: usize = 200;
-/// How many words before a number may call it one.
+/// The most words before a number that may call it one.
 const MAX_WORDS: usize = 6;
 
 /// Signs between the parts of a line, with a space on either side.
@@ -30,19 +34,13 @@ const SEPARATORS: [&str; 6] = [
     " // ",
 ];
 
-/// What people are asked to do with it, in the same way.
-const CALLS: &str = "\
-    call dial ring bel anrufen appelez llame ll\u{e1}menos llamar ligue chiama zadzwo\u{144} zavolejte \
-    \u{437}\u{432}\u{43e}\u{43d}\u{438}\u{442}\u{435}";
-/// Words before an extension.
-const EXTENSIONS: &str = "ext extn extension extensi\u{f3}n x durchwahl dw int interno nebenstelle poste anexo ramal toestel";
 /// Letters that stand for such words, and for a fax.
 const LETTERS: &str = "t p m c \u{260e} \u{2706} \u{2121}";
 /// Words that may stand between one of them and the number.
 const GLUE: &str = "\
     us our at on now today toll free freephone no nr number numbers num n\u{b0} n\u{ba} \u{2116} unter uns oss \
     ons op p\u{e5} au al allo le the is ist est via direct or office main sales team kontor \u{756a}\u{53f7}";
-/// What the words before a number call it.
+/// The words before a number, by what they call it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Called {
     Phone,
@@ -50,8 +48,9 @@ enum Called {
     Nothing,
 }
 
-/// The numbers in lines of text, as they are written: behind a word for phones, or with `+` and a country's code; none behind a word
-/// for fax. Each is a valid number of its plan, which for one without `+` is that of the country. Without one there is none.
+/// The numbers in lines of text, as they are written: behind a word for phones, or with `+` and a
+/// country's code; none behind a word for fax. Each is a valid number of its plan, which for one
+/// without `+` is that of the country. Without one there is none.
 pub(in crate::providers) fn shown<'l>(
     lines: impl Iterator<Item = &'l str>,
     country: Option<Region>,
@@ -93,7 +92,7 @@ impl Reader {
     /// Reads the numbers of a part of a line. `before` is the part before it, where it had no
     /// number. Breaks once there are enough.
     fn read(&mut self, part: &str, before: &str) -> ControlFlow<()> {
-        let part = text::plain(part);
+        let part = plain(part);
         let found = Numbers {
             text: &part,
             before,
@@ -150,15 +149,15 @@ fn parts(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether a line has a word for phones, as contact blocks do.
+/// Returns whether a line has a word for phones, as contact blocks do.
 pub(in crate::providers) fn is_called(line: &str) -> bool {
     let lower = line.to_lowercase();
     let mut words = lower.split(|c: char| !c.is_alphanumeric());
     words.by_ref().take(MAX_WORDS).any(labels::is_phone) || words.any(labels::has_phone_within)
 }
 
-/// Whether the text of a link to a number calls it a fax, or what stands beside it: the part before its line, and what is before
-/// and behind in that.
+/// Returns whether the text of a link to a number calls it a fax, or what stands beside it: the
+/// part before its line, and what is before and behind in that.
 pub(in super::super) fn is_fax(number: &str, text: &str, [before, head, rest]: [&str; 3]) -> bool {
     let lower = text.to_lowercase();
     if labels::says_fax(&lower) {
@@ -173,12 +172,8 @@ pub(in super::super) fn is_fax(number: &str, text: &str, [before, head, rest]: [
         before.to_lowercase(),
         &head[head.ceil_char_boundary(head.len().saturating_sub(MAX_BESIDE))..],
     );
-    let line = text::plain(&[head, " ", &rest[..rest.floor_char_boundary(MAX_BESIDE)]].concat());
-    let digits = |text: &str| {
-        text.chars()
-            .filter(char::is_ascii_digit)
-            .collect::<String>()
-    };
+    let line = plain(&[head, " ", &rest[..rest.floor_char_boundary(MAX_BESIDE)]].concat());
+    let digits = |text: &str| words::digits(text).collect::<String>();
     let all = digits(number.split(';').next().unwrap_or_default());
     let telling = &all[all.len().saturating_sub(MIN_DIGITS)..];
     let found = Numbers {
@@ -195,7 +190,7 @@ pub(in super::super) fn is_fax(number: &str, text: &str, [before, head, rest]: [
     if same.peek().is_some() {
         return same.all(|called| called == Called::Fax);
     }
-    // Its text is no number: `Fax: <a href="tel:…">send</a>`.
+    // Its text is not a number: `Fax: <a href="tel:…">send</a>`.
     let head = head
         .rsplit(|c: char| c.is_numeric())
         .next()
@@ -208,17 +203,17 @@ pub(in super::super) fn is_fax(number: &str, text: &str, [before, head, rest]: [
 }
 
 fn is_named_by_itself(number: &str) -> bool {
-    number.trim_start_matches('(').starts_with('+') && text::count(number) >= MIN_UNNAMED
+    number.trim_start_matches('(').starts_with('+') && count(number) >= MIN_UNNAMED
 }
 
 /// The numbers of a text that are valid, as they are written.
 fn valid(text: &str, country: Option<Region>) -> Vec<String> {
     let is_valid =
-        |number: &String| text::read(number, country).is_ok_and(|number| text::is_valid(&number));
-    text::written(text).into_iter().filter(is_valid).collect()
+        |number: &String| read(number, country).is_ok_and(|number| plan::is_valid(&number));
+    written(text).into_iter().filter(is_valid).collect()
 }
 
-/// What may be a number in a part of a line, with what may be its extension and what it is called.
+/// The possible numbers in a part of a line, each with a possible extension and what it is called.
 struct Numbers<'t> {
     text: &'t str,
     /// The part before, where it had no number.
@@ -226,7 +221,7 @@ struct Numbers<'t> {
     at: usize,
     /// Where the words before the next number begin.
     from: usize,
-    /// What the last one was called: of several behind one word each is.
+    /// The word for the last one: of several behind one word each is.
     called: Option<Called>,
 }
 
@@ -254,7 +249,7 @@ impl<'t> Iterator for Numbers<'t> {
                 number = number
                     .split_once(')')
                     .map(|(number, _)| number)
-                    .filter(|number| text::count(number) >= MIN_DIGITS)
+                    .filter(|number| count(number) >= MIN_DIGITS)
                     .unwrap_or(number)
                     .trim_end_matches(['-', '.', ' ', '/', ')']);
             }
@@ -266,13 +261,13 @@ impl<'t> Iterator for Numbers<'t> {
             let rest = &self.text[start + number.len()..];
             let extension = extension(rest);
             if extension.is_none() && rest.starts_with(char::is_alphabetic) {
-                // `9am` is no more of it.
+                // `9am` is not part of it.
                 number = number
                     .rsplit_once(' ')
                     .map_or("", |(number, _)| number)
                     .trim_end_matches(['-', '(', ' ']);
             }
-            if attached || text::count(number) < MIN_DIGITS {
+            if attached || count(number) < MIN_DIGITS {
                 continue;
             }
             let words = &self.text[self.from..start];
@@ -320,15 +315,14 @@ fn extension(rest: &str) -> Option<&str> {
     let more = rest[end..].trim_start_matches([' ', '-', '/', ':', '.', '(', ')']);
     let whole = !more.starts_with(|c: char| c.is_ascii_digit())
         && !rest[end..].starts_with(char::is_alphabetic);
-    let named = rest.starts_with('#')
-        || (EXTENSIONS.split(' ')).any(|known| known == rest[..label].to_lowercase());
+    let named =
+        rest.starts_with('#') || labels::is_shown_before_extension(&rest[..label].to_lowercase());
     (digits > 0 && end <= MAX_EXTENSION && whole && named).then(|| &rest[..end])
 }
 
 fn called(words: &str) -> Called {
     let start = words.len().saturating_sub(4 * MAX_LABEL);
     let lower = words[words.ceil_char_boundary(start)..].to_lowercase();
-    let is = |of: &str, word: &str| of.split(' ').any(|known| known == word);
     let is_word = |c: char| c.is_alphanumeric() || c == '\'' || LETTERS.contains(c);
     let mut words = lower
         .split(|c| !is_word(c) || c == ' ')
@@ -340,11 +334,11 @@ fn called(words: &str) -> Called {
         return match letter {
             "f" if alone && labels::is_for_both(&lower) => Called::Phone,
             "f" if alone => Called::Fax,
-            letter if alone && is(LETTERS, letter) => Called::Phone,
+            letter if alone && labels::is(LETTERS, letter) => Called::Phone,
             _ => Called::Nothing,
         };
     }
-    let is_label = |word: &str| labels::is_phone(word) || is(CALLS, word);
+    let is_label = |word: &str| labels::is_phone(word) || labels::is_call(word);
     let is_fax = labels::says_fax;
     let mut near = true;
     let mut words = words.take(MAX_WORDS).peekable();
@@ -363,7 +357,7 @@ fn called(words: &str) -> Called {
         if is_label(word) {
             return if near { Called::Phone } else { Called::Nothing };
         }
-        near &= is(GLUE, word);
+        near &= labels::is(GLUE, word);
     }
     Called::Nothing
 }

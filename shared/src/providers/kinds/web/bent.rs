@@ -1,4 +1,5 @@
-//! Pages, feeds, robots.txt and phone numbers as hostile or broken sites send them: none makes a reader panic or hang.
+//! Pages, feeds, robots.txt and phone numbers as hostile or broken sites send them: none makes a
+//! reader panic or hang.
 
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ const ROBOTS: &str = "\u{feff}# all\nUser-agent: Millrace\nUser-agent: *\nDisall
 
 const PHONE: &str = "tel:+49 (0)30 123456;ext=12;phone-context=+49";
 
-/// What stands in a text's place or behind it.
+/// Bytes in a text's place or behind it.
 const ODD: [&[u8]; 22] = [
     b"",
     b"\0",
@@ -63,7 +64,8 @@ const ODD: [&[u8]; 22] = [
     b"9999999999999999999999999e999",
 ];
 
-/// Every bent version: cut at every place, or there a byte changed, an odd piece put in, or a part that comes many times.
+/// Every bent version: cut at every place, or there a byte changed, an odd piece put in, or a part
+/// that comes many times.
 fn bent(text: &str) -> impl Iterator<Item = Vec<u8>> {
     let text = text.as_bytes();
     (0..text.len()).flat_map(move |at| {

@@ -1,144 +1,48 @@
-//! Who made a site, as its footer says (`Webdesign by Pixelwerk, Tel. 040 1234567`): what stands there is not the company's.
+//! Who made a site, as its footer says (`Webdesign by Pixelwerk, Tel. 040 1234567`): what stands
+//! there is not the company's.
+
+use std::sync::LazyLock;
 
 use url::Url;
 
 use super::document::{Anchor, Document};
 use super::domains::owner;
+use super::lists::list;
 use super::social::Profile;
 use crate::domain::organisation;
 use crate::providers::kinds::phone;
 
-/// The longest line that names a maker without a link, in bytes, and that goes on with the maker's contacts.
+/// The longest line that names a maker without a link, in bytes, and that goes on with the maker's
+/// contacts.
 const MAX_UNLINKED: usize = 300;
 const MAX_CONTACT: usize = 80;
-/// How many lines a maker's contacts have at most below its name.
+/// The most lines of a maker's contacts below its name.
 const MAX_BELOW: usize = 3;
-/// How many bytes there are at most between such words and the link to the maker: `: `.
+/// The most bytes between such words and the link to the maker: `: `.
 const MAX_GAP: usize = 3;
-/// The most makers that are kept and the most names of theirs, and the fewest letters of a name that tells them from others.
+/// The most makers that are kept and the most names of theirs, and the fewest letters of a name
+/// that tells them from others.
 const MAX_MAKERS: usize = 20;
 const MAX_NAMES: usize = 60;
 const MIN_NAME: usize = 4;
 /// The longest host that there can be (RFC 1035), in bytes.
 const MAX_HOST: usize = 253;
 
-/// Words before a maker's name, in lower case.
-const MADE_BY: &[&str] = &[
-    "website by",
-    "site by",
-    "web design by",
-    "webdesign by",
-    "design by",
-    "designed by",
-    "developed by",
-    "development by",
-    "created by",
-    "crafted by",
-    "built by",
-    "made by",
-    "powered by",
-    "hosted by",
-    "webdesign von",
-    "website von",
-    "design von",
-    "erstellt von",
-    "umgesetzt von",
-    "realisiert von",
-    "realisiert durch",
-    "realisierung durch",
-    "umsetzung durch",
-    "umsetzung von",
-    "programmiert von",
-    "r\u{e9}alis\u{e9} par",
-    "cr\u{e9}\u{e9} par",
-    "con\u{e7}u par",
-    "d\u{e9}velopp\u{e9} par",
-    "propuls\u{e9} par",
-    "webdesign par",
-    "dise\u{f1}o web por",
-    "dise\u{f1}ado por",
-    "desarrollado por",
-    "realizado por",
-    "creado por",
-    "realizzato da",
-    "sviluppato da",
-    "creato da",
-    "desenvolvido por",
-    "criado por",
-    "feito por",
-    "ontwikkeld door",
-    "gemaakt door",
-    "gerealiseerd door",
-    "website door",
-    "webdesign door",
-    "projekt i wykonanie",
-    "wykonanie strony",
-    "\u{441}\u{430}\u{439}\u{442} \u{440}\u{430}\u{437}\u{440}\u{430}\u{431}\u{43e}\u{442}\u{430}\u{43d}",
-    "\u{440}\u{430}\u{437}\u{440}\u{430}\u{431}\u{43e}\u{442}\u{43a}\u{430} \u{441}\u{430}\u{439}\u{442}\u{430}",
-    "\u{441}\u{43e}\u{437}\u{434}\u{430}\u{43d}\u{438}\u{435} \u{441}\u{430}\u{439}\u{442}\u{430}",
-    "\u{7f51}\u{7ad9}\u{5efa}\u{8bbe}",
-    "\u{6280}\u{672f}\u{652f}\u{6301}",
-];
-/// Words for what a maker did, with its name behind a colon or in a link.
-const WORKS: &[&str] = &[
-    "webdesign",
-    "hosting",
-    "web design",
-    "web-design",
-    "webdesign & hosting",
-    "umsetzung",
-    "realisierung",
-    "realisation",
-    "programmierung",
-    "gestaltung",
-    "konzept",
-    "konzeption",
-    "design",
-    "r\u{e9}alisation",
-    "r\u{e9}alisation du site",
-    "cr\u{e9}ation",
-    "cr\u{e9}ation du site",
-    "cr\u{e9}ation site internet",
-    "conception",
-    "dise\u{f1}o web",
-    "dise\u{f1}o",
-    "desarrollo web",
-    "desarrollo",
-    "realizzazione",
-    "realizzazione sito",
-    "web agency",
-    "desenvolvimento",
-    "realisatie",
-    "ontwerp",
-    "realizacja",
-    "wykonanie",
-    "webbdesign",
-    "website development",
-    "web development",
-    "site design",
-];
+/// Words of footers. See the file.
+struct Words {
+    made_by: Vec<&'static str>,
+    works: Vec<&'static str>,
+    of_sites: Vec<&'static str>,
+}
 
-/// What such words have in them where they can only be of a site: its maker's contacts may stand in the lines below.
-/// Others name who makes a part of it or what the company sells, and the lines below are the company's: `Powered by Shopify`.
-const OF_SITES: &[&str] = &[
-    "web",
-    "site",
-    "umsetzung",
-    "umgesetzt",
-    "realis",
-    "r\u{e9}alis",
-    "realiz",
-    "programm",
-    "develop",
-    "d\u{e9}velop",
-    "desarroll",
-    "desenvolv",
-    "svilupp",
-    "ontwikkel",
-    "wykonanie",
-    "\u{441}\u{430}\u{439}\u{442}",
-    "\u{7f51}\u{7ad9}",
-];
+static WORDS: LazyLock<Words> = LazyLock::new(|| {
+    let list = |name| list(include_str!("credits.txt"), name);
+    Words {
+        made_by: list("made_by"),
+        works: list("works"),
+        of_sites: list("of_sites"),
+    }
+});
 
 /// The makers that a page names.
 #[derive(Debug, Default)]
@@ -235,7 +139,8 @@ impl Credits {
         from.map_or(line, |at| line.get(..at).unwrap_or_default())
     }
 
-    /// Whether a link stands where a maker is named, and is none to a profile or an address of the company's own name.
+    /// Returns whether a link stands where a maker is named, and is none to a profile or an address
+    /// of the company's own name.
     pub(super) fn holds(&self, anchor: &Anchor, base: &Url) -> bool {
         let holds = self
             .from
@@ -244,7 +149,7 @@ impl Credits {
         holds && !self.is_own_link(anchor, base)
     }
 
-    /// Whether a link leads to a profile of the company's name or to an address of its own.
+    /// Returns whether a link leads to a profile of the company's name or to an address of its own.
     fn is_own_link(&self, anchor: &Anchor, base: &Url) -> bool {
         let Ok(url) = base.join(&anchor.href) else {
             return false;
@@ -255,7 +160,7 @@ impl Credits {
         Profile::of(&url).is_some_and(|profile| self.is_own(profile.name()))
     }
 
-    /// Whether a mail address is a maker's.
+    /// Returns whether a mail address is a maker's.
     pub(super) fn has_mail(&self, mail: &str) -> bool {
         if self.owners.is_empty() {
             return false;
@@ -266,7 +171,8 @@ impl Credits {
         !self.is_own_domain(domain) && self.owners.iter().any(|maker| maker == domain)
     }
 
-    /// Whether a profile is a maker's: its name is the maker's, or begins with it and goes on with another word.
+    /// Returns whether a profile is a maker's: its name is the maker's, or begins with it and goes
+    /// on with another word.
     pub(super) fn has_profile(&self, profile: &Profile) -> bool {
         if self.names.is_empty() || self.is_own(profile.name()) {
             return false;
@@ -285,7 +191,8 @@ impl Credits {
             .any(|maker| name.starts_with(maker.as_str()) && ends.contains(&maker.len()))
     }
 
-    /// Whether a name has the company's in it, which has to be a word of its own where it is short.
+    /// Returns whether a name has the company's in it, which has to be a word of its own where it
+    /// is short.
     fn is_own(&self, name: &str) -> bool {
         if self.own.chars().count() >= MIN_NAME {
             return glued(name).contains(&self.own);
@@ -293,7 +200,8 @@ impl Credits {
         !self.own.is_empty() && words(name).any(|word| glued(word) == self.own)
     }
 
-    /// Whether what is behind the words for a maker names the company. Of a short name it has to be the beginning.
+    /// Returns whether what is behind the words for a maker names the company. Of a short name it
+    /// has to be the beginning.
     fn is_own_text(&self, text: &str) -> bool {
         if self.own.chars().count() >= MIN_NAME {
             return glued(text).contains(&self.own);
@@ -319,7 +227,7 @@ fn domain(mail: &str) -> Option<&str> {
     (host.len() <= MAX_HOST).then(|| owner(host))
 }
 
-/// What a domain calls its owner.
+/// Returns what a domain calls its owner.
 fn label(domain: &str) -> String {
     glued(domain.split('.').next().unwrap_or_default())
 }
@@ -342,12 +250,12 @@ struct Credit {
     at: usize,
     /// Where the words end.
     end: usize,
-    /// Whether the maker's contacts may stand in the lines below.
+    /// Set where the maker's contacts may stand in the lines below.
     goes_on: bool,
 }
 
-/// The first place of a line that names who made the site. `is_linked`: whether a link to another site begins at a
-/// byte, or just behind.
+/// The first place of a line that names who made the site. `is_linked`: whether a link to another
+/// site begins at a byte, or just behind.
 fn credit(text: &str, is_linked: impl Fn(usize) -> bool) -> Option<Credit> {
     let lower = Some(text.to_lowercase()).filter(|lower| lower.len() == text.len());
     let lower = lower.unwrap_or_else(|| text.to_ascii_lowercase());
@@ -373,18 +281,19 @@ fn credit(text: &str, is_linked: impl Fn(usize) -> bool) -> Option<Credit> {
                 && lower.len() <= MAX_UNLINKED
                 && (by || behind.trim_start().starts_with([':', '\u{ff1a}']))
                 && begins_with_name(text.get(end..).unwrap_or_default());
-            let goes_on = linked && OF_SITES.iter().any(|of| words.contains(of));
+            let goes_on = linked && WORDS.of_sites.iter().any(|of| words.contains(of));
             (linked || named).then_some(Credit { at, end, goes_on })
         });
         places.min_by_key(|credit| credit.at)
     };
-    [found(MADE_BY, true), found(WORKS, false)]
+    [found(&WORDS.made_by, true), found(&WORDS.works, false)]
         .into_iter()
         .flatten()
         .min_by_key(|credit| credit.at)
 }
 
-/// Whether a text begins with what can be a name: a word with a capital that calls no number.
+/// Returns whether a text begins with what can be a name: a word with a capital that calls no
+/// number.
 fn begins_with_name(text: &str) -> bool {
     let signs = [':', '\u{ff1a}', '"', '\'', '\u{201e}', '\u{201c}', '\u{ab}'];
     let text = text.trim_start_matches(|c: char| c.is_whitespace() || signs.contains(&c));

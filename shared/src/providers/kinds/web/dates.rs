@@ -1,7 +1,8 @@
-//! Dates as feeds and job postings write them: RFC 3339, RFC 5322, ctime, and what people make of them.
+//! Dates as feeds and job postings write them: RFC 3339, RFC 5322, ctime, and what people make of
+//! them.
 //!
-//! `time` reads the first two to the letter. The crates that read dates of any form guess whether `06/01/2026` is in January or
-//! in June; here, what is not sure is not read.
+//! `time` reads the first two to the letter. The crates that read dates of any form guess whether
+//! `06/01/2026` is in January or in June; here, what is not sure is not read.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -44,8 +45,9 @@ const WEEKDAYS: [&str; 7] = [
     "sunday",
 ];
 
-/// Names of zones, with minutes east of Greenwich. Those of RFC 5322 first, then those of the tz database that only one zone has,
-/// or that one zone's feeds use. Any other name is taken as UTC, as RFC 5322 (section 4.3) has it.
+/// Names of zones, with minutes east of Greenwich. Those of RFC 5322 first, then those of the tz
+/// database that only one zone has, or that one zone's feeds use. Any other name is taken as UTC,
+/// as RFC 5322 (section 4.3) has it.
 static ZONES: LazyLock<HashMap<&str, i32>> = LazyLock::new(|| {
     let zones = [
         ("est", -300),
@@ -90,8 +92,9 @@ static ZONES: LazyLock<HashMap<&str, i32>> = LazyLock::new(|| {
     zones.into_iter().collect()
 });
 
-/// The point in time that a text names, in UTC where it names no zone, and at midnight where it names a day alone. Nothing before
-/// there was a web to publish on: generators write `Mon, 01 Jan 0001` or 1970 where they have no date.
+/// The point in time that a text names, in UTC where it names no zone, and at midnight where it
+/// names a day alone. Nothing before there was a web to publish on: generators write
+/// `Mon, 01 Jan 0001` or 1970 where they have no date.
 pub(super) fn read(text: &str) -> Option<Timestamp> {
     point(text).map(|(at, _)| at).filter(|at| *at >= FIRST)
 }
@@ -121,8 +124,8 @@ fn point(text: &str) -> Option<(Timestamp, u8)> {
         .filter(|(at, _)| YEARS.contains(&at.0))
 }
 
-/// The words and numbers of a text, in lower case, without remarks in round brackets. A time is one token, and so is an
-/// offset.
+/// The words and numbers of a text, in lower case, without remarks in round brackets. A time is one
+/// token, and so is an offset.
 fn tokens(text: &str) -> Vec<String> {
     let (mut depth, mut tokens, mut token) = (0_u32, Vec::new(), String::new());
     let lower = text.to_lowercase();
@@ -138,7 +141,8 @@ fn tokens(text: &str) -> Vec<String> {
             tokens.push(std::mem::take(&mut token));
             continue;
         }
-        // `10:00z`, `gmt+0200`, `2026-01-05t10:00`: a letter behind a digit or a sign behind a letter begins the next.
+        // `10:00z`, `gmt+0200`, `2026-01-05t10:00`: a letter behind a digit or a sign behind a
+        // letter begins the next.
         let before = token.chars().last();
         let timed = token.contains(':')
             || is_number(&token, 6)
@@ -177,7 +181,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// Nothing where the token is no part of a date, or a second one of its kind.
+    /// Nothing where the token is not a part of a date, or a second one of its kind.
     fn take(&mut self, token: &str) -> Option<()> {
         let first = token.chars().next()?;
         if first.is_alphabetic() {
@@ -264,7 +268,7 @@ impl Parts {
             _ if weekday => return Some(()),
             _ => {}
         }
-        // Only behind a time: `yesterday` is no zone.
+        // Only behind a time: `yesterday` is not a zone.
         let zoned = self.time.is_some() || (word == "z" && self.day.is_some());
         let named = zoned && word.len() <= 5;
         let minutes = named.then(|| ZONES.get(word).copied().unwrap_or_default())?;
@@ -302,8 +306,9 @@ fn is_number(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// `10:00`, `10:00:59`, `10:00:59.123`. A leap second, `:60` (RFC 3339, 5.7), is the one before it. Other seconds, as other
-/// minutes and hours, are a fault in the text that leaves nothing to rely on.
+/// `10:00`, `10:00:59`, `10:00:59.123`. A leap second, `:60` (RFC 3339, 5.7), is the one before it.
+/// Other seconds, as other minutes and hours, are a fault in the text that leaves nothing to rely
+/// on.
 fn clock(text: &str) -> Option<Time> {
     let mut parts = text.split(':');
     let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next().unwrap_or("0"));

@@ -1,4 +1,4 @@
-//! What was read of a page.
+//! The read parts of a page.
 
 use super::places::Place;
 
@@ -17,7 +17,8 @@ pub(super) struct Anchor {
     pub(super) text: String,
     pub(super) rel: String,
     pub(super) place: Place,
-    /// Its line, which is the next one where nothing of its own is in sight, and at which byte of that it begins.
+    /// Its line, which is the next one where nothing of its own is in sight, and at which byte of
+    /// that it begins.
     pub(super) line: usize,
     pub(super) at: usize,
 }
@@ -36,7 +37,8 @@ pub(super) struct Image {
     pub(super) footer: bool,
 }
 
-/// A line of the visible text, as elements such as `<p>`, `<td>` and `<br>` part it, its white space single.
+/// A line of the visible text, as elements such as `<p>`, `<td>` and `<br>` part it, its white
+/// space single.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) text: String,

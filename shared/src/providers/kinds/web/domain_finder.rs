@@ -1,5 +1,5 @@
-//! `domain_finder`: a company's domain by its name. Likely domains are looked up in the DNS, and the home pages of those that
-//! exist are asked whose they are.
+//! `domain_finder`: a company's domain by its name. Likely domains are looked up in the DNS, and
+//! the home pages of those that exist are asked whose they are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,22 +24,23 @@ use crate::ports::{DnsFailure, DnsKind};
 use crate::providers::kinds::suffix;
 use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
 
-/// How sure a domain is by what says the name there.
+/// The confidence in a domain by the place of the name there.
 mod sure {
     pub(super) const JSON_LD: f64 = 0.9;
     pub(super) const OPEN_GRAPH: f64 = 0.8;
     pub(super) const TITLE: f64 = 0.7;
     /// Within a part of the title, word by word.
     pub(super) const IN_TITLE: f64 = 0.5;
-    /// At most where the page says the name with another legal form than was asked for, and not with that one.
+    /// At most where the page says the name with another legal form than was asked for, and not
+    /// with that one.
     pub(super) const OTHER_FORM: f64 = 0.6;
-    /// What a redirect to another domain leaves of it: many lead to whoever bought the domain.
+    /// The factor for a redirect to another domain: many lead to the domain's buyer.
     pub(super) const REDIRECTED: f64 = 0.9;
     /// No other domain is asked then.
     pub(super) const ENOUGH: f64 = 0.7;
 }
 
-/// How many words the name has at most that a part of a title may be.
+/// The most words of a part of a title that may be a name.
 const MAX_NAME_WORDS: usize = 6;
 
 /// A company's domain by its name.
@@ -199,7 +200,7 @@ impl Provider for DomainFinder {
 }
 
 impl DomainFinder {
-    /// Whether the company of this name is at home there.
+    /// Returns whether the company of this name is at home there.
     async fn look(
         &self,
         name: &str,
@@ -301,7 +302,7 @@ async fn existing(ports: &Ports, candidates: Vec<String>) -> (Vec<String>, bool)
     (answers.into_iter().flatten().collect(), unanswered)
 }
 
-/// Whether a page says that it is this company's, and how sure that is.
+/// Returns whether a page says that it is this company's, and how sure that is.
 fn judge(name: &str, asked: &str, url: &Url, page: &Document) -> Option<Find> {
     let blocks = json_ld::parse(&page.json_ld);
     let graph = Graph::new(&blocks);

@@ -13,8 +13,8 @@ pub(super) fn host(input: &Map<String, Value>, field: &str) -> Result<String, St
     suffix::host(text).map_err(|why| format!("`{field}` {why}"))
 }
 
-/// The registrable domain of a host, or the host where it has none. Public suffixes have sites too: `www.nhs.uk` is that of
-/// `nhs.uk`, and nobody's domain.
+/// The registrable domain of a host, or the host where it has none. Public suffixes have sites too:
+/// `www.nhs.uk` is that of `nhs.uk`, which is not a domain of one owner.
 pub(super) fn owner(host: &str) -> &str {
     let owner = suffix::registrable(host).unwrap_or(host);
     owner

@@ -1,7 +1,8 @@
 //! RSS, Atom and JSON Feed: the newest entries' titles, links and dates.
 //!
-//! quick-xml reads the XML and its namespaces. The crates that read feeds whole (`feed-rs` 3.0 was tried) refuse a feed with a bare
-//! `&`, with `&eacute;`, with a tag too many, or cut off at our limit of bytes; the entries before the fault are news all the same.
+//! quick-xml reads the XML and its namespaces. The crates that read feeds whole (`feed-rs` 3.0 was
+//! tried) refuse a feed with a bare `&`, with `&eacute;`, with a tag too many, or cut off at our
+//! limit of bytes; the entries before the fault are news all the same.
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
@@ -14,13 +15,14 @@ use super::{dates, links};
 use crate::domain::json;
 use crate::domain::time::Timestamp;
 
-/// How many entries are read of a feed.
+/// The most entries of a feed that are read.
 const MAX_ENTRIES: usize = 200;
 /// The longest title that is kept, in bytes.
 const MAX_TITLE: usize = 500;
 /// The longest text of a title, link or date that is read, in bytes.
 const MAX_SAID: usize = 64 * 1024;
-/// How deep elements are told apart; deeper ones count as the text of what is around them.
+/// The depth to which elements are told apart; deeper ones count as the text of what is around
+/// them.
 const MAX_DEPTH: usize = 128;
 
 /// `item` or `entry`.
@@ -31,8 +33,8 @@ pub(super) struct Entry {
     pub(super) date: Option<Timestamp>,
 }
 
-/// The entries of a feed, in its order, those without a title left out. A feed that breaks off gives what came before.
-/// `url` is the feed's own.
+/// The entries of a feed, in its order, those without a title left out. A feed that breaks off
+/// gives what came before. `url` is the feed's own.
 pub(super) fn entries(text: &str, url: &Url) -> Vec<Entry> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let mut entries = if text.starts_with('{') {
@@ -117,7 +119,7 @@ fn after<'t>(text: &'t str, sign: &str) -> &'t str {
     text.split_once(sign).map_or(text, |(_, rest)| rest)
 }
 
-/// How the text of an element is to be read.
+/// The form of an element's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Plain,
@@ -126,7 +128,7 @@ enum Form {
     Either,
 }
 
-/// What is being read of an entry.
+/// The part of an entry that is being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Title(Form),
@@ -170,11 +172,12 @@ struct Open {
     said: String,
 }
 
-/// What there is of an entry whose element is open, at this place of those that are.
+/// The part read so far of an entry whose element is open, at this place of those that are.
 #[derive(Default)]
 struct Draft {
     at: usize,
-    /// The default namespace that its element is in, if it is none of those known here: its own parts are in the same.
+    /// The default namespace that its element is in, if it is none of those known here: its own
+    /// parts are in the same.
     namespace: Option<String>,
     entry: Entry,
     permalink: Option<String>,
@@ -188,8 +191,9 @@ struct Reading<'u> {
     entries: Vec<Entry>,
     draft: Option<Draft>,
     open: Option<Open>,
-    /// The elements that are open, by their names as they are written. An end tag that is none of theirs is passed over; one of
-    /// an outer element ends those within. The outermost stays open: what it declares holds to the end of the text.
+    /// The elements that are open, by their names as they are written. An end tag that is none of
+    /// theirs is passed over; one of an outer element ends those within. The outermost stays open:
+    /// what it declares holds to the end of the text.
     elements: Vec<String>,
     /// Has a level for each of them.
     namespaces: NamespaceResolver,
@@ -225,7 +229,8 @@ impl<'u> Reading<'u> {
                     let whole = format!("&{};", &*name);
                     let reference = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'#');
                     let said = dereference(&whole);
-                    // One that only the feed's own document type knows; or none, but a bare `&` and a `;` far behind.
+                    // One that only the feed's own document type knows; or none, but a bare `&` and
+                    // a `;` far behind.
                     self.say(if reference && said == whole {
                         " "
                     } else {
@@ -258,7 +263,8 @@ impl<'u> Reading<'u> {
         }
     }
 
-    /// Whose element it is. Some feeds have a default namespace of their own making, which is then the entry's.
+    /// Whose element it is. Some feeds have a default namespace of their own making, which is then
+    /// the entry's.
     fn vocabulary(&self, tag: &BytesStart<'_>) -> (Vocabulary, Option<String>) {
         let (namespace, _) = self.namespaces.resolve_element(tag.name());
         let of = Vocabulary::of(&namespace);
@@ -280,7 +286,8 @@ impl<'u> Reading<'u> {
         }
     }
 
-    /// Whether the outermost element is that of a feed: those of pages and site maps hold entries as well.
+    /// Returns whether the outermost element is that of a feed: those of pages and site maps hold
+    /// entries as well.
     fn is_feed(&self) -> bool {
         let root = self
             .elements
@@ -336,7 +343,8 @@ impl<'u> Reading<'u> {
             Some(dereference(&value.value))
         };
         if own && name == "link" {
-            // Atom says a link in an attribute; the one without a relation or `alternate` is the entry's page.
+            // Atom says a link in an attribute; the one without a relation or `alternate` is the
+            // entry's page.
             let alternate = attribute("rel").is_none_or(|rel| rel == "alternate");
             if let Some(href) = attribute("href").filter(|_| alternate && draft.entry.url.is_none())
             {

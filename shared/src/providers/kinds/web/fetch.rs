@@ -1,9 +1,10 @@
-//! Fetching pages politely: our own name, robots.txt first, few redirects, everything within one deadline.
+//! Fetching pages politely: our own name, robots.txt first, few redirects, everything within one
+//! deadline.
 //!
-//! Every hop is a new exchange of the sender's, which judges its address again. `http:` is used only where the operator
-//! allows it; a redirect to `http:` is taken to mean `https:` elsewhere. A redirect may lead to any public host, and
-//! [`Page::url`] says where it ended: companies change their names, and whether that is still the same company is for the
-//! reader of the page to judge.
+//! Every hop is a new exchange of the sender's, which judges its address again. `http:` is used
+//! only where the operator allows it; a redirect to `http:` is taken to mean `https:` elsewhere. A
+//! redirect may lead to any public host, and [`Page::url`] says where it ended: companies change
+//! their names, and whether that is still the same company is for the reader of the page to judge.
 
 mod body;
 mod miss;
@@ -29,7 +30,7 @@ use crate::ports::{DnsFailure, DnsKind, HttpAnswer, HttpError, HttpRequest};
 use crate::providers::kinds::suffix;
 use crate::providers::{Ports, Question};
 
-/// How many redirects are followed for one page, and for one robots.txt.
+/// The most redirects that are followed for one page, and for one robots.txt.
 const MAX_REDIRECTS: usize = 3;
 /// Longer URLs are not followed, in bytes.
 const MAX_URL: usize = 1024;
@@ -37,7 +38,7 @@ const MAX_URL: usize = 1024;
 #[derive(Debug, Clone)]
 pub(super) struct Agent {
     user_agent: String,
-    /// What robots.txt calls us.
+    /// Our name in robots.txt.
     product: String,
 }
 
@@ -53,8 +54,9 @@ impl Agent {
     }
 }
 
-/// How long a visit for a question may take, where a provider has so long of its own. A tenth of the question's time stays for
-/// what is made of it: an answer that comes as the time ends is lost.
+/// Returns how long a visit for a question may take, where a provider has so long of its own. A
+/// tenth of the question's time stays for what is made of it: an answer that comes as the time ends
+/// is lost.
 pub(super) fn time_for(question: &Question<'_>, own: Duration) -> Duration {
     (question.limit * 9 / 10).min(own)
 }
@@ -81,9 +83,9 @@ impl<'a> Visit<'a> {
         self.deadline.since(self.ports.clock.now())
     }
 
-    /// The home page of a host: at its own name and at `www.`, by https, then where that is allowed by http. A
-    /// name that has no such page may be one that nobody visits. A public suffix such as `nhs.uk` has its site
-    /// at `www.`.
+    /// The home page of a host: at its own name and at `www.`, by https, then where that is allowed
+    /// by http. A name that has no such page may be one that is not visited. A public suffix such
+    /// as `nhs.uk` has its site at `www.`.
     pub(super) async fn home(&mut self, host: &str) -> Result<Page, Miss> {
         let schemes: &[&str] = if self.http_allowed() {
             &["https", "http"]
@@ -118,7 +120,7 @@ impl<'a> Visit<'a> {
         Err(first.map_or(Miss::Nothing, Miss::Unreachable))
     }
 
-    /// Whether the DNS says for certain that none of these names has an address.
+    /// Returns whether the DNS says for certain that none of these names has an address.
     async fn no_address(&self, names: &[String]) -> bool {
         for name in names {
             for kind in [DnsKind::A, DnsKind::Aaaa] {
@@ -213,7 +215,8 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Whether the URL may be asked at all; `http:` becomes `https:` where it is not allowed.
+    /// Returns whether the URL may be asked at all; `http:` becomes `https:` where it is not
+    /// allowed.
     fn check(&self, url: &mut Url, redirected: bool) -> Result<(), Miss> {
         if url.scheme() == "http" && !self.http_allowed() {
             // No port, or that of http, means that of https now.
@@ -235,8 +238,8 @@ impl<'a> Visit<'a> {
 
     /// The robots.txt of a URL's origin, fetched once.
     ///
-    /// Source: RFC 9309, section 2.3.1. 4xx means that everything is allowed, 5xx that nothing is. 429 is taken for what it
-    /// says, and not as leave to go on.
+    /// Source: RFC 9309, section 2.3.1. 4xx means that everything is allowed, 5xx that nothing is.
+    /// 429 is taken for what it says, and not as leave to go on.
     async fn robots(&mut self, url: &Url, redirected: bool) -> Result<&Robots, Miss> {
         let origin = url.origin().ascii_serialization();
         let known = self.robots.iter().position(|(o, _)| *o == origin);
@@ -291,7 +294,8 @@ impl<'a> Visit<'a> {
         Ok(Robots::default())
     }
 
-    /// One exchange; once more where the site asks to be left alone for a moment that there is time for.
+    /// One exchange; once more where the site asks to be left alone for a moment that there is time
+    /// for.
     async fn get(
         &self,
         url: &Url,

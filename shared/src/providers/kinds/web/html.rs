@@ -1,7 +1,8 @@
-//! What a page says in its tags: no tree is built, and everything is bounded.
+//! Reads a page's tags: no tree is built, and everything is bounded.
 //!
-//! Of tree construction (<https://html.spec.whatwg.org/multipage/parsing.html>) this keeps what decides how the text behind a tag is
-//! read: which element's text is no markup, and which elements of SVG and `MathML` are open.
+//! Of tree construction (<https://html.spec.whatwg.org/multipage/parsing.html>) this keeps what
+//! decides how the text behind a tag is read: which element's text is not markup, and which
+//! elements of SVG and `MathML` are open.
 
 mod foreign;
 mod input;
@@ -63,8 +64,8 @@ impl Document {
     }
 }
 
-/// Replaces the character references of a text by what they stand for. One that ends with no semicolon is none: what it is in
-/// most texts that are no HTML is a parameter of a URL.
+/// Replaces the character references of a text by what they stand for. One that ends with no
+/// semicolon is none: what it is in most texts that are no HTML is a parameter of a URL.
 pub(super) fn dereference(text: &str) -> String {
     if !text.contains('&') {
         return text.to_owned();

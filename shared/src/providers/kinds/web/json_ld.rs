@@ -1,4 +1,5 @@
-//! JSON-LD as pages carry it (<https://schema.org>): the nodes of all blocks, whatever they are nested in.
+//! JSON-LD as pages carry it (<https://schema.org>): the nodes of all blocks, whatever they are
+//! nested in.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -11,7 +12,7 @@ use crate::domain::json;
 
 /// The most nodes that are looked at on a page.
 const MAX_NODES: usize = 5_000;
-/// How deep nodes are looked for.
+/// The depth to which nodes are looked for.
 const MAX_DEPTH: usize = 16;
 /// The most types of a node that count.
 const MAX_TYPES: usize = 20;
@@ -29,7 +30,8 @@ static TYPES: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Returns the JSON of a page's blocks, with the names of schema.org's terms alone. Blocks that are no JSON are left out.
+/// Returns the JSON of a page's blocks, with the names of schema.org's terms alone. Blocks that are
+/// no JSON are left out.
 pub(super) fn parse(blocks: &[String]) -> Vec<Value> {
     blocks
         .iter()
@@ -73,7 +75,8 @@ fn unwrap(text: &str) -> &str {
     text
 }
 
-/// Reads what people write for JSON: with comments, trailing or missing commas, bare names, and control characters in texts.
+/// Reads what people write for JSON: with comments, trailing or missing commas, bare names, and
+/// control characters in texts.
 fn lenient(text: &str) -> Option<Value> {
     fn read(value: JsonValue<'_>) -> Value {
         match value {
@@ -105,7 +108,8 @@ fn lenient(text: &str) -> Option<Value> {
         .map(read)
 }
 
-/// Gives members the names that schema.org's own context gives them: `schema:name` and its address are `name`, `type` is `@type`.
+/// Gives members the names that schema.org's own context gives them: `schema:name` and its address
+/// are `name`, `type` is `@type`.
 fn shorten(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(shorten),
@@ -226,7 +230,8 @@ pub(super) fn types(node: &Map<String, Value>) -> impl Iterator<Item = &str> {
         .map(|name| term(name.trim()))
 }
 
-/// Whether a node is of a type of schema.org or of one below it. Only what is in `schema_types.txt` is below another.
+/// Returns whether a node is of a type of schema.org or of one below it. Only what is in
+/// `schema_types.txt` is below another.
 pub(super) fn is_a(node: &Map<String, Value>, wanted: &str) -> bool {
     fn below(name: &str, wanted: &str) -> bool {
         name == wanted
@@ -248,7 +253,8 @@ pub(super) fn list(value: Option<&Value>) -> &[Value] {
     }
 }
 
-/// The first text among the values of a member: a string, a number, or an object's `@value` or `name`.
+/// The first text among the values of a member: a string, a number, or an object's `@value` or
+/// `name`.
 pub(super) fn text(value: Option<&Value>) -> Option<String> {
     list(value).iter().find_map(|value| match value {
         Value::String(text) => plain(text),
@@ -260,8 +266,8 @@ pub(super) fn text(value: Option<&Value>) -> Option<String> {
     })
 }
 
-/// White space single, and character references as what they stand for; nothing where nothing is left, and no more than
-/// [`MAX_TEXT`].
+/// White space single, and character references as what they stand for; nothing where nothing is
+/// left, and no more than [`MAX_TEXT`].
 pub(super) fn plain(text: &str) -> Option<String> {
     let text = &text[..text.floor_char_boundary(MAX_READ)];
     let text = html::dereference(text);
@@ -270,12 +276,13 @@ pub(super) fn plain(text: &str) -> Option<String> {
     (!words.is_empty()).then_some(words)
 }
 
-/// Whether a node is an organisation.
+/// Returns whether a node is an organisation.
 pub(super) fn is_organization(node: &Map<String, Value>) -> bool {
     is_a(node, "Organization")
 }
 
-/// What an organisation or a site is called: its name, then its legal name and its first other one.
+/// Returns what an organisation or a site is called: its name, then its legal name and its first
+/// other one.
 pub(super) fn names(node: &Map<String, Value>) -> impl Iterator<Item = String> {
     ["name", "legalName", "alternateName"]
         .iter()
@@ -313,7 +320,8 @@ mod tests {
         assert!(parse(&["[".repeat(100_000)]).is_empty(), "depth is bounded");
     }
 
-    /// Each as the reference extractors read it: extruct, with Python's `strict=False` and jstyleson.
+    /// Each as the reference extractors read it: extruct, with Python's `strict=False` and
+    /// jstyleson.
     #[test]
     fn blocks_are_read_with_the_faults_that_people_make() {
         for block in [

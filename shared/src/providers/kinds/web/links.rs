@@ -1,4 +1,4 @@
-//! What the links of a page lead to: profiles, contact, careers, feeds.
+//! The targets of a page's links: profiles, contact, careers, feeds.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -47,7 +47,7 @@ const FEEDS: [&str; 4] = [
 /// Everything of interest that a page links to; URLs are absolute, none is twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// Profiles on networks, whoever they belong to. See [`choose`](super::social::choose).
+    /// Profiles on networks, the company's or not. See [`choose`](super::social::choose).
     pub(super) profiles: Vec<Candidate>,
     pub(super) phones: Vec<String>,
     pub(super) emails: Vec<String>,
@@ -184,8 +184,9 @@ impl Found {
     }
 }
 
-/// Whether a link to a number is called a fax: by itself, in its line, or in the line before where that has no number, as of
-/// two cells of a table. Of two such lines, the labels stand apart from their numbers.
+/// Returns whether a link to a number is called a fax: by itself, in its line, or in the line
+/// before where that has no number, as of two cells of a table. Of two such lines, the labels stand
+/// apart from their numbers.
 fn is_fax(anchor: &Anchor, page: &Document) -> bool {
     let line = |number: usize| page.lines.get(number).map_or("", |line| line.text.as_str());
     let label = |back: usize| {
@@ -207,7 +208,7 @@ struct Link<'u> {
     url: &'u Url,
     host: &'u str,
     owner: &'u str,
-    /// Whether it leads to the company's own site.
+    /// Set where it leads to the company's own site.
     own: bool,
 }
 
@@ -226,7 +227,8 @@ impl<'u> Link<'u> {
         })
     }
 
-    /// What it leads to by its last path segments or its text, on the company's own site, or by where it leads.
+    /// Returns what it leads to by its last path segments or its text, on the company's own site,
+    /// or by where it leads.
     fn leads_to(&self, anchor: &Anchor) -> Option<Leads> {
         if JOB_BOARDS.contains(&self.owner) {
             return Some(Leads::Jobs);
@@ -249,7 +251,7 @@ impl<'u> Link<'u> {
     }
 }
 
-/// What a link of a site leads to, the surest first.
+/// The targets of a site's links, the surest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Leads {
     Jobs,
@@ -260,7 +262,7 @@ enum Leads {
 /// The longest text that can say where a link leads, in bytes.
 const MAX_SAID: usize = 100;
 
-/// What links are called, by the normal form of it. See the file.
+/// The words of links, by their normal form. See the file.
 static WORDS: LazyLock<HashMap<String, Leads>> = LazyLock::new(|| {
     let lines = include_str!("words.txt")
         .lines()
@@ -282,8 +284,8 @@ static WORDS: LazyLock<HashMap<String, Leads>> = LazyLock::new(|| {
     words.flatten().collect()
 });
 
-/// Where a text or a part of a path says that it leads: without the number of jobs behind it, and once where it
-/// says it twice.
+/// Where a text or a part of a path says that it leads: without the number of jobs behind it, and
+/// once where it says it twice.
 fn leads(said: &str) -> Option<Leads> {
     let key = organisation::key(Some(said).filter(|said| said.len() <= MAX_SAID)?)?;
     let words: Vec<&str> = key
@@ -310,7 +312,8 @@ fn leads(said: &str) -> Option<Leads> {
 
 /// Words between two things that a link leads to.
 const JOINERS: [&str; 8] = ["und", "and", "et", "y", "e", "og", "och", "en"];
-/// Words for jobs that beside another are as often what a company is paid for: `Employment and labour law`.
+/// Words for jobs that beside another are as often what a company is paid for:
+/// `Employment and labour law`.
 const FIELDS: [&str; 11] = [
     "employment",
     "recruitment",
@@ -350,7 +353,7 @@ pub(super) fn social(url: &Url) -> Option<(&'static str, String)> {
     Some((profile.network, profile.url))
 }
 
-/// What relative links are relative to.
+/// Returns what relative links are relative to.
 pub(super) fn base(url: &Url, page: &Document) -> Url {
     let base = page.base.as_deref().and_then(|href| url.join(href).ok());
     base.filter(|base| matches!(base.scheme(), "http" | "https"))

@@ -1,12 +1,12 @@
 //! Providers that read a company's own web site.
 //!
-//! `fetch` gets pages (`robots` and `charset` belong to it), `html` and `json_ld` read them, and each kind of provider
-//! decides what they mean: [`Site`], [`Tech`], [`DomainFinder`], [`Signals`].
+//! `fetch` gets pages (`robots` and `charset` belong to it), `html` and `json_ld` read them, and
+//! each kind of provider decides what they mean: [`Site`], [`Tech`], [`DomainFinder`], [`Signals`].
 //!
-//! What they answer where there is no page to read:
-//! - not found: there is no such name or no such page, it is no HTML, or the domain is parked;
-//! - failed, `robots_refused`: the site's robots.txt forbids it, or cannot be had. Failed and not "not found", because what
-//!   was asked for may well exist, and another provider may know it;
+//! What they answer where they have no page to read:
+//! - not found: the name or the page does not exist, it is not HTML, or the domain is parked;
+//! - failed, `robots_refused`: the site's robots.txt forbids it, or cannot be had. Failed and not
+//!   "not found", because what was asked for may well exist, and another provider may know it;
 //! - failed, `provider_timeout`, `rate_limited` or `provider_error`, as in [`http`](super::http).
 
 #[cfg(test)]
@@ -22,6 +22,7 @@ mod fetch;
 mod html;
 mod json_ld;
 mod links;
+mod lists;
 mod names;
 mod page;
 mod parked;

@@ -1,27 +1,42 @@
 //! Names of companies: in titles of pages, and held against the domain.
 
-mod words;
+use std::sync::LazyLock;
 
 use url::Url;
 
-use self::words::{GENERIC, GREETINGS};
+use super::lists::list;
 use super::owner;
 use super::parked::is_notice;
 use super::titles::segments;
 use crate::domain::organisation;
 use crate::providers::kinds::suffix;
 
+/// Words of home pages. See the file.
+struct Words {
+    greetings: Vec<&'static str>,
+    generic: Vec<&'static str>,
+}
+
+static WORDS: LazyLock<Words> = LazyLock::new(|| {
+    let list = |name| list(include_str!("names/words.txt"), name);
+    Words {
+        greetings: list("greetings"),
+        generic: list("generic"),
+    }
+});
+
 /// The longest name that a company has on a page, in bytes.
 const MAX_NAME: usize = 120;
 /// The most words of a part of a title that is taken for a name by its place and length alone.
 const MAX_WORDS: usize = 4;
-/// The most words that are looked through for the domain's in a longer part, and the most that are together a name.
+/// The most words that are looked through for the domain's in a longer part, and the most that are
+/// together a name.
 const MAX_LOOKED_THROUGH: usize = 30;
 const MAX_NAME_WORDS: usize = 6;
 /// The shortest spelling that tells something within a longer one.
 const MIN_TELLING: usize = 3;
 
-/// How well a name fits a domain, the worst first.
+/// The fit of a name to a domain, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fit {
     Nothing,
@@ -31,11 +46,12 @@ pub(super) enum Fit {
     Whole,
 }
 
-/// Whether a text is no company's name: what templates and tools are delivered with, words for a home page, and notices.
+/// Returns whether a text is not a company's name: what templates and tools are delivered with,
+/// words for a home page, and notices.
 pub(super) fn is_generic(name: &str) -> bool {
     let lower = name.to_lowercase();
     let lower = lower.trim_matches(|c: char| !c.is_alphanumeric());
-    lower.is_empty() || name.len() > MAX_NAME || GENERIC.contains(&lower) || is_notice(name)
+    lower.is_empty() || name.len() > MAX_NAME || WORDS.generic.contains(&lower) || is_notice(name)
 }
 
 /// The same on the site of a host: who makes a template is called as it is.
@@ -43,7 +59,7 @@ pub(super) fn is_generic_at(name: &str, host: &str) -> bool {
     is_generic(name) && (is_notice(name) || fit(name, host) != Fit::Whole)
 }
 
-/// Whether a text is only the address of the page.
+/// Returns whether a text is only the address of the page.
 pub(super) fn is_address(name: &str, host: &str) -> bool {
     let name = name.trim().trim_end_matches('/').to_lowercase();
     let name = name
@@ -56,7 +72,7 @@ pub(super) fn is_address(name: &str, host: &str) -> bool {
         || suffix::a_labels(name).is_ok_and(|name| name == host || name == owner(host))
 }
 
-/// How well a name fits the domain of a host.
+/// Returns how well a name fits the domain of a host.
 pub(super) fn fit(name: &str, host: &str) -> Fit {
     if name.len() > MAX_NAME {
         return Fit::Nothing;
@@ -86,7 +102,7 @@ pub(super) fn fit(name: &str, host: &str) -> Fit {
     if part { Fit::Part } else { Fit::Nothing }
 }
 
-/// Whether words next to each other are together this one.
+/// Returns whether words next to each other are together this one.
 fn holds(words: &[String], wanted: &str) -> bool {
     (0..words.len()).any(|from| {
         let mut rest = wanted;
@@ -106,7 +122,7 @@ fn label(host: &str) -> String {
     unicode.replace('-', "")
 }
 
-/// What a part of a title is a name by, the weakest first.
+/// The evidence that a part of a title is a name, the weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Evidence {
     /// Its place and length.
@@ -119,13 +135,13 @@ pub(super) enum Evidence {
     Domain,
 }
 
-/// The part of a title that is the name, and by what. Of several equal ones the shortest, then the first: home pages put the
-/// name first or last, and what they say of it is longer.
+/// The part of a title that is the name, and by what. Of several equal ones the shortest, then the
+/// first: home pages put the name first or last, and what they say of it is longer.
 pub(super) fn in_title<'t>(title: &'t str, url: &Url) -> Option<(&'t str, Evidence)> {
     let host = url.host_str().unwrap_or_default();
     let whole = without_greeting(title.trim());
     let parts: Vec<&str> = segments(whole).take(20).collect();
-    // A title that is only the address is that of a page which nobody has given one.
+    // A title that is only the address is that of a page that has none.
     if let [only] = parts[..]
         && is_address(only, host)
     {
@@ -159,9 +175,11 @@ pub(super) fn in_title<'t>(title: &'t str, url: &Url) -> Option<(&'t str, Eviden
     Some((best.0, best.1))
 }
 
-/// The name in what a site calls itself, where a slogan stands with it: `Acme GmbH - Anvils, hammers` is `Acme GmbH` at
-/// `acme.example`. Nothing where it is one part, all of them together are the name, or none of them spells the domain or has
-/// a legal form: a place or a trade is in the domain as well (`Müller Bau - Berlin` at `dachdecker-berlin.example`).
+/// The name in what a site calls itself, where a slogan stands with it:
+/// `Acme GmbH - Anvils, hammers` is `Acme GmbH` at `acme.example`. Nothing where it is one part,
+/// all of them together are the name, or none of them spells the domain or has a legal form: a
+/// place or a trade is in the domain as well (`Müller Bau - Berlin` at
+/// `dachdecker-berlin.example`).
 pub(super) fn without_slogan<'t>(said: &'t str, url: &Url) -> Option<&'t str> {
     segments(said).nth(1)?;
     if fit(said, url.host_str().unwrap_or_default()) == Fit::Whole {
@@ -172,7 +190,8 @@ pub(super) fn without_slogan<'t>(said: &'t str, url: &Url) -> Option<&'t str> {
         .map(|(name, _)| name)
 }
 
-/// Whether anything speaks for a name besides where it was said: the domain, the page's title, another name.
+/// Returns whether anything speaks for a name besides where it was said: the domain, the page's
+/// title, another name.
 pub(super) fn is_backed(name: &str, host: &str, others: &[Option<&str>]) -> bool {
     // Whole words: `Apply to us` says nothing of `App`.
     let words = |text: &str| {
@@ -190,7 +209,8 @@ pub(super) fn is_backed(name: &str, host: &str, others: &[Option<&str>]) -> bool
             .any(|other| words(other).contains(&wanted))
 }
 
-/// The words of a longer part that spell the domain: `Buy anvils at Acme GmbH, Berlin` says `Acme GmbH` at `acme.example`.
+/// The words of a longer part that spell the domain: `Buy anvils at Acme GmbH, Berlin` says
+/// `Acme GmbH` at `acme.example`.
 fn within<'t>(part: &'t str, host: &str) -> Option<&'t str> {
     let label = label(host);
     let mut at = 0;
@@ -209,7 +229,8 @@ fn within<'t>(part: &'t str, host: &str) -> Option<&'t str> {
     })
 }
 
-/// Whether a legal form ends a part of a title, written as forms are: a sentence may end with the same letters.
+/// Returns whether a legal form ends a part of a title, written as forms are: a sentence may end
+/// with the same letters.
 fn has_form(part: &str) -> bool {
     let last = part.split_whitespace().next_back().unwrap_or_default();
     last.chars().any(|c| c.is_alphabetic() && !c.is_lowercase())
@@ -219,9 +240,10 @@ fn has_form(part: &str) -> bool {
 /// `Welcome to Acme!` is `Acme`.
 fn without_greeting(text: &str) -> &str {
     let text = text.trim_matches(|c: char| c == '!' || c.is_whitespace());
-    let greeted = GREETINGS.iter().find_map(|greeting| {
+    let greeted = WORDS.greetings.iter().find_map(|greeting| {
         let start = text.get(..greeting.len())?;
-        (start.to_lowercase() == *greeting).then(|| text[greeting.len()..].trim_start())
+        let name = text[greeting.len()..].strip_prefix(' ')?;
+        (start.to_lowercase() == *greeting).then(|| name.trim_start())
     });
     greeted.filter(|rest| !rest.is_empty()).unwrap_or(text)
 }

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-/// What came of a URL in the end.
+/// The page that a URL led to.
 #[derive(Debug, Clone)]
 pub(super) struct Page {
     /// After redirects.
@@ -10,6 +10,6 @@ pub(super) struct Page {
     pub(super) headers: Vec<(String, String)>,
     /// Decoded; empty where it is not what was asked for.
     pub(super) body: String,
-    /// Whether it is of the type that was asked for.
+    /// Set where it is of the type that was asked for.
     pub(super) fits: bool,
 }

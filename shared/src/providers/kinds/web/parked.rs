@@ -1,18 +1,18 @@
-//! Whether a page is nobody's: a domain that is for sale or only registered, a server without a site, a site that is suspended or not
-//! built yet, an error, or a firewall that asks who is there.
+//! Tells pages that belong to no company: a domain that is for sale or only registered, a server
+//! without a site, a site that is suspended or not built yet, an error, or a firewall that asks who
+//! is there.
 
-mod phrases;
+use std::sync::LazyLock;
 
 use url::Url;
 
-use self::phrases::{
-    AFTER_STATUS, BUILDING, FOR_SALE, SENTENCES, TITLE_STARTS, TITLES, UNFINISHED,
-};
 use super::html::Document;
+use super::lists::list;
 use super::owner;
 use super::titles::segments;
 
-/// Sites that parked domains lead to or load their page from. Facts about the trade, read off their own parking pages.
+/// Sites that parked domains lead to or load their page from. Facts about the trade, read off their
+/// own parking pages.
 const MARKETS: [&str; 17] = [
     "above.com",
     "afternic.com",
@@ -33,17 +33,42 @@ const MARKETS: [&str; 17] = [
     "uniregistry.com",
 ];
 
-/// Longer texts are of pages that have something to say, in bytes. Some default pages explain where everything lies.
+/// Words of such pages. See the file.
+struct Phrases {
+    for_sale: Vec<&'static str>,
+    sentences: Vec<&'static str>,
+    building: Vec<&'static str>,
+    title_starts: Vec<&'static str>,
+    titles: Vec<&'static str>,
+    unfinished: Vec<&'static str>,
+    after_status: Vec<&'static str>,
+}
+
+static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
+    let list = |name| list(include_str!("parked/phrases.txt"), name);
+    Phrases {
+        for_sale: list("for_sale"),
+        sentences: list("sentences"),
+        building: list("building"),
+        title_starts: list("title_starts"),
+        titles: list("titles"),
+        unfinished: list("unfinished"),
+        after_status: list("after_status"),
+    }
+});
+
+/// Longer texts are of pages that have something to say, in bytes. Some default pages explain where
+/// everything lies.
 const MAX_SAID: usize = 6_000;
-/// The same for sentences that may be quoted, for those of sites to come, for a title, for a part of one, and for words within the
-/// text.
+/// The same for sentences that may be quoted, for those of sites to come, for a title, for a part
+/// of one, and for words within the text.
 const MAX_SENTENCE: usize = 3_000;
 const MAX_BUILDING: usize = 1_000;
 const MAX_TITLED: usize = 1_500;
 const MAX_TITLED_IN_PART: usize = 600;
 const MAX_WORDS: usize = 200;
 
-/// Whether a domain is parked: its page is that of a market for domains.
+/// Returns whether a domain is parked: its page is that of a market for domains.
 pub(super) fn is_parked(url: &Url, page: &Document) -> bool {
     let market = |host: Option<&str>| host.is_some_and(|host| MARKETS.contains(&owner(host)));
     let lander = |src: &Url| src.path().contains("parking-lander");
@@ -60,8 +85,7 @@ pub(super) fn is_parked(url: &Url, page: &Document) -> bool {
             .map(|host| format!("{} is for sale", owner(host)))
     };
     let for_sale = |said: &str| {
-        FOR_SALE.iter().any(|sentence| said.contains(sentence))
-            || offered().is_some_and(|offered| said.contains(&offered))
+        has_any(said, &PHRASES.for_sale) || offered().is_some_and(|offered| said.contains(&offered))
     };
     market(url.host_str())
         || loads()
@@ -69,7 +93,8 @@ pub(super) fn is_parked(url: &Url, page: &Document) -> bool {
         || (page.json_ld.is_empty() && says_so(page, MAX_SENTENCE, for_sale))
 }
 
-/// Whether nobody's page stands here. What a page says counts only where it has little else to say.
+/// Returns whether the page belongs to no company. What a page says counts only where it has little
+/// else to say.
 pub(super) fn is_nobodys(url: &Url, page: &Document) -> bool {
     if is_parked(url, page) {
         return true;
@@ -82,19 +107,13 @@ pub(super) fn is_nobodys(url: &Url, page: &Document) -> bool {
     (text < MAX_SAID && begins(&plain(title)))
         || (text < MAX_TITLED && is_notice(title))
         || (text < MAX_TITLED_IN_PART && segments(title).any(is_notice))
-        || says_so(page, MAX_SENTENCE, |said| {
-            SENTENCES.iter().any(|sentence| said.contains(sentence))
-        })
-        || says_so(page, MAX_BUILDING, |said| {
-            BUILDING.iter().any(|sentence| said.contains(sentence))
-        })
-        || says_so(page, MAX_WORDS, |said| {
-            UNFINISHED.iter().any(|words| said.contains(words))
-        })
+        || says_so(page, MAX_SENTENCE, |said| has_any(said, &PHRASES.sentences))
+        || says_so(page, MAX_BUILDING, |said| has_any(said, &PHRASES.building))
+        || says_so(page, MAX_WORDS, |said| has_any(said, &PHRASES.unfinished))
         || ["it works", "it works!"].contains(&page.text.to_lowercase().as_str())
 }
 
-/// Whether a title, or a part of one, names no company, but says why there is none.
+/// Returns whether a title, or a part of one, names no company, but says why there is none.
 pub(super) fn is_notice(title: &str) -> bool {
     let title = plain(title);
     let title = title.strip_prefix("http ").unwrap_or(&title);
@@ -103,20 +122,25 @@ pub(super) fn is_notice(title: &str) -> bool {
             code.starts_with(['4', '5']) && code.bytes().all(|b| b.is_ascii_digit())
         });
         code.is_some_and(|_| {
-            AFTER_STATUS.contains(&text[3..].trim_matches(|c: char| !c.is_alphanumeric()))
+            let behind = text[3..].trim_matches(|c: char| !c.is_alphanumeric());
+            behind.is_empty() || PHRASES.after_status.contains(&behind)
         })
     };
     let error = title
         .strip_prefix("error ")
         .or_else(|| title.strip_prefix("fehler "))
         .unwrap_or(title);
-    TITLES.contains(&title) || UNFINISHED.contains(&title) || begins(title) || status(error)
+    PHRASES.titles.contains(&title)
+        || PHRASES.unfinished.contains(&title)
+        || begins(title)
+        || status(error)
 }
 
-/// Whether a title begins as those of default pages do, with whole words.
+/// Returns whether a title begins as those of default pages do, with whole words.
 fn begins(title: &str) -> bool {
     let whole = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '\'');
-    TITLE_STARTS
+    PHRASES
+        .title_starts
         .iter()
         .any(|start| title.strip_prefix(start).is_some_and(whole))
 }
@@ -131,6 +155,10 @@ fn says_so(page: &Document, most: usize, says: impl FnOnce(&str) -> bool) -> boo
         page.text
     );
     says(&said.to_lowercase().replace('\u{2019}', "'"))
+}
+
+fn has_any(said: &str, phrases: &[&str]) -> bool {
+    phrases.iter().any(|phrase| said.contains(phrase))
 }
 
 /// In lower case, without signs at the ends.

@@ -1,4 +1,5 @@
-//! Where on a page a link stands: in the site's own frame, in the text, or in what is about somebody else.
+//! Where on a page a link stands: in the site's own frame, in the text, or in what is about
+//! somebody else.
 
 /// Which part of a page it is, as far as the page says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,13 +32,14 @@ const OTHERS: &str = "\
 
 /// Words for the site's own mark.
 const LOGO: &str = "logo logotype wordmark";
-/// Words for pictures that are no mark of the site's own, and those that are so beside a word for logos: `logo-wall`.
+/// Words for pictures that are no mark of the site's own, and those that are so beside a word for
+/// logos: `logo-wall`.
 const NO_LOGO: &str = "\
     logos press payment payments seal seals trust trusted badge badges award awards certificates flag flags lang language \
     languages search";
 const MANY: &str = "wall grid cloud strip carousel slider marquee list";
 
-/// What a tag says of its part.
+/// The attributes of a tag that describe its part.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Marks<'a> {
     pub(super) role: &'a str,
@@ -49,11 +51,11 @@ pub(super) struct Marks<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Places {
     open: Vec<(&'static str, Part)>,
-    /// How many more are open than are kept.
+    /// The open elements beyond those that are kept.
     deeper: usize,
 }
 
-/// What is known of a part.
+/// The facts about a part.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -105,12 +107,12 @@ impl Places {
         }
     }
 
-    /// Whether one of this name is open.
+    /// Returns whether one of this name is open.
     pub(super) fn is_in(&self, name: &str) -> bool {
         self.open.iter().any(|(open, _)| *open == name)
     }
 
-    /// What an element without parts, such as `<a>`, is in, with its own marks.
+    /// Returns what an element without parts, such as `<a>`, is in, with its own marks.
     pub(super) fn part(&self, marks: Marks<'_>) -> Part {
         self.inside("", marks)
     }

@@ -1,15 +1,16 @@
 //! robots.txt, by RFC 9309 and, in what that leaves open, as Google's parser reads it.
 //!
-//! Our own, because no crate knows the RFC's examples: `robotxt` 0.7 misses those of sections 2.2.2 and 2.2.3 (`%2A`, `%24`,
-//! reserved characters) and names with a version, `robotstxt` is Google's matcher as of 2020, which compares escapes as they
-//! are spelled, and `texting_robots` brings `nom` and `regex` along.
+//! Our own, because no crate knows the RFC's examples: `robotxt` 0.7 misses those of sections 2.2.2
+//! and 2.2.3 (`%2A`, `%24`, reserved characters) and names with a version, `robotstxt` is Google's
+//! matcher as of 2020, which compares escapes as they are spelled, and `texting_robots` brings
+//! `nom` and `regex` along.
 
-/// What is read of a robots.txt, in bytes. The least that section 2.5 asks for.
+/// The most of a robots.txt that is read, in bytes. The least that section 2.5 asks for.
 pub(super) const MAX_ROBOTS_BYTES: usize = 500 * 1024;
-/// What is read of a line, in bytes: as much as Google does.
+/// The most of a line that is read, in bytes, as Google does.
 const MAX_LINE: usize = 8 * 2083 - 1;
 
-/// What a robots.txt says to one crawler.
+/// The rules of a robots.txt for one crawler.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Robots {
     rules: Vec<Rule>,
@@ -47,13 +48,13 @@ const END: Octet = Octet {
 };
 
 impl Octet {
-    /// Whether an octet of a pattern is this one of a path.
+    /// Returns whether an octet of a pattern is this one of a path.
     fn is(self, path: Self) -> bool {
         self.byte == path.byte
             && (path.spelling == Spelling::Either || self.spelling == path.spelling)
     }
 
-    /// How long it is as it is spelled.
+    /// Returns how long it is as it is spelled.
     fn len(self) -> usize {
         if self.spelling == Spelling::Escaped {
             3
@@ -77,13 +78,14 @@ impl Rule {
 }
 
 impl Robots {
-    /// The rules for the crawler of this product token: those of every group that names it, else of every group for `*`.
+    /// The rules for the crawler of this product token: those of every group that names it, else of
+    /// every group for `*`.
     pub(super) fn parse(text: &str, product: &str) -> Self {
         let (mut named, mut any) = (Vec::new(), Vec::new());
         let mut has_own = false;
         // What the group that is being read is for, and whether its first rule came.
         let (mut for_us, mut for_any, mut begun) = (false, false, false);
-        // The rest of half a byte order mark is no text.
+        // The rest of half a byte order mark is not text.
         for line in text
             .trim_start_matches(['\u{feff}', '\u{fffd}'])
             .split(['\n', '\r'])
@@ -115,14 +117,14 @@ impl Robots {
             };
             begun = true;
             let rules = match (for_us, for_any) {
-                // An empty value is no rule.
+                // An empty value is not a rule.
                 _ if value.is_empty() => continue,
                 (true, _) => &mut named,
                 (false, true) => &mut any,
                 (false, false) => continue,
             };
             rules.push(Rule::new(allow, value));
-            // Whoever lets the index be read lets the directory.
+            // A site that lets the index be read lets the directory.
             if let Some(at) = value
                 .rfind('/')
                 .filter(|at| allow && value[*at..].starts_with("/index.htm"))
@@ -135,7 +137,8 @@ impl Robots {
         }
     }
 
-    /// Whether a path with its query may be fetched: the longest rule that matches says so, `allow` among equals.
+    /// Returns whether a path with its query may be fetched: the longest rule that matches says so,
+    /// `allow` among equals.
     pub(super) fn allow(&self, path: &str) -> bool {
         if path == "/robots.txt" {
             return true;
@@ -158,10 +161,11 @@ fn two_words(line: &str) -> Option<(&str, &str)> {
     words.next().is_none().then_some(pair)
 }
 
-/// Octets in one spelling, so that `%7e`, `%7E` and `~` are equal, `ü` is `%C3%BC` (section 2.2.2), and `%2A` is a `*` of the
-/// path (section 2.2.3). What separates, and says something else where it is escaped, keeps its spelling; where it does not
-/// separate (`/` in a query, `&` before it), a path has it in either. A pattern does not tell where its query begins: the path
-/// that it is held against does.
+/// Octets in one spelling, so that `%7e`, `%7E` and `~` are equal, `ü` is `%C3%BC` (section 2.2.2),
+/// and `%2A` is a `*` of the path (section 2.2.3). What separates, and says something else where it
+/// is escaped, keeps its spelling; where it does not separate (`/` in a query, `&` before it), a
+/// path has it in either. A pattern does not tell where its query begins: the path that it is held
+/// against does.
 fn canonical(text: &str, is_pattern: bool) -> Vec<Octet> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -195,7 +199,8 @@ fn canonical(text: &str, is_pattern: bool) -> Vec<Octet> {
     out
 }
 
-/// Whether a pattern matches a beginning of the path, or with `$` at its end the whole of it.
+/// Returns whether a pattern matches a beginning of the path, or with `$` at its end the whole of
+/// it.
 fn matches(pattern: &[Octet], path: &[Octet]) -> bool {
     let (pattern, whole) = pattern
         .strip_suffix(&[END])
@@ -436,7 +441,8 @@ mod tests {
         assert!(Robots::parse(text, "foobot").allow("/example/page/other.gif"));
     }
 
-    /// What the tests of Google's parser hold, but where the RFC's own examples say otherwise (`%62`) or a path is no path.
+    /// The cases of Google's parser's own tests, but where the RFC's own examples say otherwise
+    /// (`%62`) or a path is not a path.
     #[test]
     fn robots_are_read_as_googles_parser_does() {
         let groups = "allow: /foo/bar/\n\nuser-agent: FooBot\ndisallow: /\nallow: /x/\nuser-agent: BarBot\ndisallow: /\n\

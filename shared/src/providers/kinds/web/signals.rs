@@ -1,4 +1,5 @@
-//! `signals`: what is new about a company, by its own site: what its feeds report, and whom it looks for.
+//! `signals`: what is new about a company, by its own site: what its feeds report, and whom it
+//! looks for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,11 +23,12 @@ use crate::domain::time::Timestamp;
 use crate::providers::guards::seen::Shown;
 use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
 
-/// How many of a site's feeds are fetched.
+/// The most feeds of a site that are fetched.
 const MAX_FEEDS: usize = 2;
 
-/// How far ahead of our clock a date may be, which zones that were taken as UTC account for. What is dated later has no date:
-/// a mistyped year, or an event that is announced, would stand before all news.
+/// The most that a date may be ahead of our clock, which zones that were taken as UTC account for.
+/// What is dated later has no date: a mistyped year, or an event that is announced, would stand
+/// before all news.
 const MAX_AHEAD: Duration = Duration::from_secs(24 * 3600);
 
 /// What is new about a company, by its own site.
@@ -179,7 +181,7 @@ impl Provider for Signals {
     }
 }
 
-/// What a site's own feeds and pages say that is new.
+/// The news in a site's own feeds and pages.
 #[derive(Default)]
 struct News {
     signals: Vec<Signal>,
@@ -335,7 +337,8 @@ fn news(entry: Entry, source: &Url) -> Signal {
     }
 }
 
-/// The news of several feeds without those that another feed told before: of one blog there is RSS beside Atom.
+/// The news of several feeds without those that another feed told before: of one blog there is RSS
+/// beside Atom.
 fn told_once(news: Vec<Signal>) -> Vec<Signal> {
     const DAY: i64 = 86_400_000;
     let (mut pages, mut titles) = (BTreeMap::new(), BTreeMap::new());
@@ -358,7 +361,8 @@ fn told_once(news: Vec<Signal>) -> Vec<Signal> {
     once
 }
 
-/// What is the same in two URLs of one page: without its scheme, `www.`, the slash at its end, and what counts clicks.
+/// Returns what is the same in two URLs of one page: without its scheme, `www.`, the slash at its
+/// end, and what counts clicks.
 fn page(url: &str) -> String {
     let Ok(mut url) = Url::parse(url) else {
         return url.to_owned();
@@ -378,7 +382,8 @@ fn page(url: &str) -> String {
     )
 }
 
-/// The positions that a page shows as JSON-LD, those left out that could be applied for until `now`.
+/// The positions that a page shows as JSON-LD, those left out that could be applied for until
+/// `now`.
 fn hiring(page: &Document, source: &Url, now: Timestamp) -> Vec<Signal> {
     let blocks = json_ld::parse(&page.json_ld);
     let graph = Graph::new(&blocks);
@@ -404,7 +409,8 @@ fn hiring(page: &Document, source: &Url, now: Timestamp) -> Vec<Signal> {
     postings.filter(open).filter_map(signal).collect()
 }
 
-/// The newest first, those without a date at the end; what is older than `since`, or was there before it, left out.
+/// The newest first, those without a date at the end; what is older than `since`, or was there
+/// before it, left out.
 fn newest(mut signals: Vec<Signal>, since: Timestamp, most: usize) -> Vec<Signal> {
     signals.retain(|signal| {
         signal

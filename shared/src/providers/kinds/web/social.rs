@@ -80,17 +80,17 @@ impl Profile {
         })
     }
 
-    /// What it is called there.
+    /// Returns what it is called there.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it is what a builder of sites sets where its customer has set nothing.
+    /// Returns whether it is what a builder of sites sets where its customer has set nothing.
     pub(super) fn is_default(&self) -> bool {
         has(BUILDERS, &self.name.to_ascii_lowercase())
     }
 
-    /// Whether it is the same profile, at whichever of the network's hosts.
+    /// Returns whether it is the same profile, at whichever of the network's hosts.
     pub(super) fn same(&self, other: &Self) -> bool {
         let key = |url: &str| {
             url.splitn(4, '/')
@@ -103,7 +103,8 @@ impl Profile {
     }
 }
 
-/// The path without slashes at its ends, with `@` and the old `#!/` as they are meant, and the ID of `profile.php`.
+/// The path without slashes at its ends, with `@` and the old `#!/` as they are meant, and the ID
+/// of `profile.php`.
 fn path(url: &Url) -> Option<String> {
     let fragment = url
         .fragment()
@@ -150,13 +151,13 @@ pub(super) struct Candidate {
     pub(super) label: String,
 }
 
-/// Weights of profiles whose name tells nothing. One of several of these is nobody's.
+/// Weights of profiles whose name tells nothing. One of several of these is not the company's.
 const UNFIT_OWN: u8 = 42;
 const UNFIT_FRAME: u8 = 40;
 const UNFIT_BODY: u8 = 20;
 
 impl Candidate {
-    /// How much speaks for it being the company's; nothing where too little does.
+    /// Returns how much speaks for it being the company's; nothing where too little does.
     fn weight(&self, names: &[String]) -> Option<u8> {
         let label = self.label();
         let mut fit = fit(&self.profile.name, names);
@@ -220,12 +221,12 @@ impl Candidate {
     }
 }
 
-/// What the text of a link says.
+/// The words of a link's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Label {
     /// An icon, or a letter.
     Blank,
-    /// The network's name and nobody else's.
+    /// The network's name alone.
     Network,
     /// The network's name, or an invitation to follow, among other words.
     Mixed,
@@ -237,12 +238,13 @@ const FOLLOW: &str = "\
     follow folge suivez suivre sigue s\u{ed}gue siga segui volg \
     \u{43f}\u{43e}\u{434}\u{43f}\u{438}\u{441} \u{30d5}\u{30a9}\u{30ed}\u{30fc} \u{5173}\u{6ce8} \
     \u{95dc}\u{6ce8} \u{d314}\u{b85c}\u{c6b0} \u{62a}\u{627}\u{628}\u{639} takip";
-/// Words around the network's name that name nobody.
+/// Words around the network's name that are not names.
 const FILLERS: &str = "\
     a account an and at auf channel company connect find icon in join like link logo media new official \
     on opens our page profile social sur tab to us visit window with";
 
-/// The company's profiles among those that its page links to, one of a network, in the page's order.
+/// The company's profiles among those that its page links to, one of a network, in the page's
+/// order.
 pub(super) fn choose(candidates: &[Candidate], names: &[String]) -> Vec<(&'static str, String)> {
     let weighed = candidates
         .iter()
@@ -290,7 +292,7 @@ pub(super) fn names<'a>(domain: &str, called: impl IntoIterator<Item = &'a str>)
     names
 }
 
-/// Whether a list of words has this one.
+/// Returns whether a list of words has this one.
 fn has(words: &str, word: &str) -> bool {
     words.split(' ').any(|known| known == word)
 }
@@ -302,7 +304,8 @@ fn glued(text: &str) -> String {
         .collect()
 }
 
-/// How well a profile's own name fits: 3 it is one of the names, 2 it has one within or is within one, 0 it does not.
+/// Returns how well a profile's own name fits: 3 it is one of the names, 2 it has one within or is
+/// within one, 0 it does not.
 fn fit(profile: &str, names: &[String]) -> u8 {
     let whole = glued(profile);
     if whole.is_empty() {

@@ -1,4 +1,4 @@
-//! What limits do to records that share a call, and to answers that were posted.
+//! Limits for records that share a call, and to answers that were posted.
 
 use std::sync::Arc;
 

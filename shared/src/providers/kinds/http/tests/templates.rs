@@ -58,7 +58,8 @@ async fn expressions_compute_values_and_keep_them_in_their_place() {
         body,
         json!({"both": format!("{text}}}}} fr "), "list": [text, " fr "], "json": "{\"a\":12}", "many": 12, "first": "https://WWW", "big": true})
     );
-    // What names an absent input has no value, and is left out; `default` and `is defined` give one.
+    // What names an absent input has no value, and is left out; `default` and `is defined` give
+    // one.
     let (_, sent) = ask(
         &api,
         json!({"domain": "a.example", "employees": null}),
@@ -178,7 +179,8 @@ async fn fields_conditions_and_confidence_are_computed() {
     assert_eq!(answered(json!({})).await, Answer::NotFound);
 }
 
-/// The default of the provider's configuration stands for what is not said, never for what is said to be no number.
+/// The default of the provider's configuration stands for what is not said, never for what is said
+/// to be no number.
 #[tokio::test]
 async fn a_confidence_that_is_null_is_the_least() {
     for pick in [

@@ -9,7 +9,7 @@ use super::miss::Miss;
 use crate::domain::record::FailureCode;
 use crate::ports::HttpAnswer;
 
-/// What is read of a page, in bytes after decompression.
+/// The most of a page that is read, in bytes after decompression.
 pub(super) const MAX_PAGE_BYTES: usize = 1024 * 1024;
 /// More content codings on top of each other are no page.
 const MAX_CODINGS: usize = 3;
@@ -25,8 +25,8 @@ pub(super) fn every(answer: &HttpAnswer, name: &str) -> Option<String> {
     (!values.is_empty()).then(|| values.join(", "))
 }
 
-/// The media type that a header says: of several the last one, as browsers have it (WHATWG Fetch, "extract a
-/// MIME type").
+/// The media type that a header says: of several the last one, as browsers have it (WHATWG Fetch,
+/// "extract a MIME type").
 pub(super) fn media_type(content_type: &str) -> &str {
     let values = content_type
         .rsplit(',')
@@ -36,8 +36,9 @@ pub(super) fn media_type(content_type: &str) -> &str {
         .unwrap_or_default()
 }
 
-/// An answer without the content codings that the sender left on it (RFC 9110, section 8.4.1): names in any
-/// case, `x-gzip`, several. What some servers say there, a charset or `none`, is no coding.
+/// An answer without the content codings that the sender left on it (RFC 9110, section 8.4.1):
+/// names in any case, `x-gzip`, several. What some servers say there, a charset or `none`, is not a
+/// coding.
 pub(super) fn unpacked(mut answer: HttpAnswer) -> Result<HttpAnswer, Miss> {
     let said = every(&answer, "content-encoding")
         .unwrap_or_default()
@@ -77,7 +78,7 @@ pub(super) fn unpacked(mut answer: HttpAnswer) -> Result<HttpAnswer, Miss> {
     Ok(answer)
 }
 
-/// What a decoder reads, a little more than a page at most; of what was cut, what there is.
+/// Returns what a decoder reads, a little more than a page at most; of what was cut, what there is.
 fn inflated(decoder: impl Read, cut: bool) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     let read = decoder

@@ -1,13 +1,13 @@
-//! Why there is no page.
+//! The reasons for a missing page.
 
 use crate::domain::record::FailureCode;
 use crate::ports::HttpError;
 use crate::providers::Answer;
 
-/// Why there is no page.
+/// The reason for a missing page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::providers::kinds::web) enum Miss {
-    /// There is no such site or no such page.
+    /// The site or the page does not exist.
     Nothing,
     /// The site's robots.txt forbids it.
     Refused(String),

@@ -6,7 +6,8 @@ use crate::ports::HttpAnswer;
 use crate::providers::kinds::web::html::Document;
 use crate::providers::kinds::web::links;
 
-/// How far a page is searched for its own redirect, in bytes, and how long that may wait, in seconds.
+/// The part of a page that is searched for its own redirect, in bytes, and the longest wait of one,
+/// in seconds.
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_REFRESH: u64 = 10;
 
@@ -19,8 +20,8 @@ pub(super) fn redirect(from: &Url, answer: &HttpAnswer) -> Option<Url> {
     matches!(next.scheme(), "http" | "https").then_some(next)
 }
 
-/// Where a page sends its readers by itself, if soon: `<meta http-equiv="refresh">`, or the header of that name.
-/// Not what it does with those who run no scripts: the page is for everybody else.
+/// Where a page sends its readers by itself, if soon: `<meta http-equiv="refresh">`, or the header
+/// of that name. Not what it does with those who run no scripts: the page is for everybody else.
 pub(super) fn refresh(from: &Url, answer: &HttpAnswer, body: &str) -> Option<Url> {
     let head = &body[..body.floor_char_boundary(MAX_HEAD)];
     let says = || {

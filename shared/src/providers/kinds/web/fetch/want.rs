@@ -1,10 +1,10 @@
-//! What a page is fetched for, and whether it is that.
+//! The purpose that a page is fetched for, and its check.
 
 use quick_xml::NsReader;
 use quick_xml::events::Event;
 use quick_xml::name::{Namespace, ResolveResult};
 
-/// What a page is fetched for.
+/// The purpose that a page is fetched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::providers::kinds::web) enum Want {
     Html,
@@ -22,7 +22,7 @@ impl Want {
         }
     }
 
-    /// Whether it may be that by its type. What types say of feeds means nothing.
+    /// Returns whether it may be that by its type. What types say of feeds means nothing.
     pub(super) fn may_be(self, media_type: &str) -> bool {
         let is = |types: &[&str]| {
             types
@@ -32,7 +32,7 @@ impl Want {
         self == Self::Feed || media_type.is_empty() || is(&PAGES) || is(&XML)
     }
 
-    /// Whether it is that by its text as well.
+    /// Returns whether it is that by its text as well.
     pub(super) fn fits(self, media_type: &str, text: &str) -> bool {
         let text = text.trim_start_matches('\u{feff}').trim_start();
         match self {
@@ -51,12 +51,13 @@ impl Want {
     }
 }
 
-/// The types of pages, and those of any XML, which XHTML is served with as well (W3C, XHTML Media Types).
+/// The types of pages, and those of any XML, which XHTML is served with as well (W3C, XHTML Media
+/// Types).
 const PAGES: [&str; 2] = ["text/html", "application/xhtml+xml"];
 
 const XML: [&str; 2] = ["application/xml", "text/xml"];
 
-/// Whether the outermost element of an XML text is that of XHTML.
+/// Returns whether the outermost element of an XML text is that of XHTML.
 fn is_xhtml(text: &str) -> bool {
     let mut reader = NsReader::from_str(text);
     loop {

@@ -54,7 +54,7 @@ const BREAKOUT: [&[u8]; 44] = [
     b"var",
 ];
 
-/// What stands in an element that is open.
+/// The kind of content of an open element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
     /// Elements of SVG or `MathML`.
@@ -81,12 +81,12 @@ pub(super) struct Foreign {
 }
 
 impl Foreign {
-    /// Whether any is open.
+    /// Returns whether any is open.
     pub(super) fn is_open(&self) -> bool {
         !self.open.is_empty()
     }
 
-    /// Whether the innermost element that is open is a foreign one, as far as is kept.
+    /// Returns whether the innermost element that is open is a foreign one, as far as is kept.
     pub(super) fn is_current(&self) -> bool {
         self.open
             .last()
@@ -149,7 +149,7 @@ impl Foreign {
         }
     }
 
-    /// Whether a start tag is read by HTML's rules here.
+    /// Returns whether a start tag is read by HTML's rules here.
     fn takes_html(&self, name: &[u8]) -> bool {
         self.open.last().is_none_or(|open| match open.content {
             Content::Foreign => false,

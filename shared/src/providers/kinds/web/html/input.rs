@@ -1,4 +1,4 @@
-//! What the tokenizer reads from and tells its tokens to.
+//! The tokenizer's input and the receiver of its tokens.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -37,8 +37,8 @@ impl ForwardingEmitter for Emitting {
     }
 }
 
-/// A page that ends where a tag has more quoted attributes than any page needs: the tokenizer calls itself for each of them,
-/// and 1 MiB of them would overflow the stack, which ends the process.
+/// A page that ends where a tag has more quoted attributes than any page needs: the tokenizer calls
+/// itself for each of them, and 1 MiB of them would overflow the stack, which ends the process.
 pub(super) struct Bounded<'h> {
     rest: &'h [u8],
     quoted: usize,
@@ -64,7 +64,8 @@ impl html5gum::Reader for Bounded<'_> {
         Ok(Some(*first))
     }
 
-    /// What is sought tells where the tokenizer is: the end of a quoted value, or a tag in a text.
+    /// Returns what is sought tells where the tokenizer is: the end of a quoted value, or a tag in
+    /// a text.
     fn read_until<'b>(
         &'b mut self,
         needle: &[u8],

@@ -1,4 +1,4 @@
-//! What a page's tags and texts say, one after the other.
+//! Reads a page's tags and texts, one after the other.
 
 use std::collections::BTreeMap;
 
@@ -16,18 +16,19 @@ const MAX_IMAGES: usize = 50;
 const MAX_URL: usize = 2_048;
 /// The longest title, description or anchor text, in bytes.
 const MAX_TEXT: usize = 4_096;
-/// How much of all inline scripts is kept, in bytes.
+/// The most of all inline scripts that is kept, in bytes.
 pub(super) const MAX_SCRIPTS: usize = 256 * 1024;
-/// How much of the visible text is kept, in bytes.
+/// The most of the visible text that is kept, in bytes.
 pub(super) const MAX_VISIBLE: usize = 16 * 1024;
-/// The most lines of it, and how much of them all, in bytes: numbers and addresses stand at a page's end.
+/// The most lines of it, and how much of them all, in bytes: numbers and addresses stand at a
+/// page's end.
 const MAX_LINES: usize = 20_000;
 const MAX_LINED: usize = 512 * 1024;
 /// Elements that stand within a line.
 const INLINE: &str = "a abbr b bdi bdo big cite code data em font i img ins kbd label mark nobr q s samp small span \
     strike strong sub sup time tt u var wbr";
 
-/// What the text that comes next belongs to.
+/// The element that the next text belongs to.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Inside {
     #[default]
@@ -47,14 +48,15 @@ pub(super) struct Reader {
     held: String,
     anchor: Option<Anchor>,
     line: Line,
-    /// How many bytes all lines have.
+    /// The bytes of all lines.
     lined: usize,
     anchor_part: Part,
     places: Places,
     foreign: Foreign,
     /// It is XML, where no text is anything but markup.
     xml: bool,
-    /// Its author wrote XML: an element that its own tag closes is empty, whatever a browser would make of it.
+    /// Its author wrote XML: an element that its own tag closes is empty, whatever a browser would
+    /// make of it.
     xhtml: bool,
 }
 
@@ -83,7 +85,7 @@ fn add_words(to: &mut String, text: &str, most: usize) {
     }
 }
 
-/// What a tag says of its part: `role`, `class` and `id`.
+/// Returns what a tag says of its part: `role`, `class` and `id`.
 fn marks(tag: &StartTag<()>) -> [String; 3] {
     ["role", "class", "id"].map(|name| attribute(&tag.attributes, name).unwrap_or_default())
 }
@@ -104,7 +106,7 @@ impl Reader {
         });
     }
 
-    /// Returns how the text behind a tag is to be read, where it is no markup.
+    /// Returns how the text behind a tag is to be read, where it is not markup.
     pub(super) fn start(&mut self, tag: &StartTag<()>) -> Option<State> {
         let name = tag.name.as_slice();
         let html = self.foreign.start(tag, self.xml);
@@ -142,7 +144,7 @@ impl Reader {
         self.close(name);
     }
 
-    /// Whether the element that is open is one of SVG or `MathML`.
+    /// Returns whether the element that is open is one of SVG or `MathML`.
     pub(super) fn is_in_foreign(&self) -> bool {
         self.foreign.is_current()
     }

@@ -44,7 +44,7 @@ fn reads_what_browsers_read_of_broken_html() {
     );
 }
 
-/// What is behind each is read: the title in the first place, and the link at the end.
+/// The text behind each is read: the title in the first place, and the link at the end.
 #[test]
 fn foreign_elements_end_as_in_browsers() {
     for start in [

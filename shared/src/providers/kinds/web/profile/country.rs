@@ -13,7 +13,8 @@ const AT_HOME: &str = "\
     bg BG cs CZ da DK el GR et EE fi FI he IL hr HR hu HU is IS it IT ja JP ka GE ko KR lt LT lv LV nb NO nl NL no NO \
     pl PL ro RO sk SK sl SI sv SE th TH tr TR uk UA vi VN";
 
-/// The country of the company's address, of the site's domain, of a postal line on the page, of the page's language.
+/// The country of the company's address, of the site's domain, of a postal line on the page, of the
+/// page's language.
 pub(super) fn of(
     address: Option<&str>,
     host: &str,

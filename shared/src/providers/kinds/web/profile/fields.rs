@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::phones;
 
-/// How sure a field is by where it was read. JSON-LD is written for machines about the company itself; `OpenGraph` for
-/// people who share the page; a title for those who look at it.
+/// The confidence in a field by where it was read. JSON-LD is written for machines about the
+/// company itself; `OpenGraph` for people who share the page; a title for those who look at it.
 pub(super) mod sure {
     pub(in super::super) const JSON_LD: f64 = 0.95;
     /// The same of a node that does not say whose site it is about.
@@ -20,12 +20,12 @@ pub(super) mod sure {
     /// Links, which the page shows but does not explain.
     pub(in super::super) const LINK: f64 = 0.7;
     pub(in super::super) const META: f64 = 0.65;
-    /// What stands in the page's text, by its form; and what stands there in two places.
+    /// Of the page's text, by its form; and of what stands there in two places.
     pub(in super::super) const TEXT: f64 = 0.6;
     pub(in super::super) const TEXT_TWICE: f64 = 0.75;
     /// The picture in the page's frame that leads home or is marked as a logo.
     pub(in super::super) const SHOWN: f64 = 0.65;
-    /// What nothing else on the page speaks for: a name, a picture that need not be a logo.
+    /// Of what nothing else on the page speaks for: a name, a picture that need not be a logo.
     pub(in super::super) const ALONE: f64 = 0.5;
     /// A part of the title that spells the domain.
     pub(in super::super) const TITLE_AND_DOMAIN: f64 = 0.6;
@@ -35,7 +35,7 @@ pub(super) mod sure {
     /// A name that is only the address again.
     pub(in super::super) const ADDRESS: f64 = 0.4;
     pub(in super::super) const TITLE: f64 = 0.35;
-    /// What was seen and not said: where the page was.
+    /// Of what was seen and not said: where the page was.
     pub(in super::super) const SEEN: f64 = 1.0;
 }
 

@@ -15,7 +15,8 @@ use crate::providers::kinds::web::json_ld::{self, Graph};
 use crate::providers::kinds::web::names::{self, Evidence};
 use crate::providers::kinds::web::{links, owner, social};
 
-/// What a home page says of its company. `asked` is the host that was asked for, `url` where the page was in the end.
+/// Returns what a home page says of its company. `asked` is the host that was asked for, `url`
+/// where the page was in the end.
 pub(in super::super) fn profile(
     asked: &str,
     url: &Url,
@@ -49,7 +50,7 @@ pub(in super::super) fn profile(
     home.put_descriptions(&mut profile);
     home.put_logos(&mut profile, image);
     home.put_contacts(&mut profile, &faxes, this_year);
-    // Where a page was is no news of a company: only with something that the page says.
+    // Where a page was is not news of a company: only with something that the page says.
     let title = home.title();
     if profile.fields.is_empty() && title.is_none() {
         return profile;
@@ -113,7 +114,7 @@ impl Home<'_> {
         }
     }
 
-    /// What the site calls itself, the surest first.
+    /// Returns what the site calls itself, the surest first.
     fn said_names(&self) -> impl Iterator<Item = (String, f64)> {
         let site = site_name(self.graph, self.own).map(|name| (name, sure::WEB_SITE));
         let open_graph = self
@@ -216,7 +217,7 @@ impl Home<'_> {
         profile.put_text("language", language, sure::META);
         if asked != own {
             profile.put_text("redirected_from", Some(asked.to_owned()), sure::SEEN);
-            // Whether whom it leads to is whom was asked for, nobody said.
+            // Whether whom it leads to is whom was asked for is not known.
             profile
                 .sure
                 .values_mut()
@@ -225,7 +226,7 @@ impl Home<'_> {
     }
 }
 
-/// `de_DE` and `DE-de` as `de-DE`; nothing of what is no language.
+/// `de_DE` and `DE-de` as `de-DE`; nothing of what is not a language.
 pub(super) fn language_tag(text: &str) -> Option<String> {
     let mut parts = text.trim().split(['-', '_']);
     let language = parts.next()?.to_ascii_lowercase();

@@ -12,7 +12,7 @@ const MAX_FORM_WORDS: usize = 4;
 /// The longest line that is read, and the longest that begins with a name, in bytes.
 const MAX_LINE: usize = 1_000;
 const MAX_IMPRINT: usize = 200;
-/// How many lines are read from the end, and the most beginnings of their parts.
+/// The most lines that are read from the end, and the most beginnings of their parts.
 const MAX_LINES: usize = 2_000;
 const MAX_PLACES: usize = 1_500;
 
@@ -25,17 +25,17 @@ const SEPARATORS: [&str; 6] = [
     " \u{2013} ",
     " - ",
 ];
-/// What is said before the owner of a copyright.
+/// Words before the owner of a copyright.
 const BEFORE: &str = "copyright copyrights by the (c) c present heute today";
 /// Forms that are written with a dot wherever they stand.
 const DOTTED: &str = "inc";
 /// Forms that are, where no sentence ends with them.
 const ABBREVIATED: &str = "ltd corp";
 
-/// What ends names of any form.
+/// Words that end names of any form.
 const TRADED: &str = "co company cie";
 
-/// How many places say a name.
+/// The number of places that say a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Places {
     One,
@@ -45,8 +45,8 @@ pub(super) enum Places {
     Differ,
 }
 
-/// The name with a legal form that a page's lines say is the company's: behind `©`, or at the beginning of a line. It has to fit
-/// the domain or what the company is called.
+/// The name with a legal form that a page's lines say is the company's: behind `©`, or at the
+/// beginning of a line. It has to fit the domain or what the company is called.
 pub(super) fn legal_name(
     lines: &[Line],
     host: &str,
@@ -104,7 +104,7 @@ fn parts(line: &str) -> Vec<&str> {
     })
 }
 
-/// What stands behind the sign or word for copyright and its years.
+/// Returns what stands behind the sign or word for copyright and its years.
 fn owned(line: &str) -> Option<&str> {
     let word = |word: &str| line.to_ascii_lowercase().find(word);
     let at = line
@@ -136,7 +136,8 @@ fn is(of: &str, word: &str) -> bool {
     of.split(' ').any(|known| known == word)
 }
 
-/// The name that a text begins with, up to its legal form. Where it is no copyright, nothing but a sign may follow.
+/// The name that a text begins with, up to its legal form. Where it is not a copyright, nothing but
+/// a sign may follow.
 fn named(text: &str, owned: bool) -> Option<String> {
     let words: Vec<&str> = text
         .split(' ')

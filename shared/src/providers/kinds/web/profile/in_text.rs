@@ -1,4 +1,4 @@
-//! What a page's text says of what nothing surer said.
+//! Fields from a page's text, where nothing surer has them.
 
 use serde_json::Value;
 

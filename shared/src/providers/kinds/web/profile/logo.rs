@@ -7,12 +7,13 @@ use super::super::names::{self, Fit};
 use super::super::places::Place;
 use super::super::{links, owner};
 
-/// How pictures' names end.
+/// The ends of pictures' names.
 const PICTURES: [&str; 8] = [
     ".png", ".svg", ".jpg", ".jpeg", ".webp", ".gif", ".ico", ".avif",
 ];
 
-/// Words in the name, the folder or the text of a picture that is no logo, or somebody's who is paid or praised.
+/// Words in the name, the folder or the text of a picture that is not a logo, or somebody's who is
+/// paid or praised.
 const NO_LOGO: [&str; 15] = [
     "flag",
     "flags",
@@ -43,12 +44,13 @@ const DELIVERED: [&str; 9] = [
     "//www.weebly.com/uploads/reseller/assets/",
 ];
 
-/// Whether a picture is the platform's own.
+/// Returns whether a picture is the platform's own.
 pub(super) fn is_delivered(url: &str) -> bool {
     DELIVERED.iter().any(|place| url.contains(place))
 }
 
-/// The first picture that leads home from the page's frame, or that is called a logo and leads nowhere else.
+/// The first picture that leads home from the page's frame, or that is called a logo and leads
+/// nowhere else.
 pub(super) fn shown(page: &Document, base: &Url, host: &str) -> Option<String> {
     page.images.iter().find_map(|image| {
         let url = links::absolute(base, &image.src)?;
@@ -147,7 +149,7 @@ fn is_language(name: &str) -> bool {
         .all(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_alphabetic()))
 }
 
-/// Whether an address is that of a picture, as far as its end tells.
+/// Returns whether an address is that of a picture, as far as its end tells.
 pub(super) fn is_picture(url: &str) -> bool {
     let path = url
         .split(['?', '#'])

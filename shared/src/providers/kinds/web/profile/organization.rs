@@ -22,7 +22,8 @@ const MAX_LISTED: usize = 50;
 
 type Node = Map<String, Value>;
 
-/// Whose site a node is about by its own addresses: ours, or somebody else's. `None` where it has none.
+/// Whose site a node is about by its own addresses: ours, or somebody else's. `None` where it has
+/// none.
 pub(super) fn is_ours(node: &Node, own: [&str; 2]) -> Option<bool> {
     let addresses = [node.get("url"), node.get("@id")]
         .into_iter()
@@ -50,8 +51,9 @@ fn web_url(text: &str) -> Option<Url> {
     Url::parse(&format!("https://{text}")).ok()
 }
 
-/// The organisation that a page is about: one at the top of a block or the publisher of the site, whose own URL is the
-/// site's or that has none. One with another site's URL is somebody else: a customer, a member, an author.
+/// The organisation that a page is about: one at the top of a block or the publisher of the site,
+/// whose own URL is the site's or that has none. One with another site's URL is somebody else: a
+/// customer, a member, an author.
 fn organization<'a>(graph: &Graph<'a>, host: &str, own: [&str; 2]) -> Option<(&'a Node, f64)> {
     let tops = graph
         .nodes
@@ -119,7 +121,7 @@ fn organization<'a>(graph: &Graph<'a>, host: &str, own: [&str; 2]) -> Option<(&'
     Some((node, sure))
 }
 
-/// What is said of the site itself in JSON-LD.
+/// Returns what is said of the site itself in JSON-LD.
 pub(super) fn own_sites<'a>(
     graph: &Graph<'a>,
     own: [&'a str; 2],
@@ -133,24 +135,24 @@ pub(super) fn own_sites<'a>(
     sites.take(MAX_PUBLISHERS)
 }
 
-/// What the site calls itself in JSON-LD.
+/// Returns what the site calls itself in JSON-LD.
 pub(super) fn site_name(graph: &Graph<'_>, own: [&str; 2]) -> Option<String> {
     own_sites(graph, own).find_map(|node| name(node, own[0]))
 }
 
-/// What a node is called on the site of a host, where that names anything.
+/// Returns what a node is called on the site of a host, where that names anything.
 fn name(node: &Node, host: &str) -> Option<String> {
     json_ld::names(node).find(|name| !names::is_generic_at(name, host))
 }
 
-/// What is told of the organisation later than its fields.
+/// The facts about the organisation that are needed later than its fields.
 #[derive(Default)]
 pub(super) struct Organization {
     /// Its name, where it has only a legal one that can be shown.
     pub(super) legal_name: Option<String>,
     pub(super) image: Option<String>,
     pub(super) faxes: Vec<String>,
-    /// How sure all that is said of it is.
+    /// The confidence in all that is said of it.
     pub(super) sure: f64,
 }
 
@@ -239,8 +241,8 @@ fn contacts(node: &Node) -> impl Iterator<Item = &Node> {
         .take(MAX_LISTED)
 }
 
-/// The numbers that a node says are for calls: `telephone`, its own and that of contacts but those for fax. What is its fax too is
-/// for both.
+/// The numbers that a node says are for calls: `telephone`, its own and that of contacts but those
+/// for fax. What is its fax too is for both.
 fn phone_numbers(node: &Node) -> Vec<String> {
     let contacts = contacts(node).filter(|contact| !is_for_fax(contact));
     let numbers = std::iter::once(node)
@@ -250,14 +252,15 @@ fn phone_numbers(node: &Node) -> Vec<String> {
     numbers.flat_map(|number| phone::written(&number)).collect()
 }
 
-/// Whether the type or the name of a contact says that it is for fax.
+/// Returns whether the type or the name of a contact says that it is for fax.
 fn is_for_fax(contact: &Node) -> bool {
     ["contactType", "name"].iter().any(|name| {
         text(contact.get(*name)).is_some_and(|says| phone::is_fax("", &says, ["", "", ""]))
     })
 }
 
-/// The numbers that a node says are for fax alone: of `faxNumber`, and of contacts whose type says so.
+/// The numbers that a node says are for fax alone: of `faxNumber`, and of contacts whose type says
+/// so.
 fn fax_numbers(node: &Node) -> Vec<String> {
     let phones = phone_numbers(node);
     let own = std::iter::once(node)
@@ -303,7 +306,8 @@ pub(super) fn profiles(node: &Node) -> Map<String, Value> {
     social
 }
 
-/// A picture of a node, such as its `logo`: a URL, a node, or a reference, which may be the picture's own address.
+/// A picture of a node, such as its `logo`: a URL, a node, or a reference, which may be the
+/// picture's own address.
 fn picture(graph: &Graph<'_>, node: &Node, member: &str, base: &Url) -> Option<String> {
     list(node.get(member))
         .iter()

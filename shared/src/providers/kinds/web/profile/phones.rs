@@ -5,7 +5,8 @@ const MIN_TELLING: usize = 7;
 /// The longest code of a country.
 const MAX_COUNTRY_CODE: usize = 3;
 
-/// Whether two numbers are one: digit for digit, or one with its country and the other without.
+/// Returns whether two numbers are one: digit for digit, or one with its country and the other
+/// without.
 pub(super) fn same(one: &str, other: &str) -> bool {
     let (one, other) = (Number::of(one), Number::of(other));
     let within = |whole: &Number, part: &Number| {

@@ -1,10 +1,11 @@
-//! How many people work somewhere.
+//! The number of people who work somewhere.
 
 use serde_json::Value;
 
 use crate::providers::kinds::web::json_ld::text;
 
-/// The number of employees, or the range of it as `51-200` or `1001+`: a number, a text, or `QuantitativeValue`.
+/// The number of employees, or the range of it as `51-200` or `1001+`: a number, a text, or
+/// `QuantitativeValue`.
 pub(super) fn employees(value: &Value) -> (Option<u64>, Option<String>) {
     let Some(node) = value.as_object() else {
         return text(Some(value)).map_or((None, None), |text| staff(&text));
@@ -29,8 +30,8 @@ fn span(least: u64, most: u64) -> (Option<u64>, Option<String>) {
     }
 }
 
-/// What a text says of a number of people: `120`, `1,001-5,000`, `51 to 200 employees`, `10,001+`, `> 500`. Nothing where it has
-/// words that could mean something else.
+/// Returns what a text says of a number of people: `120`, `1,001-5,000`, `51 to 200 employees`,
+/// `10,001+`, `> 500`. Nothing where it has words that could mean something else.
 fn staff(text: &str) -> (Option<u64>, Option<String>) {
     let text = text.trim().to_lowercase();
     let text = PEOPLE

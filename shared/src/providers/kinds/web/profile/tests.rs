@@ -437,7 +437,8 @@ fn in_a_block(json: &str) -> String {
     format!("<script type=application/ld+json>{json}</script>")
 }
 
-/// Looking at every node for every logo would be 600 million look-ups; at every type for every publisher, 1,000 million.
+/// Looking at every node for every logo would be 600 million look-ups; at every type for every
+/// publisher, 1,000 million.
 #[test]
 fn many_references_to_many_nodes_do_not_hold_the_thread() {
     let bound = std::time::Duration::from_secs(10);

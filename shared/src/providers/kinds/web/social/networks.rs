@@ -4,29 +4,32 @@ use std::sync::LazyLock;
 
 use regex_lite::{Regex, RegexBuilder};
 
-/// A network, and what a company's profile there looks like. What fits no form is no profile: legal and help
-/// pages, posts, people where the network tells them apart, links that share, search or log in.
+/// A network, and what a company's profile there looks like. What fits no form is not a profile:
+/// legal and help pages, posts, people where the network tells them apart, links that share, search
+/// or log in.
 pub(super) struct Network {
     pub(super) name: &'static str,
     /// The registrable domains that profiles are on.
     pub(super) domains: &'static [&'static str],
-    /// What may stand before the domain: a pattern.
+    /// The pattern of what may stand before the domain.
     pub(super) hosts: &'static str,
-    /// Paths of profiles: patterns, whose group is the profile's own name. In a group `weak` it is one only
-    /// where it fits the company's name: the network keeps pages of its own in the same place.
+    /// Paths of profiles: patterns, whose group is the profile's own name. In a group `weak` it is
+    /// one only where it fits the company's name: the network keeps pages of its own in the same
+    /// place.
     pub(super) forms: &'static [&'static str],
     /// The last part of a path that shows another side of the same profile: a pattern.
     pub(super) tabs: &'static str,
     /// Words in a profile's place that are the network's own pages.
     pub(super) reserved: &'static str,
-    /// What links to it are called.
+    /// The words of links to it.
     pub(super) words: &'static [&'static str],
 }
 
-/// The networks. Where a form's source is public, it is named; else it is what the network's own links look like.
+/// The networks. Where a form's source is public, it is named; else it is what the network's own
+/// links look like.
 pub(super) const NETWORKS: [Network; 15] = [
-    // Pages of companies, schools and showcases, by name or number, as LinkedIn's help on Pages calls them.
-    // `de.linkedin.com` is the same in another country; people (`/in/`) are no company.
+    // Pages of companies, schools and showcases, by name or number, as LinkedIn's help on Pages
+    // calls them. `de.linkedin.com` is the same in another country; people (`/in/`) are no company.
     Network {
         name: "linkedin",
         domains: &["linkedin.com"],
@@ -36,8 +39,8 @@ pub(super) const NETWORKS: [Network; 15] = [
         reserved: "",
         words: &["linkedin"],
     },
-    // Letters, digits and underscores, at most 15, by the network's help on user names. Its own words from its
-    // web client.
+    // Letters, digits and underscores, at most 15, by the network's help on user names. Its own
+    // words from its web client.
     Network {
         name: "x",
         domains: &["x.com", "twitter.com"],
@@ -50,8 +53,8 @@ pub(super) const NETWORKS: [Network; 15] = [
             welcome who_to_follow widgets your_twitter_data",
         words: &["x", "twitter"],
     },
-    // https://www.facebook.com/help/105399436216001: letters, digits and periods; at least five today, older
-    // ones have less. Pages without a name of their own: `Name-id`, `pages/Name/id`,
+    // https://www.facebook.com/help/105399436216001: letters, digits and periods; at least five
+    // today, older ones have less. Pages without a name of their own: `Name-id`, `pages/Name/id`,
     // `pages/category/Kind/Name-id`, `people/Name/id`, `p/Name-id`, `profile.php?id=`.
     Network {
         name: "facebook",
@@ -85,8 +88,9 @@ pub(super) const NETWORKS: [Network; 15] = [
             privacy reel reels s session settings share stories terms topics tv web your_activity",
         words: &["instagram", "insta", "ig"],
     },
-    // https://support.google.com/youtube/answer/6180214: by ID, handle, custom name (`/c/Name`, also `/Name`)
-    // and legacy user name. Handles: https://support.google.com/youtube/answer/11585688.
+    // https://support.google.com/youtube/answer/6180214: by ID, handle, custom name (`/c/Name`,
+    // also `/Name`) and legacy user name. Handles:
+    // https://support.google.com/youtube/answer/11585688.
     Network {
         name: "youtube",
         domains: &["youtube.com"],
@@ -104,8 +108,8 @@ pub(super) const NETWORKS: [Network; 15] = [
             watch yt",
         words: &["youtube", "yt"],
     },
-    // Letters, digits and single hyphens, at most 39; reserved names from the npm package github-reserved-names
-    // 2.2.0, what of it is a word for a page.
+    // Letters, digits and single hyphens, at most 39; reserved names from the npm package
+    // github-reserved-names 2.2.0, what of it is a word for a page.
     Network {
         name: "github",
         domains: &["github.com"],
@@ -134,8 +138,8 @@ pub(super) const NETWORKS: [Network; 15] = [
         reserved: "",
         words: &["tiktok"],
     },
-    // 3 to 30 letters, digits and underscores, as its form for user names takes them. The same on the domains of its
-    // countries.
+    // 3 to 30 letters, digits and underscores, as its form for user names takes them. The same on
+    // the domains of its countries.
     Network {
         name: "pinterest",
         domains: &[
@@ -167,7 +171,8 @@ pub(super) const NETWORKS: [Network; 15] = [
             settings shop shopping signup source today topics videos",
         words: &["pinterest"],
     },
-    // Pages of companies, at their present and at their former place; people (`/profile/`) are no company.
+    // Pages of companies, at their present and at their former place; people (`/profile/`) are no
+    // company.
     Network {
         name: "xing",
         domains: &["xing.com"],
@@ -200,8 +205,8 @@ pub(super) const NETWORKS: [Network; 15] = [
         reserved: "",
         words: &["bluesky", "bsky"],
     },
-    // https://help.medium.com/hc/en-us/articles/360051364454: `@user`, `user.medium.com` (see `named_host`), and
-    // publications without `@`.
+    // https://help.medium.com/hc/en-us/articles/360051364454: `@user`, `user.medium.com` (see
+    // `named_host`), and publications without `@`.
     Network {
         name: "medium",
         domains: &["medium.com"],
@@ -213,7 +218,8 @@ pub(super) const NETWORKS: [Network; 15] = [
             terms topic topics verified-authors",
         words: &["medium"],
     },
-    // Organizations, at their present and at their former place; people (`/person/`) are no company.
+    // Organizations, at their present and at their former place; people (`/person/`) are no
+    // company.
     Network {
         name: "crunchbase",
         domains: &["crunchbase.com"],
@@ -237,8 +243,9 @@ pub(super) const NETWORKS: [Network; 15] = [
             upload video videoschool watch",
         words: &["vimeo"],
     },
-    // https://dev.vk.com/en/method/utils.resolveScreenName: a short name, or the kind with its number, of a page, a group or an
-    // event. `id1` is a person. Short names have letters, digits, periods and underscores, 5 to 32.
+    // https://dev.vk.com/en/method/utils.resolveScreenName: a short name, or the kind with its
+    // number, of a page, a group or an event. `id1` is a person. Short names have letters, digits,
+    // periods and underscores, 5 to 32.
     Network {
         name: "vk",
         domains: &["vk.com", "vk.ru", "vkontakte.ru"],
@@ -258,7 +265,7 @@ pub(super) const NETWORKS: [Network; 15] = [
     },
 ];
 
-/// What has a place at vk.com by its number, or by two: people, apps, photos and the like.
+/// Words before a number, or two, that vk.com has a place for: people, apps, photos and the like.
 pub(super) const VK_OBJECTS: &str = "album albums app audio audios board clip doc gim id market note notes page photo photos sel topic video videos wall";
 
 /// A network with its patterns made, of its hosts and of its profiles' paths.

@@ -382,7 +382,7 @@ fn of_several_the_one_that_the_page_marks_or_that_fits() {
             "<footer><a href=https://twitter.com/shopify>Twitter</a></footer>",
             vec![],
         ),
-        // Whoever made the site.
+        // The maker of the site.
         (
             "<footer>Design by <a href=https://x.com/janedev>Jane</a></footer>",
             vec![],

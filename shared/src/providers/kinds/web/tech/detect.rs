@@ -13,22 +13,22 @@ use crate::providers::kinds::web::html::Document;
 
 /// The longest version that is believed, in bytes. Longer ones are build numbers and hashes.
 const MAX_VERSION: usize = 15;
-/// How many pieces of evidence are told for a technology.
+/// The most pieces of evidence that are shown for a technology.
 const MAX_EVIDENCE: usize = 3;
-/// How much of a script's URL is told, in characters.
+/// The most of a script's URL that is shown, in characters.
 const MAX_TOLD: usize = 120;
 
-/// Of headers, cookies and metas of one name, of script URLs, and of DNS records: how many are matched, how much of each and
-/// of all together, in bytes.
+/// Of headers, cookies and metas of one name, of script URLs, and of DNS records: how many are
+/// matched, how much of each and of all together, in bytes.
 const MAX_OF_A_NAME: usize = 16;
 const MAX_PIECES: usize = 200;
 const MAX_VALUE: usize = 4 * 1024;
-/// How much of a name is compared with a pattern, in bytes.
+/// The most of a name that is compared with a pattern, in bytes.
 const MAX_NAME: usize = 128;
 const MAX_SCRIPT_URL: usize = 512;
 const MAX_TOGETHER: usize = 64 * 1024;
 
-/// What was seen of a site.
+/// The traces seen on a site.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) url: String,
@@ -94,8 +94,8 @@ fn detect_within(rules: &Rules, seen: &Seen, budget: &Budget) -> Vec<Detected> {
     settled(rules, found, true)
 }
 
-/// The technologies that no site can show: they have no pattern that can be looked for, and nothing that can be found implies
-/// them, or they need another that is never found.
+/// The technologies that no site can show: they have no pattern that can be looked for, and nothing
+/// that can be found implies them, or they need another that is never found.
 pub(super) fn never_found(rules: &Rules) -> Vec<&str> {
     let shown = |technology: &&Technology| {
         technology
@@ -123,8 +123,8 @@ pub(super) fn never_found(rules: &Rules) -> Vec<&str> {
         .collect()
 }
 
-/// What is found by patterns, without what needs another that is not there and, where they `exclude`, what others keep out; and
-/// what it implies.
+/// Returns what is found by patterns, without what needs another that is not there and, where they
+/// `exclude`, what others keep out; and what it implies.
 fn settled(rules: &Rules, mut found: Vec<Detected>, exclude: bool) -> Vec<Detected> {
     let by_name: BTreeMap<&str, &Technology> = rules
         .technologies
@@ -224,7 +224,7 @@ impl<'s> Piece<'s> {
 /// By names in lower case.
 type Named<'s> = BTreeMap<String, Vec<Piece<'s>>>;
 
-/// What was seen, made ready to be searched many times.
+/// The traces, made ready to be searched many times.
 struct Sought<'s> {
     headers: Named<'s>,
     cookies: Named<'s>,
@@ -286,7 +286,7 @@ impl<'s> Sought<'s> {
         }
     }
 
-    /// What a pattern is matched against.
+    /// Returns what a pattern is matched against.
     fn pieces(&self, place: &Place) -> Vec<&Piece<'s>> {
         match place {
             Place::Header(name) => of_name(name, &self.headers, self.budget),
@@ -307,7 +307,7 @@ impl<'s> Sought<'s> {
     }
 }
 
-/// What was seen under the names that a rule is for.
+/// Returns what was seen under the names that a rule is for.
 fn of_name<'p, 's>(rule: &Name, named: &'p Named<'s>, budget: &Budget) -> Vec<&'p Piece<'s>> {
     let spelled = named.get(&rule.text).into_iter().flatten();
     match &rule.other {
@@ -381,8 +381,8 @@ fn try_match(pattern: &Pattern, value: Haystack<'_>, budget: &Budget) -> Option<
     )
 }
 
-/// Fills a version's template: `\1` is what the first group matched, `\1?a:b` is `a` where it matched anything and else `b`.
-/// Empty where what comes out is no version.
+/// Fills a version's template: `\1` is what the first group matched, `\1?a:b` is `a` where it
+/// matched anything and else `b`. Empty where what comes out is not a version.
 fn version(groups: &Captures<'_>, template: &str) -> String {
     let group = |digit: char| {
         let group = groups.get(usize::try_from(digit.to_digit(10)?).ok()?)?;

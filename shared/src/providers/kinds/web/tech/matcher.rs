@@ -1,8 +1,9 @@
 //! One pattern, matched in bounded time.
 //!
-//! The engine's time is linear, but slow: some MB a second. So a pattern is looked for only where the words are that each of
-//! its matches must hold (`google-analytics.com/` of `google-analytics\.com/(?:ga|urchin)\.js`), which a search for plain
-//! text finds a thousand times faster, and in a long text around a few of their places only. Pages that hold them all are
+//! The engine's time is linear, but slow: some MB a second. So a pattern is looked for only where
+//! the words are that each of its matches must hold (`google-analytics.com/` of
+//! `google-analytics\.com/(?:ga|urchin)\.js`), which a search for plain text finds a thousand times
+//! faster, and in a long text around a few of their places only. Pages that hold them all are
 //! stopped by a budget: what the engine reads for all patterns together.
 
 use std::cell::Cell;
@@ -10,21 +11,23 @@ use std::cell::Cell;
 use memchr::memmem;
 use regex_lite::{Captures, Regex, RegexBuilder};
 
-/// How large one compiled pattern may be, in bytes.
+/// The largest compiled pattern, in bytes.
 const MAX_PATTERN: usize = 256 * 1024;
-/// Texts up to this length are searched as they are, in bytes; of longer ones a pattern without words sees so much.
+/// Texts up to this length are searched as they are, in bytes; of longer ones a pattern without
+/// words sees so much.
 const SHORT: usize = 32 * 1024;
-/// How far around its words a pattern looks in a long text, in bytes to each side.
+/// The reach of a pattern around its words in a long text, in bytes to each side.
 const AROUND: usize = 1024;
 /// At how many places of each word.
 const MAX_PLACES: usize = 8;
 /// Shorter words are everywhere, in bytes.
 const LEAST_WORD: usize = 3;
 
-/// How much of one page the engine may read for all patterns together, in bytes: some seconds of it. Real pages need a tenth.
+/// The most of one page that the engine may read for all patterns together, in bytes: some seconds
+/// of it. Real pages need a tenth.
 const MAX_SEARCHED: usize = 8 * 1024 * 1024;
 
-/// What the engine may still read for a page.
+/// The bytes that the engine may still read for a page.
 #[derive(Debug)]
 pub(super) struct Budget(Cell<usize>);
 
@@ -43,7 +46,7 @@ impl Budget {
         self.0.get() == 0
     }
 
-    /// Whether there is enough left for so many bytes, which are taken.
+    /// Returns whether there is enough left for this many bytes, which are taken.
     fn take(&self, bytes: usize) -> bool {
         let left = self.0.get().checked_sub(bytes);
         self.0.set(left.unwrap_or(0));
@@ -65,7 +68,8 @@ pub(super) struct Matcher {
     regex: Regex,
     /// Every match holds one of these. `None`: nothing is known.
     words: Option<Vec<String>>,
-    /// Whether the beginning or the end of the text may be part of a match, which those of a piece are not.
+    /// Set where the beginning or the end of the text may be part of a match, which those of a
+    /// piece are not.
     starts: bool,
     ends: bool,
 }
@@ -91,7 +95,8 @@ impl Matcher {
         })
     }
 
-    /// The groups of a match. In a long text, what is bound to its end is not found; nor is anything once the budget is spent.
+    /// The groups of a match. In a long text, what is bound to its end is not found; nor is
+    /// anything once the budget is spent.
     pub(super) fn find<'t>(&self, haystack: Haystack<'t>, budget: &Budget) -> Option<Captures<'t>> {
         let Haystack { text, lower } = haystack;
         let search = |piece: &'t str| {
@@ -128,8 +133,9 @@ impl Matcher {
     }
 }
 
-/// For each alternative of an expression, the longest text that each of its matches holds, in lower case. `None` where an
-/// alternative has none, or the expression is written in a way that is not followed here.
+/// For each alternative of an expression, the longest text that each of its matches holds, in lower
+/// case. `None` where an alternative has none, or the expression is written in a way that is not
+/// followed here.
 fn words(expression: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     // The longest word of this alternative, and the one being read.
@@ -145,7 +151,7 @@ fn words(expression: &str) -> Option<Vec<String>> {
     while let Some(c) = chars.next() {
         match c {
             '\\' => match chars.next()? {
-                // Codes of more than one letter: what follows is no text.
+                // Codes of more than one letter: what follows is not text.
                 'x' | 'u' | 'U' | 'p' | 'P' | 'k' | 'c' | '0'..='9' => return None,
                 c if c.is_ascii_alphanumeric() => end(&mut run, &mut best),
                 c if depth == 0 && c.is_ascii() => run.push(c),

@@ -36,7 +36,8 @@ impl BuildKind for TechConfig {
 
 /// The technologies that a site is made with.
 ///
-/// The rules are read and compiled when the first record asks: a start has no time for thousands of patterns.
+/// The rules are read and compiled when the first record asks: a start has no time for thousands of
+/// patterns.
 #[derive(Debug)]
 pub struct Tech {
     config: TechConfig,
@@ -46,7 +47,7 @@ pub struct Tech {
 }
 
 impl Tech {
-    /// The provider of that name with the rules at this path. An error where there is no such file.
+    /// Makes the provider with the rules at this path. An error where the file does not exist.
     pub fn open(name: &str, config: &TechConfig, path: PathBuf) -> Result<Self, ConfigError> {
         let unread = |e| {
             config.rules_at.error(format!(
@@ -85,7 +86,8 @@ impl Tech {
 
 #[async_trait]
 impl Provider for Tech {
-    /// Where robots.txt keeps us off the page, or no web site answers to the name, the DNS may still tell something.
+    /// Where robots.txt keeps us off the page, or no web site answers to the name, the DNS may
+    /// still tell something.
     async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
         let host = match super::host(question.input, &self.config.input) {
             Ok(host) => host,
@@ -127,7 +129,7 @@ impl Provider for Tech {
     }
 }
 
-/// What there is to say of a file of rules. An error where nothing can be found by it.
+/// Returns what there is to say of a file of rules. An error where nothing can be found by it.
 fn about(file: &str, rules: &Rules) -> Result<Vec<String>, String> {
     let (all, never) = (rules.technologies.len(), never_found(rules));
     if never.len() == all {
@@ -161,7 +163,7 @@ fn about(file: &str, rules: &Rules) -> Result<Vec<String>, String> {
 
 /// Why a technology is never found.
 const NEVER: &str = "they have no pattern that is looked for here";
-/// How many technologies are told by name.
+/// The most technologies that are named.
 const MAX_NAMED: usize = 5;
 
 fn named<'n>(names: impl Iterator<Item = &'n str>, all: usize) -> String {
@@ -170,7 +172,7 @@ fn named<'n>(names: impl Iterator<Item = &'n str>, all: usize) -> String {
     format!("{}{more}", names.join(", "))
 }
 
-/// What a page shows; nothing where it is nobody's.
+/// Returns what a page shows; nothing where it belongs to no company.
 fn seen(page: Page) -> Option<Seen> {
     let document = Document::of(&page);
     if parked::is_parked(&page.url, &document) {
@@ -193,8 +195,8 @@ fn seen(page: Page) -> Option<Seen> {
     })
 }
 
-/// The records of these kinds, as texts: those of mail and of the zone at the registrable domain, aliases at the host and its
-/// `www.`. What the DNS does not answer is not there.
+/// The records of these kinds, as texts: those of mail and of the zone at the registrable domain,
+/// aliases at the host and its `www.`. What the DNS does not answer is not there.
 async fn records(ports: &Ports, host: &str, kinds: &[DnsKind]) -> Vec<(DnsKind, String)> {
     let names = kinds.iter().flat_map(|kind| match kind {
         DnsKind::Cname => vec![(*kind, host.to_owned()), (*kind, format!("www.{host}"))],
@@ -220,7 +222,7 @@ async fn records(ports: &Ports, host: &str, kinds: &[DnsKind]) -> Vec<(DnsKind, 
         .collect()
 }
 
-/// How many technologies the shipped rules tell by a page, for the tests of bent pages.
+/// Returns how many technologies the shipped rules tell by a page, for the tests of bent pages.
 #[cfg(test)]
 pub(super) fn reads() -> impl Fn(&url::Url, &str) -> usize {
     let rules = Rules::parse(include_str!(

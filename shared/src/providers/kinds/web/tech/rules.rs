@@ -1,14 +1,15 @@
 //! Rules that tell technologies, in the public Wappalyzer format.
 //!
-//! The file is `{"categories": {ID: {"name": …}}, "technologies": {NAME: …}}`, or `apps` for `technologies` as older files
-//! have it, or the technologies alone. Of a technology these are read: `cats`, `headers`, `cookies`, `meta`, `scriptSrc` (and
-//! `script`), `scripts`, `html`, `text`, `url`, `dns`, `implies`, `excludes`, `requires`, `requiresCategory`. What only a running
+//! The file is `{"categories": {ID: {"name": …}}, "technologies": {NAME: …}}`, or `apps` for
+//! `technologies` as older files have it, or the technologies alone. Of a technology these are
+//! read: `cats`, `headers`, `cookies`, `meta`, `scriptSrc` (and `script`), `scripts`, `html`,
+//! `text`, `url`, `dns`, `implies`, `excludes`, `requires`, `requiresCategory`. What only a running
 //! browser can tell (`js`, `dom`, `css`, `xhr`, …) is passed over.
 //!
-//! A pattern is an ECMAScript regular expression, matched without case, with `\;version:\1` and `\;confidence:50` behind it.
-//! One that the engine cannot have (those that look around or back need time beyond any bound on hostile pages) is passed
-//! over and counted; it costs nothing else of its technology. Names of headers, cookies and metas may be patterns too:
-//! [`Name`].
+//! A pattern is an ECMAScript regular expression, matched without case, with `\;version:\1` and
+//! `\;confidence:50` behind it. One that the engine cannot have (those that look around or back
+//! need time beyond any bound on hostile pages) is passed over and counted; it costs nothing else
+//! of its technology. Names of headers, cookies and metas may be patterns too: [`Name`].
 
 use serde_json::{Map, Value};
 
@@ -16,13 +17,14 @@ use super::matcher::Matcher;
 use crate::domain::json;
 use crate::ports::DnsKind;
 
-/// How many unusable patterns are told, and how much of each, in characters.
+/// The most unusable patterns that are shown, and the most of each, in characters.
 const MAX_TOLD: usize = 3;
 const MAX_TOLD_CHARS: usize = 80;
 
-/// The name of a header, a cookie or a meta tag, without case. Sets of rules have names as they are, with characters that
-/// mean something in patterns (`mybb[lastactive]`), beginnings (`_ga_*`), and patterns, which like all others match
-/// anywhere: `SESS[a-f0-9]{32}` is for `SSESS…` too. Brackets alone are spelled so, unless ranges are in them.
+/// The name of a header, a cookie or a meta tag, without case. Sets of rules have names as they
+/// are, with characters that mean something in patterns (`mybb[lastactive]`), beginnings (`_ga_*`),
+/// and patterns, which like all others match anywhere: `SESS[a-f0-9]{32}` is for `SSESS…` too.
+/// Brackets alone are spelled so, unless ranges are in them.
 #[derive(Debug, Clone)]
 pub(super) struct Name {
     /// In lower case.

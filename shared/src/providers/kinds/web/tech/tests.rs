@@ -371,7 +371,8 @@ fn what_no_site_can_show_is_known() {
     );
 }
 
-/// As many patterns as a full set of rules has, each of which has its words on the page, or none at all.
+/// As many patterns as a full set of rules has, each of which has its words on the page, or none at
+/// all.
 fn many_rules() -> Rules {
     let patterns = |words: &str| -> Vec<String> {
         (0..1_000)
@@ -413,7 +414,8 @@ fn hostile_patterns_and_pages_end() {
         (seen.script_urls.len(), seen.page.metas.len()),
         (2_000, 2_000)
     );
-    // An eighth of what a page may cost, for tests are built to be debugged. Without bounds the engine would read 20 GB.
+    // An eighth of what a page may cost, for tests are built to be debugged. Without bounds the
+    // engine would read 20 GB.
     let budget = Budget::new(1024 * 1024);
     let (found, took) = timed(|| detect_within(&rules, &seen, &budget));
     assert!(found.is_empty() && budget.is_spent());

@@ -50,7 +50,7 @@ impl Names {
         }
     }
 
-    /// How many words from here on are the company's name.
+    /// Returns how many words from here on are the company's name.
     pub(super) fn at(&self, tokens: &[Token]) -> Option<usize> {
         let is = |name: &&Vec<String>| {
             name.len() <= tokens.len()
@@ -62,7 +62,7 @@ impl Names {
         self.names.iter().find(is).map(Vec::len)
     }
 
-    /// Whether a text without spaces has one of the names.
+    /// Returns whether a text without spaces has one of the names.
     pub(super) fn within(&self, text: &str) -> bool {
         let long = |name: &str| name.chars().count() > 1;
         self.names

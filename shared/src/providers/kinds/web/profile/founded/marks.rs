@@ -1,4 +1,4 @@
-//! What the words of a sentence are for.
+//! The uses of a sentence's words.
 
 use super::called::Names;
 use super::tokens::{Token, tokens};
@@ -37,7 +37,7 @@ pub(super) fn mark(tokens: &mut [Token], words: &Phrases, names: &Names) {
     }
 }
 
-/// Whether a sentence begins with the company.
+/// Returns whether a sentence begins with the company.
 pub(super) fn is_about_company(text: &str, words: &Phrases, names: &Names) -> bool {
     let mut tokens = tokens(text);
     mark(&mut tokens, words, names);

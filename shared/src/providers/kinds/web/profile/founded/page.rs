@@ -67,8 +67,8 @@ fn sentences(line: &str) -> Vec<&str> {
     sentences
 }
 
-/// The year in which a company was founded, as its page's lines say. `called` are its names. Of several years none is told, but
-/// what says that it was founded goes before what has been since.
+/// The year in which a company was founded, as its page's lines say. `called` are its names. Of
+/// several years none is told, but what says that it was founded goes before what has been since.
 pub(in super::super) fn year_in<'n>(
     lines: &[Line],
     host: &str,
@@ -122,7 +122,8 @@ pub(in super::super) fn year_in<'n>(
     of(said).all(|other| other == year).then_some((year, said))
 }
 
-/// A year that has a line of its own, with the line that may be its label: the one before it, or the one behind it as below counters.
+/// A year that has a line of its own, with the line that may be its label: the one before it, or
+/// the one behind it as below counters.
 fn labelled(lines: &[Line], at: usize) -> Option<String> {
     let is_year = |at: usize| {
         lines
@@ -164,7 +165,7 @@ fn labelled(lines: &[Line], at: usize) -> Option<String> {
     })
 }
 
-/// Whether four digits stand together.
+/// Returns whether four digits stand together.
 fn has_year(text: &str) -> bool {
     let is_digit = |c: &char| c.is_ascii_digit() || ('\u{ff10}'..='\u{ff19}').contains(c);
     let mut together = 0;

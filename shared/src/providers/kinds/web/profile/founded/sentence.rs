@@ -1,4 +1,4 @@
-//! What a sentence says of a year.
+//! Reads a sentence for the year of foundation.
 
 use std::ops::Range;
 
@@ -14,12 +14,12 @@ const MAX_ASIDE: usize = 2;
 const MAX_BADGE: usize = 3;
 const MAX_SINCE: usize = 25;
 
-/// What says the year.
+/// The kind of sentence that says the year.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Said {
     /// A verb or a noun of founding.
     Founded,
-    /// What has been done since, a badge, or how it began.
+    /// Said by what has been done since, by a badge, or by how it began.
     Since,
 }
 
@@ -29,7 +29,8 @@ pub(super) struct Sentence {
 }
 
 impl Sentence {
-    /// The words of a sentence with what they are for in a language; nothing where no year or no word of it makes it worth reading.
+    /// The words of a sentence with what they are for in a language; nothing where no year or no
+    /// word of it makes it worth reading.
     pub(super) fn read(text: &str, words: &Phrases, names: &Names) -> Option<Self> {
         let mut tokens = tokens(text);
         mark(&mut tokens, words, names);
@@ -100,7 +101,7 @@ impl Sentence {
             .all(|token| token.is(sorts))
     }
 
-    /// How many words it has.
+    /// Returns how many words it has.
     fn len(&self) -> usize {
         self.tokens.len()
     }
@@ -162,7 +163,8 @@ impl Sentence {
         told.then_some(year)
     }
 
-    /// Whether what stands behind a participle without a subject can be told of the company: `, we make anvils`.
+    /// Returns whether what stands behind a participle without a subject can be told of the
+    /// company: `, we make anvils`.
     fn is_told_of_company(&self, from: usize) -> bool {
         let rest = &self.tokens[from.min(self.len())..];
         let Some(comma) = rest.iter().position(|token| token.comma) else {

@@ -19,7 +19,8 @@ impl Token {
     }
 }
 
-/// The words of a sentence; numbers with what belongs to them, so that `1999-2005` and `1.999` are no years.
+/// The words of a sentence; numbers with what belongs to them, so that `1999-2005` and `1.999` are
+/// no years.
 pub(super) fn tokens(text: &str) -> Vec<Token> {
     let chars: Vec<char> = text.chars().collect();
     let mut tokens: Vec<Token> = Vec::new();

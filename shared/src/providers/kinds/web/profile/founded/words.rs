@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
-/// What a word is for, as sets.
+/// The uses of a word, as sets.
 pub(super) mod sort {
     pub(in super::super) const FOUNDED: u32 = 1;
     pub(in super::super) const FOUNDS: u32 = 1 << 1;
@@ -25,10 +25,10 @@ pub(super) mod sort {
     pub(in super::super) const UNIT: u32 = 1 << 17;
     /// The company's name.
     pub(in super::super) const NAME: u32 = 1 << 18;
-    /// What makes a sentence worth reading.
+    /// The words that make a sentence worth reading.
     pub(in super::super) const ANY: u32 =
         FOUNDED | FOUNDS | EST | LABEL | SINCE | SINCE_BEHIND | BEGAN;
-    /// What has no meaning of its own beside a year.
+    /// The words without a meaning of their own beside a year.
     pub(in super::super) const FILL: u32 = LINK | PREP | BE;
 
     /// The sets by their names in the data, in order.

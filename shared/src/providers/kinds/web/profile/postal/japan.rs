@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::parts::before_contact;
 use super::town::{MAX_CITY, Town, address, shape};
 
-/// `〒980-0811 仙台市青葉区一番町3-2-17`: Japan's form goes from the large to the small. What stands behind the mark
-/// may be the next line.
+/// `〒980-0811 仙台市青葉区一番町3-2-17`: Japan's form goes from the large to the small. What stands behind
+/// the mark may be the next line.
 pub(super) fn japanese(line: &str, below: &str) -> Option<Map<String, Value>> {
     let (_, rest) = line.split_once('\u{3012}')?;
     let rest = rest.trim_start();

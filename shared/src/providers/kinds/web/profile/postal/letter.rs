@@ -7,8 +7,9 @@ use super::town::{Code, has_digit};
 /// The most lines of an address.
 const MAX_LINES: usize = 6;
 
-/// The parts of an address in lines: the street, the place, and the country where there is a line for it. Nothing where the
-/// place is not written as one (`Portland, ME, 04101`, `North Vancouver, BC V7P 1T4`, `80331 München`) or no house has a number before it.
+/// The parts of an address in lines: the street, the place, and the country where there is a line
+/// for it. Nothing where the place is not written as one (`Portland, ME, 04101`,
+/// `North Vancouver, BC V7P 1T4`, `80331 München`) or no house has a number before it.
 pub(in super::super) fn lines(text: &str) -> Option<Map<String, Value>> {
     let lines: Vec<&str> = text
         .lines()
@@ -75,6 +76,6 @@ fn place_of(line: &str) -> Option<(String, Option<String>, String)> {
         .then_some((city, region, code))
 }
 
-/// How streets' names end where the number of the house is in front of them.
+/// The ends of streets' names where the number of the house is in front of them.
 const STREETS: &str = "street st road rd avenue ave boulevard blvd lane ln drive dr way court ct place pl parkway pkwy \
     highway hwy square sq terrace close crescent circle mews quay row broadway";

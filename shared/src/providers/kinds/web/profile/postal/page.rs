@@ -11,7 +11,7 @@ use crate::providers::kinds::phone;
 use crate::providers::kinds::web::html::Line;
 use crate::providers::kinds::web::places::Place;
 
-/// How many lines around an address may say whose it is.
+/// The most lines around an address that may say whose it is.
 const NEAR: usize = 4;
 /// The most lines of a page that are held against what says whose they are.
 const MAX_PLACES: usize = 50;
@@ -28,9 +28,10 @@ pub(in super::super) fn country(lines: &[Line]) -> Option<&'static str> {
     })
 }
 
-/// The address in a page's lines: a street with the number of a house, and behind it a postal line. It counts where the page says
-/// that it is its own: in `<address>`, in the header or footer, or near the company's name, its mail or its phone. Of several towns
-/// the one of the head office is the company's, or none.
+/// The address in a page's lines: a street with the number of a house, and behind it a postal line.
+/// It counts where the page says that it is its own: in `<address>`, in the header or footer, or
+/// near the company's name, its mail or its phone. Of several towns the one of the head office is
+/// the company's, or none.
 pub(in super::super) fn shown(lines: &[Line]) -> Option<Map<String, Value>> {
     let may_be = |at: &usize| {
         let line = &lines[*at];
@@ -68,7 +69,7 @@ pub(in super::super) fn shown(lines: &[Line]) -> Option<Map<String, Value>> {
     only(least, Own::Marked).filter(|_| has(Own::Near) || has(Own::Marked))
 }
 
-/// How well a page says that an address is its own.
+/// The strength of a page's word that an address is its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Own {
     No,
@@ -109,7 +110,8 @@ fn own(lines: &[Line], at: usize) -> Own {
     }
 }
 
-/// Whether the line of an address, or one above it that is of no other town, calls it the head office.
+/// Returns whether the line of an address, or one above it that is of no other town, calls it the
+/// head office.
 fn is_head_office(lines: &[Line], at: usize) -> bool {
     let is_said = |text: &str| {
         let text = text.split_once(": ").map_or(text, |(label, _)| label);
@@ -119,7 +121,7 @@ fn is_head_office(lines: &[Line], at: usize) -> bool {
             .filter(|word| !word.is_empty())
             .collect();
         let mut known = HEAD_OFFICES
-            .iter()
+            .split(", ")
             .map(|phrase| phrase.split(' ').collect::<Vec<_>>());
         text.len() <= MAX_COUNTRY
             && !has_digit(text)
@@ -134,43 +136,14 @@ fn is_head_office(lines: &[Line], at: usize) -> bool {
         .any(is_said)
 }
 
-/// What companies call their head office, in the ten languages with the most sites and some close behind them.
-const HEAD_OFFICES: [&str; 34] = [
-    "head office",
-    "headquarters",
-    "hq",
-    "main office",
-    "registered office",
-    "hauptsitz",
-    "firmensitz",
-    "zentrale",
-    "hauptverwaltung",
-    "si\u{e8}ge",
-    "si\u{e8}ge social",
-    "maison m\u{e8}re",
-    "sede central",
-    "sede social",
-    "sede principal",
-    "oficina central",
-    "oficinas centrales",
-    "sede legale",
-    "sede centrale",
-    "sede principale",
-    "matriz",
-    "hoofdkantoor",
-    "hoofdzetel",
-    "siedziba",
-    "siedziba g\u{142}\u{f3}wna",
-    "centrala",
-    "\u{433}\u{43e}\u{43b}\u{43e}\u{432}\u{43d}\u{43e}\u{439} \u{43e}\u{444}\u{438}\u{441}",
-    "genel merkez",
-    "huvudkontor",
-    "hovedkontor",
-    "p\u{e4}\u{e4}konttori",
-    "\u{672c}\u{793e}",
-    "\u{603b}\u{90e8}",
-    "\u{7e3d}\u{90e8}",
-];
+/// Names that companies give their head office, in the ten languages with the most sites and some
+/// close behind them.
+const HEAD_OFFICES: &str = "\
+    head office, headquarters, hq, main office, registered office, hauptsitz, firmensitz, \
+    zentrale, hauptverwaltung, siège, siège social, maison mère, sede central, sede social, sede \
+    principal, oficina central, oficinas centrales, sede legale, sede centrale, sede principale, \
+    matriz, hoofdkantoor, hoofdzetel, siedziba, siedziba główna, centrala, головной офис, genel \
+    merkez, huvudkontor, hovedkontor, pääkonttori, 本社, 总部, 總部";
 
 fn in_line(lines: &[Line], at: usize) -> Option<Map<String, Value>> {
     let text = |at: usize| {

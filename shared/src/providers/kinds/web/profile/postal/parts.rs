@@ -5,10 +5,11 @@ use crate::providers::kinds::phone;
 /// The most words of a part of a line.
 const MAX_PARTED: usize = 60;
 
-/// The most parts of a line between commas or other signs: a list is no address.
+/// The most parts of a line between commas or other signs: a list is not an address.
 pub(super) const MAX_PARTS: usize = 8;
 
-/// The parts of a line: what separators part, and what commas part within that. A mail address, a phone or a copyright begins a part.
+/// The parts of a line: what separators part, and what commas part within that. A mail address, a
+/// phone or a copyright begins a part.
 pub(super) fn parts(line: &str) -> Vec<Vec<&str>> {
     let mut parts = vec![line];
     for sign in [
@@ -37,7 +38,7 @@ pub(super) fn parts(line: &str) -> Vec<Vec<&str>> {
         .collect()
 }
 
-/// A text up to what is no address, and the rest.
+/// A text up to what is not an address, and the rest.
 pub(super) fn before_contact(text: &str) -> impl Iterator<Item = &str> {
     let words: Vec<&str> = text.split(' ').take(MAX_PARTED).collect();
     let begins_number =

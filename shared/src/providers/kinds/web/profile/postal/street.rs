@@ -8,7 +8,8 @@ use crate::providers::kinds::phone;
 const MAX_BEFORE: usize = 5;
 const MAX_BEHIND: usize = 3;
 
-/// Whether one part of a line is a street with the number of a house before it or behind, and nothing in it is no address.
+/// Returns whether one part of a line is a street with the number of a house before it or behind,
+/// and nothing in it is not an address.
 fn is_street(text: &str) -> bool {
     let fits = |c: char| c.is_alphanumeric() || " .,'\u{2019}-/".contains(c);
     let is_number = |word: &str, most: usize| {
@@ -80,7 +81,8 @@ fn without_company(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-/// A street with the suite or the part of the building that has a line of its own, above it or below.
+/// A street with the suite or the part of the building that has a line of its own, above it or
+/// below.
 pub(super) fn with_unit(line: &str, above: &str) -> Option<String> {
     match (is_unit(line), is_unit(above)) {
         (true, _) => {
@@ -93,7 +95,7 @@ pub(super) fn with_unit(line: &str, above: &str) -> Option<String> {
     }
 }
 
-/// Whether a line says where within a building, and has no street.
+/// Returns whether a line says where within a building, and has no street.
 fn is_unit(line: &str) -> bool {
     let word = line
         .split([' ', ',', '.'])

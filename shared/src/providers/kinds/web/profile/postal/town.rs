@@ -140,10 +140,12 @@ pub(super) fn address(street: String, town: Town, behind: &str) -> Map<String, V
         .collect()
 }
 
-/// A form of postal codes: `9` is a digit and `A` a capital. Fewer than four digits are as often the number of a house.
+/// A form of postal codes: `9` is a digit and `A` a capital. Fewer than four digits are as often
+/// the number of a house.
 pub(super) struct Code {
     form: &'static str,
-    /// The country whose postal lines end with it, behind one of its [`regions`] where it has them there.
+    /// The country whose postal lines end with it, behind one of its [`regions`] where it has them
+    /// there.
     ends: Option<&'static str>,
     /// It may stand before a town.
     leads: bool,
@@ -184,7 +186,7 @@ const CODES: [Code; 18] = [
     Code::new("A9A9A9", Some("CA"), false),
 ];
 
-/// What stands before the code in a country's postal lines.
+/// Returns what stands before the code in a country's postal lines.
 fn regions(country: &str) -> Option<&'static str> {
     match country {
         "US" => Some(STATES),
