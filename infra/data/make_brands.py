@@ -142,7 +142,12 @@ READ_AND_RIGHT = {
 
 def read_package() -> list[dict]:
     with tempfile.TemporaryDirectory() as directory:
-        subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=directory, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["npm", "pack", "--silent", PACKAGE],
+            cwd=directory,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         archive = next(pathlib.Path(directory).glob("*.tgz"))
         with tarfile.open(archive) as tar:
             return json.load(tar.extractfile("package/data/simple-icons.json"))
@@ -216,11 +221,15 @@ def main() -> None:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["domain", "name", "brand_color", "source_url"])
-    writer.writerows(row for _, row in sorted((rank_row[1][0], rank_row[1]) for rank_row in best.values()))
+    writer.writerows(
+        row for _, row in sorted((rank_row[1][0], rank_row[1]) for rank_row in best.values())
+    )
     (HERE / "brands.csv").write_text(out.getvalue(), encoding="utf-8", newline="")
     degrees = [rank[0] for rank, _ in best.values()]
-    print(f"brands.csv: {len(best)} rows; same {degrees.count(-3)}, part of the domain {degrees.count(-2)}, "
-          f"part of the name {degrees.count(-1)}, read {degrees.count(-4)}")
+    print(
+        f"brands.csv: {len(best)} rows; same {degrees.count(-3)}, part of the domain {degrees.count(-2)}, "
+        f"part of the name {degrees.count(-1)}, read {degrees.count(-4)}"
+    )
 
 
 if __name__ == "__main__":

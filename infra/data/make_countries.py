@@ -24,7 +24,9 @@ import unicodedata
 CORE = "cldr-core@48.2.0"
 NAMES = "cldr-localenames-full@48.2.0"
 ISO = "i18n-iso-countries@7.14.0"
-OUTPUT = pathlib.Path(__file__).resolve().parents[2] / "shared/src/providers/kinds/phone/countries.txt"
+OUTPUT = (
+    pathlib.Path(__file__).resolve().parents[2] / "shared/src/providers/kinds/phone/countries.txt"
+)
 
 # Those of most web pages, by W3Techs.
 LANGUAGES = ["en", "es", "de", "ja", "fr", "pt", "ru", "it", "nl", "pl"]
@@ -50,7 +52,9 @@ BY_HAND = {
 }
 
 # As Germans write them where a keyboard has none.
-UMLAUTS = str.maketrans({"Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
+UMLAUTS = str.maketrans(
+    {"Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"}
+)
 
 HEADER = """\
 # Keys of countries' names and three-letter codes, with their two-letter codes. Made by infra/data/make_countries.py from
@@ -75,7 +79,11 @@ def key(name: str) -> str:
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         packed = subprocess.run(
-            ["npm", "pack", "--silent", CORE, NAMES, ISO], cwd=directory, check=True, capture_output=True, text=True
+            ["npm", "pack", "--silent", CORE, NAMES, ISO],
+            cwd=directory,
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout.split()
         core, names, iso = (tarfile.open(pathlib.Path(directory) / name) for name in packed)
 
@@ -94,7 +102,9 @@ def main() -> None:
             found = collections.defaultdict(list)
             cldr = read(names, f"main/{language.replace('_', '-')}/territories.json")
             if cldr:
-                for code, name in next(iter(cldr["main"].values()))["localeDisplayNames"]["territories"].items():
+                for code, name in next(iter(cldr["main"].values()))["localeDisplayNames"][
+                    "territories"
+                ].items():
                     found[code.split("-alt-")[0]].append(name)
             other = read(iso, f"langs/{language}.json")
             for code, name in (other or {"countries": {}})["countries"].items():
@@ -138,8 +148,12 @@ def main() -> None:
             dropped.append((made, of))
     # By the keys' bytes, which a space behind them must not disturb.
     lines.sort(key=lambda line: line.split(" ")[0].encode())
-    OUTPUT.write_text(HEADER.format(core=CORE, names=NAMES, iso=ISO) + "".join(lines), encoding="utf-8")
-    print(f"{OUTPUT.name}: {len(lines)} keys of {len(codes)} countries, {OUTPUT.stat().st_size} bytes; two countries': {dropped}")
+    OUTPUT.write_text(
+        HEADER.format(core=CORE, names=NAMES, iso=ISO) + "".join(lines), encoding="utf-8"
+    )
+    print(
+        f"{OUTPUT.name}: {len(lines)} keys of {len(codes)} countries, {OUTPUT.stat().st_size} bytes; two countries': {dropped}"
+    )
 
 
 if __name__ == "__main__":

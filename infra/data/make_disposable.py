@@ -24,13 +24,20 @@ HEADER = f"""\
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
-        subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=directory, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["npm", "pack", "--silent", PACKAGE],
+            cwd=directory,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         archive = next(pathlib.Path(directory).glob("*.tgz"))
         with tarfile.open(archive) as tar:
             license_name = json.load(tar.extractfile("package/package.json"))["license"]
             if license_name != "CC0-1.0":
                 raise SystemExit(f"{PACKAGE} is under {license_name} now, not CC0-1.0")
-            domains = json.load(tar.extractfile("package/dist/dict/disposable_email_blocklist.json"))
+            domains = json.load(
+                tar.extractfile("package/dist/dict/disposable_email_blocklist.json")
+            )
     # Names in people's own letters become A-labels; the list is lower-case already.
     plain = sorted({domain.strip().lower().encode("idna").decode("ascii") for domain in domains})
     OUTPUT.write_text(HEADER + "".join(f"{domain}\n" for domain in plain), encoding="ascii")

@@ -18,7 +18,9 @@ import tempfile
 
 PACKAGE = "schema-dts@2.1.0"
 ROOTS = ["Organization", "WebPage", "WebSite"]
-OUTPUT = pathlib.Path(__file__).resolve().parents[2] / "shared/src/providers/kinds/web/schema_types.txt"
+OUTPUT = (
+    pathlib.Path(__file__).resolve().parents[2] / "shared/src/providers/kinds/web/schema_types.txt"
+)
 
 HEADER = """\
 // Types of schema.org at and below {roots}, each with its parents, sorted.
@@ -30,13 +32,17 @@ HEADER = """\
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
-        subprocess.run(["npm", "pack", "--silent", "--pack-destination", directory, PACKAGE], check=True)
+        subprocess.run(
+            ["npm", "pack", "--silent", "--pack-destination", directory, PACKAGE], check=True
+        )
         archive = next(pathlib.Path(directory).glob("*.tgz"))
         with tarfile.open(archive) as files:
             text = files.extractfile("package/dist/schema.d.ts").read().decode("utf-8")
     named = set(re.findall(r'"@type": "(\w+)";', text))
     below = {}
-    for name, union in re.findall(r"^export type (\w+)(?:<[^=]*>)? = ([^;]*);$", text, re.MULTILINE):
+    for name, union in re.findall(
+        r"^export type (\w+)(?:<[^=]*>)? = ([^;]*);$", text, re.MULTILINE
+    ):
         if name in named:
             below[name] = {member.strip() for member in union.split("|")} & named - {name}
     kept, queue = {root: set() for root in ROOTS}, list(ROOTS)
@@ -48,7 +54,9 @@ def main() -> None:
                 queue.append(child)
             kept[child].add(parent)
     lines = [" ".join([name, *sorted(parents)]) + "\n" for name, parents in sorted(kept.items())]
-    OUTPUT.write_text(HEADER.format(roots=", ".join(ROOTS), package=PACKAGE) + "".join(lines), encoding="ascii")
+    OUTPUT.write_text(
+        HEADER.format(roots=", ".join(ROOTS), package=PACKAGE) + "".join(lines), encoding="ascii"
+    )
     print(f"{OUTPUT.name}: {len(lines)} of {len(named)} types, {OUTPUT.stat().st_size} bytes")
 
 

@@ -15,7 +15,9 @@ import tempfile
 import zipfile
 
 PACKAGE = "publicsuffixlist==1.1.2.20261023"
-OUTPUT = pathlib.Path(__file__).resolve().parents[2] / "shared/src/providers/kinds/public_suffixes.txt"
+OUTPUT = (
+    pathlib.Path(__file__).resolve().parents[2] / "shared/src/providers/kinds/public_suffixes.txt"
+)
 
 HEADER = """\
 // The Public Suffix List of {version}, ICANN and private sections, A-labels, sorted.
@@ -34,17 +36,33 @@ def a_label(label: str) -> str:
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         subprocess.run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", directory, PACKAGE], check=True
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--dest",
+                directory,
+                PACKAGE,
+            ],
+            check=True,
         )
         wheel = next(pathlib.Path(directory).glob("*.whl"))
-        text = zipfile.ZipFile(wheel).read("publicsuffixlist/public_suffix_list.dat").decode("utf-8")
+        text = (
+            zipfile.ZipFile(wheel).read("publicsuffixlist/public_suffix_list.dat").decode("utf-8")
+        )
     version = next(line for line in text.splitlines() if line.startswith("// VERSION:")).split()[-1]
     rules = set()
     for line in text.splitlines():
         rule = line.split(None, 1)[0] if line.strip() else ""
         if rule and not rule.startswith("//"):
             rules.add(".".join(a_label(label) for label in rule.split(".")))
-    OUTPUT.write_text(HEADER.format(version=version) + "".join(f"{rule}\n" for rule in sorted(rules)), encoding="ascii")
+    OUTPUT.write_text(
+        HEADER.format(version=version) + "".join(f"{rule}\n" for rule in sorted(rules)),
+        encoding="ascii",
+    )
     print(f"{OUTPUT.name}: {len(rules)} rules, {OUTPUT.stat().st_size} bytes, list of {version}")
 
 

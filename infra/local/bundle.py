@@ -61,18 +61,38 @@ def compiled(cli: Path, providers: Path, output: Path | None) -> bool:
         print(f"error: {shown(cli)} is missing: build it first (make does)", file=sys.stderr)
         return False
     written = ["--output", str(output)] if output else []
-    return subprocess.run([str(cli), "providers", "compile", shown(providers), *written]).returncode == 0
+    return (
+        subprocess.run([str(cli), "providers", "compile", shown(providers), *written]).returncode
+        == 0
+    )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, nargs="?")
     parser.add_argument("pattern", nargs="?")
-    parser.add_argument("--check", action="store_true", help="only say what is wrong with providers.toml and its files")
-    parser.add_argument("--cli", type=Path, default=built.debug(ROOT / "target") / "millrace",
-                        help="the command line of Millrace")
-    parser.add_argument("--strip", action="store_true", help="leave symbols out of the copies; they are most of a debug build")
-    parser.add_argument("--providers", type=Path, default=ROOT / "infra" / "providers.toml", help="another providers.toml")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="only say what is wrong with providers.toml and its files",
+    )
+    parser.add_argument(
+        "--cli",
+        type=Path,
+        default=built.debug(ROOT / "target") / "millrace",
+        help="the command line of Millrace",
+    )
+    parser.add_argument(
+        "--strip",
+        action="store_true",
+        help="leave symbols out of the copies; they are most of a debug build",
+    )
+    parser.add_argument(
+        "--providers",
+        type=Path,
+        default=ROOT / "infra" / "providers.toml",
+        help="another providers.toml",
+    )
     options = parser.parse_args()
     if not options.check and options.pattern is None:
         parser.error("OUT and PATTERN are needed, or --check")
@@ -101,7 +121,9 @@ def main() -> int:
         directory = fresh / name
         directory.mkdir(parents=True)
         bootstrap = directory / "bootstrap"
-        if not (strip and subprocess.run([strip, "-o", str(bootstrap), str(binary)]).returncode == 0):
+        if not (
+            strip and subprocess.run([strip, "-o", str(bootstrap), str(binary)]).returncode == 0
+        ):
             shutil.copyfile(binary, bootstrap)
         bootstrap.chmod(0o755)
         if name in WITH_TYPES:
@@ -109,7 +131,11 @@ def main() -> int:
             shutil.copyfile(made, directory / COMPILED)
             if name in WITH_TABLES and data.is_dir():
                 # The scripts that make the tables stay at home.
-                shutil.copytree(data, directory / "data", ignore=shutil.ignore_patterns("*.py", "*.md", ".*", "__pycache__"))
+                shutil.copytree(
+                    data,
+                    directory / "data",
+                    ignore=shutil.ignore_patterns("*.py", "*.md", ".*", "__pycache__"),
+                )
         # Times in the zip change its hash, and with it what sam uploads.
         for path in directory.rglob("*"):
             os.utime(path, (946684800, 946684800))

@@ -56,7 +56,9 @@ def configured(text: str, extra: str) -> str:
         head, found, rest = text.partition(f"[types.{kind}]\n")
         block, _, after = rest.partition("\n\n")
         if not found or "waterfall = []" not in block:
-            raise SystemExit(f"infra/providers.toml: no [types.{kind}] with an empty waterfall before its first blank line")
+            raise SystemExit(
+                f"infra/providers.toml: no [types.{kind}] with an empty waterfall before its first blank line"
+            )
         block = block.replace("waterfall = []", f'waterfall = ["vendor-{kind}"]')
         block = re.sub(r"^unconfigured = .*\n?", "", block, flags=re.MULTILINE)
         text = f"{head}{found}{block}\n\n{after}"
@@ -70,7 +72,7 @@ def main() -> int:
     options, separator, command = sys.argv[1:], "", []
     if "--" in options:
         at = options.index("--")
-        options, separator, command = options[:at], "--", options[at + 1:]
+        options, separator, command = options[:at], "--", options[at + 1 :]
     soak = options[1] if options[:1] == ["--soak"] and len(options) == 2 else None
     if not separator or not command or (options and options != ["--prepared"] and not soak):
         print(__doc__, file=sys.stderr)
@@ -78,8 +80,12 @@ def main() -> int:
     if not soak:
         return on_a_stack(command, options == ["--prepared"])
     calm, last = threading.Event(), collections.deque(maxlen=80)
-    soaking = subprocess.Popen([sys.executable, __file__, "--prepared", "--", soak, "--brief", "--seed", "1"],
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    soaking = subprocess.Popen(
+        [sys.executable, __file__, "--prepared", "--", soak, "--brief", "--seed", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     said = threading.Thread(target=follow, args=(soaking.stdout, calm, last))
     said.start()
     calm.wait()
@@ -87,7 +93,12 @@ def main() -> int:
     said.join()
     if soaking.wait() != 0:
         # What the command said since is long.
-        print(f"The brief soak failed (exit code {soaking.returncode}). Its last lines:", *last, sep="\n", flush=True)
+        print(
+            f"The brief soak failed (exit code {soaking.returncode}). Its last lines:",
+            *last,
+            sep="\n",
+            flush=True,
+        )
     return soaking.returncode or code
 
 
@@ -107,26 +118,60 @@ def on_a_stack(command: list, prepared: bool) -> int:
     providers, bundle = own / "providers.toml", own / "bundle"
     own.mkdir(parents=True)
     try:
-        extras = [HERE / "providers.toml", *([HERE.parent / "soak" / "providers.toml"] if prepared else [])]
-        extra = "\n".join(extra.read_text() for extra in extras).replace("UPSTREAM_PORT", str(upstream))
-        providers.write_text(f"{configured((ROOT / 'infra' / 'providers.toml').read_text(), extra)}\n{extra}")
-        made = subprocess.run([sys.executable, str(LOCAL / "bundle.py"), str(bundle), f"{BUILT}/{{}}", "--strip",
-                               "--providers", str(providers)])
+        extras = [
+            HERE / "providers.toml",
+            *([HERE.parent / "soak" / "providers.toml"] if prepared else []),
+        ]
+        extra = "\n".join(extra.read_text() for extra in extras).replace(
+            "UPSTREAM_PORT", str(upstream)
+        )
+        providers.write_text(
+            f"{configured((ROOT / 'infra' / 'providers.toml').read_text(), extra)}\n{extra}"
+        )
+        made = subprocess.run(
+            [
+                sys.executable,
+                str(LOCAL / "bundle.py"),
+                str(bundle),
+                f"{BUILT}/{{}}",
+                "--strip",
+                "--providers",
+                str(providers),
+            ]
+        )
         if made.returncode != 0:
             return made.returncode
-        environment = {**os.environ, "MILLRACE_TEST_UPSTREAM": f"127.0.0.1:{upstream}",
-                       "MILLRACE_TEST_NAMESERVER": f"127.0.0.1:{nameserver}"}
+        environment = {
+            **os.environ,
+            "MILLRACE_TEST_UPSTREAM": f"127.0.0.1:{upstream}",
+            "MILLRACE_TEST_NAMESERVER": f"127.0.0.1:{nameserver}",
+        }
         stack = [sys.executable, str(LOCAL / "stack.py"), "--port"]
-        settings = ["--bundle", str(bundle), "--parameter", f"EnrichTimeout={15 if prepared else 30}",
-                    "--parameter", "TablesBucket=millrace-e2e", "--parameter", f"Nameserver=127.0.0.1:{nameserver}"]
+        settings = [
+            "--bundle",
+            str(bundle),
+            "--parameter",
+            f"EnrichTimeout={15 if prepared else 30}",
+            "--parameter",
+            "TablesBucket=millrace-e2e",
+            "--parameter",
+            f"Nameserver=127.0.0.1:{nameserver}",
+        ]
         if not prepared:
             return run([*stack, "0", "with", *settings, "--", *command], environment)
         port, env_file = free_port(socket.SOCK_STREAM), own / "env"
         up = [*stack, str(port), "up", "--no-tenant", "--env-file", str(env_file), *settings]
         code = None
         try:
-            code = run(command, {**environment, "MILLRACE_TEST_UP": json.dumps(up), "MILLRACE_PORT": str(port),
-                                 "MILLRACE_ENV_FILE": str(env_file)})
+            code = run(
+                command,
+                {
+                    **environment,
+                    "MILLRACE_TEST_UP": json.dumps(up),
+                    "MILLRACE_PORT": str(port),
+                    "MILLRACE_ENV_FILE": str(env_file),
+                },
+            )
         finally:
             down = subprocess.run([*stack, str(port), "down"], stdout=subprocess.DEVNULL)
             if code == 0 and down.returncode == 0:

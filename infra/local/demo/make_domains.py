@@ -15,9 +15,26 @@ BRANDS = HERE.parents[1] / "data/brands.csv"
 FOUND, UNKNOWN, INVALID = 700, 280, 20
 
 NO_DOMAINS = [
-    "not a domain", "localhost", "n/a", "-", "192.0.2.10", "https://", "someone@example.com", "acme..example", "[2001:db8::1]",
-    "-acme-.example", "http:///path", "unknown", "???", "acme,example", "a" * 64 + ".example", "TBD", "acme example com", "none",
-    "#REF!", "acme",
+    "not a domain",
+    "localhost",
+    "n/a",
+    "-",
+    "192.0.2.10",
+    "https://",
+    "someone@example.com",
+    "acme..example",
+    "[2001:db8::1]",
+    "-acme-.example",
+    "http:///path",
+    "unknown",
+    "???",
+    "acme,example",
+    "a" * 64 + ".example",
+    "TBD",
+    "acme example com",
+    "none",
+    "#REF!",
+    "acme",
 ]
 
 WAYS = [
@@ -40,7 +57,9 @@ def main() -> None:
     # Every third or so, so that all of the alphabet is there.
     step = len(domains) / FOUND
     values = [WAYS[n % len(WAYS)](domains[int(n * step)]) for n in range(FOUND)]
-    values += [f"unknown-{n:04}.{('example', 'test', 'invalid')[n % 3]}" for n in range(1, UNKNOWN + 1)]
+    values += [
+        f"unknown-{n:04}.{('example', 'test', 'invalid')[n % 3]}" for n in range(1, UNKNOWN + 1)
+    ]
     values += NO_DOMAINS
     total = len(values)
     assert total == FOUND + UNKNOWN + INVALID == 1000
@@ -49,7 +68,10 @@ def main() -> None:
     with (HERE / "domains-1000.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["id", "domain", "crm_id"])
-        writer.writerows((f"row-{n:04}", value, f"crm-{n * 7919 % 100_000:05}") for n, value in enumerate(mixed, 1))
+        writer.writerows(
+            (f"row-{n:04}", value, f"crm-{n * 7919 % 100_000:05}")
+            for n, value in enumerate(mixed, 1)
+        )
 
 
 if __name__ == "__main__":
