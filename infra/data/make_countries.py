@@ -1,14 +1,17 @@
-"""Writes shared/src/providers/kinds/phone/countries.txt: names and three-letter codes of countries with their two-letter code, one a line.
+"""Writes shared/src/providers/kinds/phone/countries.txt: names and three-letter codes of countries
+with their two-letter code, one a line.
 
-A key is a name in lower case without marks, spaces and punctuation, as `key` in shared/src/providers/kinds/phone/country.rs makes it. Sorted
-lines are looked up by binary search where they lie, which costs nothing at start.
+A key is a name in lower case without marks, spaces and punctuation, as `key` in
+shared/src/providers/kinds/phone/country.rs makes it. Sorted lines are looked up by binary search
+where they lie, which costs nothing at start.
 
-Names are those of CLDR in English, in each country's own languages and in the ten languages that most web pages are in, and those
-that the package i18n-iso-countries has beside them. A key that would be two countries' is kept for the one that it is an own or
-English name of, and left out where that does not tell.
+Names are those of CLDR in English, in each country's own languages and in the ten languages that
+most web pages are in, and those that the package i18n-iso-countries has beside them. A key that
+would be two countries' is kept for the one that it is an own or English name of, and left out where
+that does not tell.
 
-Sources: the npm packages `cldr-core` and `cldr-localenames-full` (Unicode License V3) and `i18n-iso-countries` (MIT) at the
-versions below; `npm` fetches them.
+Sources: the npm packages `cldr-core` and `cldr-localenames-full` (Unicode License V3) and
+`i18n-iso-countries` (MIT) at the versions below; `npm` fetches them.
 
     python3 infra/data/make_countries.py
 """
@@ -61,7 +64,7 @@ HEADER = """\
 # {core}, {names} (Copyright © 1991-2026 Unicode, Inc., Unicode License V3: https://www.unicode.org/license.txt)
 # and {iso} (Copyright (c) 2011 Michael Wittig, MIT License).
 
-"""
+"""  # noqa: E501
 
 
 def key(name: str) -> str:
@@ -85,7 +88,10 @@ def main() -> None:
             capture_output=True,
             text=True,
         ).stdout.split()
-        core, names, iso = (tarfile.open(pathlib.Path(directory) / name) for name in packed)
+        core, names, iso = (
+            tarfile.open(pathlib.Path(directory) / name)  # noqa: SIM115 - they end with the script
+            for name in packed
+        )
 
         def read(archive: tarfile.TarFile, path: str):
             try:
@@ -112,7 +118,8 @@ def main() -> None:
             return found
 
         known = {}
-        # How near a name is to its country: its code, English, by hand or its own language, another language.
+        # How near a name is to its country: its code, English, by hand or its own language, another
+        # language.
         ranks = collections.defaultdict(lambda: collections.defaultdict(lambda: 9))
 
         def add(name: str, code: str, rank: int) -> None:
@@ -152,7 +159,8 @@ def main() -> None:
         HEADER.format(core=CORE, names=NAMES, iso=ISO) + "".join(lines), encoding="utf-8"
     )
     print(
-        f"{OUTPUT.name}: {len(lines)} keys of {len(codes)} countries, {OUTPUT.stat().st_size} bytes; two countries': {dropped}"
+        f"{OUTPUT.name}: {len(lines)} keys of {len(codes)} countries, "
+        f"{OUTPUT.stat().st_size} bytes; two countries': {dropped}"
     )
 
 

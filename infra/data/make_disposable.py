@@ -2,8 +2,9 @@
 
     python3 infra/data/make_disposable.py
 
-Needs npm, which downloads the pinned package into a temporary directory. It carries the list of the project
-disposable-email-domains (https://github.com/disposable-email-domains/disposable-email-domains, CC0-1.0) unchanged, and is
+Needs npm, which downloads the pinned package into a temporary directory. It carries the list of the
+project disposable-email-domains
+(https://github.com/disposable-email-domains/disposable-email-domains, CC0-1.0) unchanged, and is
 under CC0-1.0 itself. The same package gives the same bytes.
 """
 
@@ -19,7 +20,7 @@ OUTPUT = pathlib.Path(__file__).resolve().parent / "disposable-domains.txt"
 HEADER = f"""\
 # Domains of disposable e-mail addresses: the list of the project disposable-email-domains, CC0-1.0, as the npm package
 # {PACKAGE} carries it. Made by infra/data/make_disposable.py.
-"""
+"""  # noqa: E501
 
 
 def main() -> None:

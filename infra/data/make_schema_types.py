@@ -1,11 +1,12 @@
-"""Writes shared/src/providers/kinds/web/schema_types.txt: schema.org's types at and below the roots that the code asks for, one a line with
-its parents, in byte order.
+"""Writes shared/src/providers/kinds/web/schema_types.txt: schema.org's types at and below the roots
+that the code asks for, one a line with its parents, in byte order.
 
-The lines become a map when the first page is read, and point into the text. The whole vocabulary would be nine times as long,
-and nothing asks for the rest.
+The lines become a map when the first page is read, and point into the text. The whole vocabulary
+would be nine times as long, and nothing asks for the rest.
 
-Source: the npm package `schema-dts` at the version below (Apache-2.0), which is made from schema.org's vocabulary
-(CC BY-SA 3.0). A type's union there names the type itself and those directly below it.
+Source: the npm package `schema-dts` at the version below (Apache-2.0), which is made from
+schema.org's vocabulary (CC BY-SA 3.0). A type's union there names the type itself and those
+directly below it.
 
     python3 infra/data/make_schema_types.py
 """
@@ -27,7 +28,7 @@ HEADER = """\
 // From https://schema.org by its sponsors, under https://creativecommons.org/licenses/by-sa/3.0/, and so is this excerpt.
 // Made by infra/data/make_schema_types.py from {package}.
 
-"""
+"""  # noqa: E501
 
 
 def main() -> None:

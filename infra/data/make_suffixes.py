@@ -1,9 +1,11 @@
-"""Writes shared/src/providers/kinds/public_suffixes.txt: the Public Suffix List, one rule a line, ASCII, in byte order.
+"""Writes shared/src/providers/kinds/public_suffixes.txt: the Public Suffix List, one rule a line,
+ASCII, in byte order.
 
-Sorted lines are looked up by binary search where they lie, which costs 140 KB of binary and nothing at start. (The list
-as code, the `psl` crate, was measured at 700 KB with the release profile.)
+Sorted lines are looked up by binary search where they lie, which costs 140 KB of binary and nothing
+at start. (The list as code, the `psl` crate, was measured at 700 KB with the release profile.)
 
-Source: the PyPI package `publicsuffixlist` at the version below, which carries Mozilla's list (MPL-2.0) unchanged.
+Source: the PyPI package `publicsuffixlist` at the version below, which carries Mozilla's list
+(MPL-2.0) unchanged.
 
     python3 infra/data/make_suffixes.py
 """
@@ -24,12 +26,12 @@ HEADER = """\
 // This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0. If a copy of the MPL was not
 // distributed with this file, You can obtain one at https://mozilla.org/MPL/2.0/. Made by infra/data/make_suffixes.py.
 
-"""
+"""  # noqa: E501
 
 
 def a_label(label: str) -> str:
-    # The list is lower-case NFC already, so that plain punycode equals IDNA; Python's own codec is IDNA 2003 and
-    # would map letters such as sharp s away.
+    # The list is lower-case NFC already, so that plain punycode equals IDNA; Python's own codec is
+    # IDNA 2003 and would map letters such as sharp s away.
     return label if label.isascii() else "xn--" + label.encode("punycode").decode("ascii")
 
 

@@ -9,5 +9,6 @@ def debug(default: Path) -> Path:
     target = (
         os.environ.get("CARGO_TARGET_DIR") or os.environ.get("CARGO_BUILD_TARGET_DIR") or default
     )
-    # Where a target is named, also if it is this machine's, its builds have a directory of their own.
+    # Where a target is named, also if it is this machine's, its builds have a directory of their
+    # own.
     return Path(target) / os.environ.get("CARGO_BUILD_TARGET", "") / "debug"

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""The main job on a stack that is up: 1,000 records in (700 real domains, 280 made up, 20 that are none), one verified
-webhook and a table of results out.
+"""The main job on a stack that is up: 1,000 records in (700 real domains, 280 made up, 20 that are
+none), one verified webhook and a table of results out.
 
-`make run` calls it through `stack.py with`, which hands over the stack's settings and stops what it started.
+`make run` calls it through `stack.py with`, which hands over the stack's settings and stops what it
+started.
 """
 
 import contextlib
@@ -91,7 +92,10 @@ class Listener:
 
 
 def submit(port: int) -> str:
-    """Submits the file, waits for the job (the progress bar is the CLI's own, on stderr) and returns its id."""
+    """Submits the file, waits for the job and returns its id.
+
+    The progress bar is the CLI's own, on stderr.
+    """
     process = subprocess.run(
         [
             CLI,
@@ -103,6 +107,7 @@ def submit(port: int) -> str:
             "--webhook",
             f"http://127.0.0.1:{port}/webhook",
         ],
+        check=False,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -142,7 +147,8 @@ def run() -> None:
             f"\nJob      {job}: {state['status']} after {done - begun:.1f} s\n"
             f"Records  {counts['total']}: "
             + ", ".join(f"{n} {name}" for name, n in counts.items() if n and name != "total")
-            + f"\nCredits  {state['credits']['used']} used, the rest of {state['credits']['reserved']} given back"
+            + f"\nCredits  {state['credits']['used']} used, "
+            f"the rest of {state['credits']['reserved']} given back"
             f"\nWebhook  {delivery.strip()}"
             f"\nResults  {RESULTS}",
             flush=True,
@@ -157,7 +163,8 @@ def main() -> int:
     try:
         if "MILLRACE_URL" not in os.environ:
             raise Failed(
-                "no stack: make run starts one, or python3 infra/local/stack.py with -- python3 infra/local/demo.py"
+                "no stack: make run starts one, "
+                "or python3 infra/local/stack.py with -- python3 infra/local/demo.py"
             )
         if not INPUT.is_file():
             raise Failed(f"{INPUT} is missing")

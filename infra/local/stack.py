@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """The local stack: MiniStack on loopback with the real template deployed to it.
 
-    stack.py up | secrets | down | status | pids FUNCTION | logs [FUNCTION] | invoke FUNCTION [EVENT.json] | with -- COMMAND …
+    stack.py up | secrets | down | status | pids FUNCTION | logs [FUNCTION]
+        | invoke FUNCTION [EVENT.json] | with -- COMMAND …
 
-Several stacks live side by side, told apart by --port (or MILLRACE_PORT). Everything one of them writes is under
-.local/stack-PORT/, but for the environment file that `up` writes for its user. README.md beside this file says where
-MiniStack and AWS differ.
+Several stacks live side by side, told apart by --port (or MILLRACE_PORT). Everything one of them
+writes is under .local/stack-PORT/, but for the environment file that `up` writes for its user.
+README.md beside this file says where MiniStack and AWS differ.
 """
 
 import argparse
@@ -40,7 +41,8 @@ REGION = "us-east-1"
 FUNCTIONS = ("submit", "enrich", "status", "dispatch", "sweep")
 # MiniStack's root credentials. They open nothing but the stack on this machine.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
-# Without it a function reaches no loopback address, whatever is allowed, as on AWS. The template cannot set it.
+# Without it a function reaches no loopback address, whatever is allowed, as on AWS. The template
+# cannot set it.
 LOCAL = {"MILLRACE_LOCAL": "true"}
 # Marks MiniStack and, because they inherit its environment, every function process it starts.
 MARK = "LOCAL_STACK_TOKEN"
@@ -89,7 +91,10 @@ def marked(token: str) -> dict:
                         found[int(entry.name)] = {key: value for key, _, value in pairs}
     else:
         listing = subprocess.run(
-            ["ps", "-A", "-E", "-ww", "-o", "pid=,command="], capture_output=True, text=True
+            ["ps", "-A", "-E", "-ww", "-o", "pid=,command="],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         for line in listing.stdout.splitlines():
             if token in line:
@@ -171,7 +176,10 @@ class Stack:
             yield
 
     def environment(self) -> dict:
-        """For programs that talk to this stack: its endpoint and credentials, and nothing of the user's own AWS set-up."""
+        """For programs that talk to this stack: its endpoint and credentials.
+
+        Nothing of the user's own AWS set-up is in it.
+        """
         env = {
             key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "SAM_"))
         }
@@ -250,7 +258,8 @@ def check(stack: Stack, options) -> None:
     for name in FUNCTIONS:
         if not os.access(options.bundle / name / "bootstrap", os.X_OK):
             raise Failed(
-                f"{shown(options.bundle / name)}/bootstrap is missing: build it first (make up does)"
+                f"{shown(options.bundle / name)}/bootstrap is missing: "
+                "build it first (make up does)"
             )
     check_secrets(options.bundle / "enrich" / "providers.toml")
     told, bundled = ROOT / "infra" / "providers.toml", options.bundle / "enrich" / "providers.toml"
@@ -276,7 +285,8 @@ def check(stack: Stack, options) -> None:
             probe.bind(("127.0.0.1", stack.port))
         except OSError as error:
             raise Failed(
-                f"port {stack.port} is taken ({error.strerror}). Stop what listens there, or use another port: "
+                f"port {stack.port} is taken ({error.strerror}). "
+                "Stop what listens there, or use another port: "
                 f"make up MILLRACE_PORT={stack.port + 1}"
             ) from None
 
@@ -286,7 +296,8 @@ def start_ministack(stack: Stack, functions_endpoint: str) -> None:
     temporary = stack.dir / "tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
-    # Written out rather than inherited, because every function sees it: on AWS they would not see the user's shell either.
+    # Written out rather than inherited, because every function sees it: on AWS they would not see
+    # the user's shell either.
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(temporary),
@@ -326,7 +337,8 @@ def start_ministack(stack: Stack, functions_endpoint: str) -> None:
             )
         if time.monotonic() > deadline:
             raise Failed(
-                f"MiniStack was not ready after {READY_S} s (log: {shown(stack.log)}):\n{tail(stack.log, 5)}"
+                f"MiniStack was not ready after {READY_S} s (log: {shown(stack.log)}):\n"
+                f"{tail(stack.log, 5)}"
             )
         time.sleep(0.1)
 
@@ -364,7 +376,8 @@ def check_secrets(file: Path) -> list:
     missing = [name for name in secrets if not os.environ.get(name)]
     if missing:
         raise Failed(
-            f"{shown(file)} names the secret {', '.join(missing)}, which is not in your environment.\n"
+            f"{shown(file)} names the secret {', '.join(missing)}, "
+            "which is not in your environment.\n"
             f"Set it and start again: export {missing[0]}=…"
         )
     return secrets
@@ -373,10 +386,11 @@ def check_secrets(file: Path) -> list:
 def local_template(stack: Stack, bundle: Path, parameters: dict) -> Path:
     """The real template with three things written into it that parameters cannot bring there.
 
-    The bundle's directory, which sam reads before parameters. It is a changed copy, and not a link put at target/bundle, so
-    that a debug build can never be what `make deploy` finds there. And MaximumConcurrency: MiniStack compares it with a
-    number, and a parameter reaches it as text. And sqs:SendMessageBatch: on AWS sqs:SendMessage permits the batch call and
-    there is no other action; MiniStack asks for one named after the call.
+    The bundle's directory, which sam reads before parameters. It is a changed copy, and not a link
+    put at target/bundle, so that a debug build can never be what `make deploy` finds there. And
+    MaximumConcurrency: MiniStack compares it with a number, and a parameter reaches it as text. And
+    sqs:SendMessageBatch: on AWS sqs:SendMessage permits the batch call and there is no other
+    action; MiniStack asks for one named after the call.
     """
     text = TEMPLATE.read_text()
 
@@ -423,7 +437,10 @@ def local_template(stack: Stack, bundle: Path, parameters: dict) -> Path:
 
 
 def run_quietly(command: list, log: Path, env: dict, timeout: float) -> int:
-    """Runs a command into a log; ends it with all its children if we are interrupted or it takes too long."""
+    """Runs a command into a log.
+
+    Ends it with all its children if we are interrupted or it takes too long.
+    """
     with log.open("wb") as out:
         process = subprocess.Popen(
             command,
@@ -442,7 +459,8 @@ def run_quietly(command: list, log: Path, env: dict, timeout: float) -> int:
             process.wait()
             if isinstance(error, subprocess.TimeoutExpired):
                 raise Failed(
-                    f"{Path(command[0]).name} took more than {timeout:.0f} s (log: {shown(log)}):\n{tail(log, 5)}"
+                    f"{Path(command[0]).name} took more than {timeout:.0f} s (log: {shown(log)}):\n"
+                    f"{tail(log, 5)}"
                 ) from None
             raise
 
@@ -488,7 +506,10 @@ def deploy(stack: Stack, bundle: Path, parameters: dict) -> dict:
 
 
 def function_settings(stack: Stack) -> dict:
-    """What the template gives the functions, all of them together, so that one can be run by hand on this stack."""
+    """What the template gives the functions, all of them together.
+
+    With it, one can be run by hand on this stack.
+    """
     client = stack.client("lambda")
     settings = {}
     for name in FUNCTIONS:
@@ -501,7 +522,10 @@ def function_settings(stack: Stack) -> dict:
 
 
 def tell_public_url(stack: Stack, url: str) -> None:
-    """Tells enrich where upstreams can post: on AWS the template knows, here the API's address shows after the deployment."""
+    """Tells enrich where upstreams can post.
+
+    On AWS the template knows; here the API's address shows after the deployment.
+    """
     client = stack.client("lambda")
     name = f"{STACK}-enrich"
     variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
@@ -513,6 +537,7 @@ def tell_public_url(stack: Stack, url: str) -> None:
 def create_tenant(stack: Stack, cli: Path, table: str) -> dict:
     done = subprocess.run(
         [str(cli), "tenants", "create", "demo", "--credits", "1000000", "--json"],
+        check=False,
         cwd=ROOT,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -545,9 +570,11 @@ def up(stack: Stack, options) -> None:
     with stack.lock():
         if stack.up():
             say(
-                f"Already up: {stack.state()['url']} (settings in {shown(Path(stack.state()['env_file']))}). "
+                f"Already up: {stack.state()['url']} "
+                f"(settings in {shown(Path(stack.state()['env_file']))}). "
                 "It runs what there was when it started. "
-                f"Changes of code and of providers.toml are loaded by make down{of(stack)}, then make up{of(stack)}."
+                "Changes of code and of providers.toml are loaded by "
+                f"make down{of(stack)}, then make up{of(stack)}."
             )
             return
         tear_down(stack)
@@ -565,7 +592,8 @@ def up(stack: Stack, options) -> None:
             status = get(f"{url}/v1/account", 40)
             if not 200 <= status < 500:
                 raise Failed(
-                    f"the API answers {status or 'nothing'} to GET /v1/account (log: {shown(stack.log)}):\n{tail(stack.log, 2)}"
+                    f"the API answers {status or 'nothing'} to GET /v1/account "
+                    f"(log: {shown(stack.log)}):\n{tail(stack.log, 2)}"
                 )
             starts(stack)
             values = {
@@ -587,12 +615,14 @@ def up(stack: Stack, options) -> None:
             raise
     say(
         f"Up after {time.monotonic() - begun:.0f} s: {url}\n"
-        f"Settings in {shown(options.env_file)}; logs by make logs{of(stack)}; stop it by make down{of(stack)}"
+        f"Settings in {shown(options.env_file)}; "
+        f"logs by make logs{of(stack)}; stop it by make down{of(stack)}"
     )
     # `with` hands them over itself.
     if options.command_name == "up":
         say(
-            "URL and key are new. A shell that has those of an earlier stack must read them again:\n"
+            "URL and key are new. "
+            "A shell that has those of an earlier stack must read them again:\n"
             f"    set -a; . {shown(options.env_file)}; set +a"
         )
 
@@ -640,7 +670,7 @@ def uninterrupted():
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before):
+        for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
 
 
@@ -665,7 +695,10 @@ def status(stack: Stack) -> int:
 
 
 def pids(stack: Stack, function: str) -> list:
-    """The function's execution environments; each is one process and runs one invocation at a time."""
+    """The function's execution environments.
+
+    Each is one process and runs one invocation at a time.
+    """
     name = f"{STACK}-{function}"
     return sorted(
         pid
@@ -700,7 +733,7 @@ def save_function_logs(stack: Stack) -> None:
 
 def logs(stack: Stack, functions: list, follow: bool) -> None:
     need_up(stack)
-    seen = {name: (0, 0) for name in functions}
+    seen = dict.fromkeys(functions, (0, 0))
     while True:
         for name in functions:
             since, count = seen[name]
@@ -716,7 +749,10 @@ def logs(stack: Stack, functions: list, follow: bool) -> None:
 
 
 def starts(stack: Stack) -> None:
-    """Starts the enrich function once: a table or a secret that it lacks would else show only as jobs that stay queued."""
+    """Starts the enrich function once.
+
+    A table or a secret that it lacks would else show only as jobs that stay queued.
+    """
     answer = stack.client("lambda").invoke(
         FunctionName=f"{STACK}-enrich", Payload=b'{"Records": []}'
     )
@@ -748,7 +784,10 @@ def invoke(stack: Stack, function: str, event) -> None:
 
 
 def with_stack(stack: Stack, options) -> int:
-    """Runs a command with the stack's settings in its environment, and stops the stack afterwards if it was not up before."""
+    """Runs a command with the stack's settings in its environment.
+
+    Stops the stack afterwards if it was not up before.
+    """
     if stack.port == 0:
         # Between this and MiniStack's bind somebody else may take it; then `up` says so.
         with socket.socket() as probe:
@@ -832,7 +871,8 @@ def arguments():
     starting.add_argument(
         "--functions-endpoint",
         metavar="URL",
-        help="where the functions find the AWS services, if not at MiniStack itself: a proxy before it",
+        help="where the functions find the AWS services, if not at MiniStack itself: "
+        "a proxy before it",
     )
     starting.add_argument("--no-tenant", action="store_true", help="do not create the tenant demo")
 
@@ -906,7 +946,8 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         print(
-            f"error: interrupted{'; nothing is left running' if options.command_name == 'up' else ''}",
+            "error: interrupted"
+            + ("; nothing is left running" if options.command_name == "up" else ""),
             file=sys.stderr,
         )
         return 130

@@ -3,9 +3,11 @@
 
     python3 infra/local/venvs.py ministack tools build
 
-An environment is made once and again only when its requirements or the interpreter change. Standard library only.
+An environment is made once and again only when its requirements or the interpreter change. Standard
+library only.
 """
 
+import functools
 import hashlib
 import os
 import shutil
@@ -35,7 +37,8 @@ def ensure(name: str) -> Path:
     if sys.version_info < MINIMUM:
         found = ".".join(map(str, sys.version_info[:3]))
         raise Failed(
-            f"Python {MINIMUM[0]}.{MINIMUM[1]} or newer is needed, this is {found} ({sys.executable}).\n"
+            f"Python {MINIMUM[0]}.{MINIMUM[1]} or newer is needed, "
+            f"this is {found} ({sys.executable}).\n"
             "Install a newer one and name it: make PYTHON=python3.12 …"
         )
     requirements = HERE / "requirements" / f"{name}.txt"
@@ -56,23 +59,22 @@ def ensure(name: str) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     try:
         with log.open("wb") as out:
-            run = lambda *args: subprocess.run(
-                args, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+            run = functools.partial(
+                subprocess.run,
+                check=False,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
             )
-            if run(sys.executable, "-m", "venv", str(target)).returncode != 0:
+            if run([sys.executable, "-m", "venv", str(target)]).returncode != 0:
                 raise Failed(
                     f"python3 -m venv failed (log: {log.relative_to(ROOT)}).\n"
                     "On Debian and Ubuntu: apt-get install python3-venv"
                 )
+            python = str(target / "bin" / "python")
+            options = ["--disable-pip-version-check", "--no-input"]
             pip = run(
-                str(target / "bin" / "python"),
-                "-m",
-                "pip",
-                "install",
-                "--disable-pip-version-check",
-                "--no-input",
-                "--requirement",
-                str(requirements),
+                [python, "-m", "pip", "install", *options, "--requirement", str(requirements)]
             )
             if pip.returncode != 0:
                 tail = "\n".join(
@@ -80,7 +82,8 @@ def ensure(name: str) -> Path:
                 )
                 raise Failed(
                     f"pip could not install {requirements.relative_to(ROOT)}:\n{tail}\n"
-                    f"Check the connection to the package index and try again (log: {log.relative_to(ROOT)})."
+                    "Check the connection to the package index and try again "
+                    f"(log: {log.relative_to(ROOT)})."
                 )
         stamp.write_text(wanted)
     except BaseException:

@@ -1,6 +1,7 @@
 """moto's server on a port of loopback, one request at a time.
 
-Its own command answers each request in a thread and guards no table, so that two writes of an item lose one. AWS loses none.
+Its own command answers each request in a thread and guards no table, so that two writes of an item
+lose one. AWS loses none.
 
     python serve_moto.py PORT
 """

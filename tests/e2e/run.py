@@ -5,15 +5,18 @@
     python3 tests/e2e/run.py --prepared -- target/debug/soak
     python3 tests/e2e/run.py --soak target/debug/soak -- cargo test --workspace
 
-The stack differs from the one of `make up` in three things that are fixed when it starts: a provider whose API the tests
-script, a name server that they are, and an enrich function of 30 s (of 15 s for the soak), so that what is killed
-comes back soon, and a record still has 18 s. The command is told where the two are expected, MILLRACE_TEST_UPSTREAM and MILLRACE_TEST_NAMESERVER.
+The stack differs from the one of `make up` in three things that are fixed when it starts: a
+provider whose API the tests script, a name server that they are, and an enrich function of 30 s (of
+15 s for the soak), so that what is killed comes back soon, and a record still has 18 s. The command
+is told where the two are expected, MILLRACE_TEST_UPSTREAM and MILLRACE_TEST_NAMESERVER.
 
-With --prepared the command starts the stack itself, by the words of MILLRACE_TEST_UP, a JSON list: it has something to start
-before. The stack's port is MILLRACE_PORT, its settings will be in the file MILLRACE_ENV_FILE, and its logs stay if the command fails.
-It has the providers of tests/soak/providers.toml besides.
+With --prepared the command starts the stack itself, by the words of MILLRACE_TEST_UP, a JSON list:
+it has something to start before. The stack's port is MILLRACE_PORT, its settings will be in the
+file MILLRACE_ENV_FILE, and its logs stay if the command fails. It has the providers of
+tests/soak/providers.toml besides.
 
-With --soak a brief soak runs first, on a stack of its own. Once it makes no more faults it mostly waits, and the command runs beside it.
+With --soak a brief soak runs first, on a stack of its own. Once it makes no more faults it mostly
+waits, and the command runs beside it.
 """
 
 import collections
@@ -33,13 +36,16 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 LOCAL = ROOT / "infra" / "local"
 sys.path.insert(0, str(LOCAL))
-from built import debug
+from built import debug  # noqa: E402
 
 BUILT = debug(ROOT / "target").resolve()
 
 
 def free_port(kind: socket.SocketKind) -> int:
-    """A port below the range that systems give out by themselves: nobody gets it by accident until the tests take it."""
+    """A port below the range that systems give out by themselves.
+
+    Nobody gets it by accident until the tests take it.
+    """
     while True:
         port = random.randrange(20000, 30000)
         with socket.socket(socket.AF_INET, kind) as probe:
@@ -57,12 +63,14 @@ def configured(text: str, extra: str) -> str:
         block, _, after = rest.partition("\n\n")
         if not found or "waterfall = []" not in block:
             raise SystemExit(
-                f"infra/providers.toml: no [types.{kind}] with an empty waterfall before its first blank line"
+                f"infra/providers.toml: no [types.{kind}] with an empty waterfall "
+                "before its first blank line"
             )
         block = block.replace("waterfall = []", f'waterfall = ["vendor-{kind}"]')
         block = re.sub(r"^unconfigured = .*\n?", "", block, flags=re.MULTILINE)
         text = f"{head}{found}{block}\n\n{after}"
-    # Every type that ApiOne names has a provider by now: one of its operations gets a type of the tests that has none.
+    # Every type that ApiOne names has a provider by now: one of its operations gets a type of the
+    # tests that has none.
     if text.count('\nsignals = "signals"\n') != 1:
         raise SystemExit("infra/providers.toml: no single operation `signals` of type `signals`")
     return text.replace('\nsignals = "signals"\n', '\nsignals = "nobodys"\n')
@@ -103,7 +111,10 @@ def main() -> int:
 
 
 def follow(lines, calm: threading.Event, last: collections.deque) -> None:
-    """Passes on what the soak says, sets `calm` when it makes no more faults or has ended, and keeps its last lines."""
+    """Passes on what the soak says, and keeps its last lines.
+
+    Sets `calm` when the soak makes no more faults or has ended.
+    """
     for line in lines:
         print(f"soak: {line}", end="", flush=True)
         last.append(line.rstrip())
@@ -137,7 +148,8 @@ def on_a_stack(command: list, prepared: bool) -> int:
                 "--strip",
                 "--providers",
                 str(providers),
-            ]
+            ],
+            check=False,
         )
         if made.returncode != 0:
             return made.returncode
@@ -173,7 +185,8 @@ def on_a_stack(command: list, prepared: bool) -> int:
                 },
             )
         finally:
-            down = subprocess.run([*stack, str(port), "down"], stdout=subprocess.DEVNULL)
+            stop = [*stack, str(port), "down"]
+            down = subprocess.run(stop, check=False, stdout=subprocess.DEVNULL)
             if code == 0 and down.returncode == 0:
                 shutil.rmtree(ROOT / ".local" / f"stack-{port}", ignore_errors=True)
         return code
@@ -182,7 +195,10 @@ def on_a_stack(command: list, prepared: bool) -> int:
 
 
 def run(command: list, environment: dict) -> int:
-    """Runs a command to its end. Ctrl-C reaches it by itself; what is sent to us alone is passed on."""
+    """Runs a command to its end.
+
+    Ctrl-C reaches it by itself; what is sent to us alone is passed on.
+    """
     process = subprocess.Popen(command, env=environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):

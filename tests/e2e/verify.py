@@ -1,4 +1,5 @@
-"""Checks a webhook's signature with the public package of PyPI: JSON {secret, headers, body} on stdin.
+"""Checks a webhook's signature with the public package of PyPI: JSON {secret, headers, body} on
+stdin.
 
 Ends with 0 where it is good, 3 where it is not; anything else means that nothing was checked.
 """

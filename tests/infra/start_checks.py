@@ -20,7 +20,10 @@ from venvs import Failed
 
 
 def free_port() -> int:
-    """Below the ports that the system gives to connections, any of which may be taken the moment after."""
+    """A port below those that the system gives to connections.
+
+    Any of them may be taken the moment after.
+    """
     for port in random.sample(range(15000, 30000), 100):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
@@ -87,7 +90,8 @@ class Checks(unittest.TestCase):
 
     def test_a_secret_is_missing(self):
         self.providers.write_text(
-            '[providers.a]\nkind = "http"\nsecrets = { a = { env = "OWN_A" }, b = { ssm = "/b" } }\n'
+            '[providers.a]\nkind = "http"\n'
+            'secrets = { a = { env = "OWN_A" }, b = { ssm = "/b" } }\n'
             '[providers.b]\nkind = "chat"\nkey = { env = "OWN_B" }\n'
             '[providers.c]\nkind = "http"\noauth = { client_id = { env = "OWN_C" } }\n'
             'secrets = { t = { env = "MILLRACE_TABLE" } }\n'
