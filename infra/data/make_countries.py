@@ -1,5 +1,6 @@
-"""Writes shared/src/providers/kinds/phone/countries.txt: names and three-letter codes of countries
-with their two-letter code, one a line.
+"""Writes shared/src/providers/kinds/phone/countries.txt.
+
+It has names and three-letter codes of countries with their two-letter code, one a line.
 
 A key is a name in lower case without marks, spaces and punctuation, as `key` in
 shared/src/providers/kinds/phone/country.rs makes it. Sorted lines are looked up by binary search

@@ -1,5 +1,7 @@
-"""Writes shared/src/providers/kinds/web/schema_types.txt: schema.org's types at and below the roots
-that the code asks for, one a line with its parents, in byte order.
+"""Writes shared/src/providers/kinds/web/schema_types.txt.
+
+It has schema.org's types at and below the roots that the code asks for, one a line with its
+parents, in byte order.
 
 The lines become a map when the first page is read, and point into the text. The whole vocabulary
 would be nine times as long, and nothing asks for the rest.

@@ -1,5 +1,6 @@
-"""Writes shared/src/providers/kinds/public_suffixes.txt: the Public Suffix List, one rule a line,
-ASCII, in byte order.
+"""Writes shared/src/providers/kinds/public_suffixes.txt.
+
+It has the Public Suffix List, one rule a line, ASCII, in byte order.
 
 Sorted lines are looked up by binary search where they lie, which costs 140 KB of binary and nothing
 at start. (The list as code, the `psl` crate, was measured at 700 KB with the release profile.)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Puts the five deployment directories together: each function's binary as `bootstrap`, and what it
-reads at start.
+"""Puts the five deployment directories together.
+
+Each has its function's binary as `bootstrap`, and what it reads at start.
 
     python3 infra/local/bundle.py OUT PATTERN [--strip] [--providers FILE] [--cli MILLRACE]
     python3 infra/local/bundle.py --check [--providers FILE] [--cli MILLRACE]

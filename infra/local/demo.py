@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""The main job on a stack that is up: 1,000 records in (700 real domains, 280 made up, 20 that are
-none), one verified webhook and a table of results out.
+"""The main job on a stack that is up.
+
+1,000 records go in (700 real domains, 280 made up, 20 that are none); one verified webhook and a
+table of results come out.
 
 `make run` calls it through `stack.py with`, which hands over the stack's settings and stops what it
 started.
