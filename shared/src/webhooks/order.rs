@@ -87,7 +87,7 @@ pub(crate) async fn give_back(ports: &Ports, delivery: &Delivery, lease: &Lease)
         condition: Some(URL_LEASE.is_held_by(lease)),
     };
     if let Err(error) = insist(ports, update).await {
-        tracing::warn!(delivery.id = %delivery.id, error = %error, "turn not given back; it runs out");
+        tracing::warn!(error = %error, "turn not given back; it runs out");
     }
 }
 
