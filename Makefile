@@ -82,6 +82,11 @@ deploy: build tools ## guided deployment to your AWS account
 	$(SAM) deploy --guided --template-file infra/template.yaml --config-file samconfig.toml \
 	  $(if $(filter x86_64,$(ARCH)),--parameter-overrides Architecture=x86_64)
 
+# What an editor's user wants to know after each change; the tests that concern it are run by name.
+check: rust ## formatting, and whether everything compiles, tests included: seconds after a change
+	@$(CARGO) fmt --all --check
+	@$(CARGO) check --workspace --all-targets --locked --quiet
+
 # Clippy has the profile and the features of the tests: of other crates it only reads what they declare.
 lint: rust validate ## formatting, clippy, what crates and licences are allowed, template, Python
 	@$(PYTHON) infra/local/venvs.py lint

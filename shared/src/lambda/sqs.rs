@@ -99,21 +99,36 @@ pub async fn enrich(
 ) -> Result<Batch<ChunkMessage, Ran>, NoIdentity> {
     let (ports, deadline) = (invocation.ports, invocation.deadline);
     ports.http.forget_connections();
-    batch(invocation, QueueName::Enrich, event, |_| false, async |received: Received<'_, ChunkMessage>| {
-        let Received { message, lane, receives } = received;
-        let receipt = step::Receipt { lane, receives, deadline, timeout };
-        let span = error_span!("chunk", job.id = %message.job, chunk = message.chunk);
-        async {
-            let ran = step::step(ports, registry, message, &receipt).await;
-            match &ran {
-                Ok(ran) => tracing::debug!(ran = ?ran, "chunk worked on"),
-                Err(error) => tracing::error!(error = %error, "chunk failed; it comes back"),
+    batch(
+        invocation,
+        QueueName::Enrich,
+        event,
+        |_| false,
+        async |received: Received<'_, ChunkMessage>| {
+            let Received {
+                message,
+                lane,
+                receives,
+            } = received;
+            let receipt = step::Receipt {
+                lane,
+                receives,
+                deadline,
+                timeout,
+            };
+            let span = error_span!("chunk", job.id = %message.job, chunk = message.chunk);
+            async {
+                let ran = step::step(ports, registry, message, &receipt).await;
+                match &ran {
+                    Ok(ran) => tracing::debug!(ran = ?ran, "chunk worked on"),
+                    Err(error) => tracing::error!(error = %error, "chunk failed; it comes back"),
+                }
+                ran
             }
-            ran
-        }
-        .instrument(span)
-        .await
-    })
+            .instrument(span)
+            .await
+        },
+    )
     .await
 }
 
@@ -124,20 +139,28 @@ pub async fn dispatch(
 ) -> Result<Batch<WakeMessage, Dispatched>, NoIdentity> {
     let (ports, deadline) = (invocation.ports, invocation.deadline);
     let no_time = |done: &Dispatched| *done == Dispatched::NoTime;
-    batch(invocation, QueueName::Webhook, event, no_time, async |received: Received<'_, WakeMessage>| {
-        let Received { message, lane, .. } = received;
-        let id = message.job.delivery(message.delivery);
-        let span = error_span!("delivery", job.id = %id.job, delivery.id = %id, delivery = id.n);
-        async {
-            let done = dispatch::step(ports, message, &dispatch::Receipt { lane, deadline }).await;
-            if let Err(error) = &done {
-                tracing::error!(error = %error, "attempt failed; it comes back");
+    batch(
+        invocation,
+        QueueName::Webhook,
+        event,
+        no_time,
+        async |received: Received<'_, WakeMessage>| {
+            let Received { message, lane, .. } = received;
+            let id = message.job.delivery(message.delivery);
+            let span =
+                error_span!("delivery", job.id = %id.job, delivery.id = %id, delivery = id.n);
+            async {
+                let done =
+                    dispatch::step(ports, message, &dispatch::Receipt { lane, deadline }).await;
+                if let Err(error) = &done {
+                    tracing::error!(error = %error, "attempt failed; it comes back");
+                }
+                done
             }
-            done
-        }
-        .instrument(span)
-        .await
-    })
+            .instrument(span)
+            .await
+        },
+    )
     .await
 }
 
@@ -157,13 +180,14 @@ async fn batch<M: DeserializeOwned, T>(
     {
         return Err(NoIdentity);
     }
-    let handled = event
-        .records
-        .into_iter()
-        .map(|record| {
-            let span = error_span!("message", message.id = record.message_id, receives = receives(&record));
-            one(invocation, fallback, record, &again, &work).instrument(span)
-        });
+    let handled = event.records.into_iter().map(|record| {
+        let span = error_span!(
+            "message",
+            message.id = record.message_id,
+            receives = receives(&record)
+        );
+        one(invocation, fallback, record, &again, &work).instrument(span)
+    });
     Ok(Batch(join_all(handled).await))
 }
 

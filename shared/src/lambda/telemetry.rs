@@ -1,5 +1,6 @@
-//! Log lines: one JSON object each, words in `message`, facts in dotted fields, units in names. Ids of the request, the
-//! job and the chunk come from spans. No secret and nothing personal goes into one.
+//! Log lines: one JSON object each, words in `message`, facts in dotted fields, units in names.
+//! Spans add the ids of the request, the job, the chunk and the delivery; they are of the level
+//! `error`, so that lines of every level have them. No secret and nothing personal goes into one.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -35,8 +36,9 @@ where
         .finish()
 }
 
-/// One object a line. The fields of our own spans stand beside the line's own, which win, as do those of inner spans. The
-/// innermost span of others, such as the runtime's with its `requestId`, stays an object: `span`.
+/// Writes one flat object a line. The fields of this crate's spans stand beside the line's own; of
+/// fields with the same name the innermost is written. The innermost span of other crates, such as
+/// the runtime's with its `requestId`, is an object of its own: `span`.
 struct Flat;
 
 impl<S, N> FormatEvent<S, N> for Flat

@@ -176,20 +176,23 @@ impl Api {
         answer: Result<ApiResponse, ApiError>,
     ) -> ApiResponse {
         let mut response = answer.unwrap_or_else(|error| {
-            let response = surface.map_or_else(|| ApiResponse::empty(404), |s| (s.error)(&error, request));
+            let response =
+                surface.map_or_else(|| ApiResponse::empty(404), |s| (s.error)(&error, request));
             if response.status >= 500 {
                 tracing::error!(http.status = response.status, error = ?error, "request failed");
             }
             match error {
                 ApiError::Unauthorized => response.with("www-authenticate", "Bearer"),
                 ApiError::MethodNotAllowed { allow } => {
-                    let allow = allow.into_iter().map(|method| if method == "GET" { "GET, HEAD" } else { method });
+                    let allow = allow
+                        .into_iter()
+                        .map(|method| if method == "GET" { "GET, HEAD" } else { method });
                     response.with("allow", allow.collect::<Vec<_>>().join(", "))
                 }
                 ApiError::Coding { .. } => response.with("accept-encoding", "gzip"),
-                ApiError::Unavailable { retry_after_seconds } => {
-                    response.with("retry-after", retry_after_seconds.to_string())
-                }
+                ApiError::Unavailable {
+                    retry_after_seconds,
+                } => response.with("retry-after", retry_after_seconds.to_string()),
                 _ => response,
             }
         });
