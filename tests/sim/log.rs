@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared::domain::ids::JobId;
 use shared::domain::job::Status;
 use shared::lambda::start::SURFACES;
 use testkit::fuzz::logged;
@@ -56,7 +57,7 @@ fn a_line_of_a_providers_guard_names_its_message_job_and_chunk() {
     assert_eq!(worked.len(), ids.len() * usize::try_from(chunks).unwrap());
     let ended = said(&lines, "job ended");
     let ended: BTreeSet<_> = ended.iter().filter_map(|l| l["job.id"].as_str()).collect();
-    assert_eq!(ended, ids.iter().map(|id| id.as_str()).collect());
+    assert_eq!(ended, ids.iter().map(JobId::as_str).collect());
 }
 
 #[test]
