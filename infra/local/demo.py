@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""The main job on a stack that is up: 1,000 records in (700 real domains, 280 made up, 20 that are none), one verified
-webhook and a table of results out.
+"""The main job on a stack that is up.
 
-`make run` calls it through `stack.py with`, which hands over the stack's settings and stops what it started.
+1,000 records go in (700 real domains, 280 made up, 20 that are none); one verified webhook and a
+table of results come out.
+
+`make run` calls it through `stack.py with`, which hands over the stack's settings and stops what it
+started.
 """
 
 import contextlib
@@ -43,8 +46,13 @@ class Listener:
     def __init__(self, port: int):
         self.port = port
         self.lines = []
-        self.process = subprocess.Popen([CLI, "listen", "--port", str(port)], stdin=subprocess.DEVNULL, text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(
+            [CLI, "listen", "--port", str(port)],
+            stdin=subprocess.DEVNULL,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
@@ -54,7 +62,10 @@ class Listener:
     def wait_listening(self):
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline and self.process.poll() is None:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", self.port), 1),
+            ):
                 return
             time.sleep(0.05)
         raise Failed("millrace listen did not start:\n" + "\n".join(self.lines))
@@ -68,7 +79,10 @@ class Listener:
             if self.process.poll() is not None:
                 break
             time.sleep(0.05)
-        raise Failed(f"no verified webhook for {job} within {WEBHOOK_S} s; the listener printed:\n" + "\n".join(self.lines))
+        raise Failed(
+            f"no verified webhook for {job} within {WEBHOOK_S} s; the listener printed:\n"
+            + "\n".join(self.lines)
+        )
 
     def stop(self):
         self.process.terminate()
@@ -80,9 +94,25 @@ class Listener:
 
 
 def submit(port: int) -> str:
-    """Submits the file, waits for the job (the progress bar is the CLI's own, on stderr) and returns its id."""
-    process = subprocess.run([CLI, "submit", str(INPUT), "--type", "company", "--wait",
-                              "--webhook", f"http://127.0.0.1:{port}/webhook"], stdout=subprocess.PIPE, text=True)
+    """Submits the file, waits for the job and returns its id.
+
+    The progress bar is the CLI's own, on stderr.
+    """
+    process = subprocess.run(
+        [
+            CLI,
+            "submit",
+            str(INPUT),
+            "--type",
+            "company",
+            "--wait",
+            "--webhook",
+            f"http://127.0.0.1:{port}/webhook",
+        ],
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     print(process.stdout, end="", flush=True)
     job = re.search(r"job_[0-9A-HJKMNP-TV-Z]{26}", process.stdout)
     if process.returncode != 0 or not job:
@@ -92,8 +122,10 @@ def submit(port: int) -> str:
 
 def fetch(job: str) -> dict:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(f"{os.environ['MILLRACE_URL']}/v1/jobs/{job}",
-                                     headers={"Authorization": f"Bearer {os.environ['MILLRACE_API_KEY']}"})
+    request = urllib.request.Request(
+        f"{os.environ['MILLRACE_URL']}/v1/jobs/{job}",
+        headers={"Authorization": f"Bearer {os.environ['MILLRACE_API_KEY']}"},
+    )
     with opener.open(request, timeout=30) as response:
         return json.load(response)
 
@@ -108,14 +140,21 @@ def run() -> None:
         done = time.monotonic()
         delivery = listener.wait_verified(job)
         RESULTS.parent.mkdir(exist_ok=True)
-        subprocess.run([CLI, "results", job, "--format", "csv", "--output", str(RESULTS)], check=True)
+        subprocess.run(
+            [CLI, "results", job, "--format", "csv", "--output", str(RESULTS)], check=True
+        )
         state = fetch(job)
         counts = state["counts"]
-        print(f"\nJob      {job}: {state['status']} after {done - begun:.1f} s\n"
-              f"Records  {counts['total']}: " + ", ".join(f"{n} {name}" for name, n in counts.items() if n and name != "total")
-              + f"\nCredits  {state['credits']['used']} used, the rest of {state['credits']['reserved']} given back"
-              f"\nWebhook  {delivery.strip()}"
-              f"\nResults  {RESULTS}", flush=True)
+        print(
+            f"\nJob      {job}: {state['status']} after {done - begun:.1f} s\n"
+            f"Records  {counts['total']}: "
+            + ", ".join(f"{n} {name}" for name, n in counts.items() if n and name != "total")
+            + f"\nCredits  {state['credits']['used']} used, "
+            f"the rest of {state['credits']['reserved']} given back"
+            f"\nWebhook  {delivery.strip()}"
+            f"\nResults  {RESULTS}",
+            flush=True,
+        )
     finally:
         listener.stop()
 
@@ -125,7 +164,10 @@ def main() -> int:
     os.chdir(ROOT)
     try:
         if "MILLRACE_URL" not in os.environ:
-            raise Failed("no stack: make run starts one, or python3 infra/local/stack.py with -- python3 infra/local/demo.py")
+            raise Failed(
+                "no stack: make run starts one, "
+                "or python3 infra/local/stack.py with -- python3 infra/local/demo.py"
+            )
         if not INPUT.is_file():
             raise Failed(f"{INPUT} is missing")
         run()

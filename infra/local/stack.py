@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """The local stack: MiniStack on loopback with the real template deployed to it.
 
-    stack.py up | secrets | down | status | pids FUNCTION | logs [FUNCTION] | invoke FUNCTION [EVENT.json] | with -- COMMAND …
+    stack.py up | secrets | down | status | pids FUNCTION | logs [FUNCTION]
+        | invoke FUNCTION [EVENT.json] | with -- COMMAND …
 
-Several stacks live side by side, told apart by --port (or MILLRACE_PORT). Everything one of them writes is under
-.local/stack-PORT/, but for the environment file that `up` writes for its user. README.md beside this file says where
-MiniStack and AWS differ.
+Several stacks live side by side, told apart by --port (or MILLRACE_PORT). Everything one of them
+writes is under .local/stack-PORT/, but for the environment file that `up` writes for its user.
+README.md beside this file says where MiniStack and AWS differ.
 """
 
 import argparse
@@ -40,7 +41,8 @@ REGION = "us-east-1"
 FUNCTIONS = ("submit", "enrich", "status", "dispatch", "sweep")
 # MiniStack's root credentials. They open nothing but the stack on this machine.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
-# Without it a function reaches no loopback address, whatever is allowed, as on AWS. The template cannot set it.
+# Without it a function reaches no loopback address, whatever is allowed, as on AWS. The template
+# cannot set it.
 LOCAL = {"MILLRACE_LOCAL": "true"}
 # Marks MiniStack and, because they inherit its environment, every function process it starts.
 MARK = "LOCAL_STACK_TOKEN"
@@ -83,10 +85,17 @@ def marked(token: str) -> dict:
                 with contextlib.suppress(OSError):
                     raw = (entry / "environ").read_bytes()
                     if token.encode() in raw:
-                        pairs = (item.partition("=") for item in raw.decode(errors="replace").split("\0"))
+                        pairs = (
+                            item.partition("=") for item in raw.decode(errors="replace").split("\0")
+                        )
                         found[int(entry.name)] = {key: value for key, _, value in pairs}
     else:
-        listing = subprocess.run(["ps", "-A", "-E", "-ww", "-o", "pid=,command="], capture_output=True, text=True)
+        listing = subprocess.run(
+            ["ps", "-A", "-E", "-ww", "-o", "pid=,command="],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         for line in listing.stdout.splitlines():
             if token in line:
                 pid, *words = line.split()
@@ -111,7 +120,9 @@ def end(token: str) -> None:
             left = marked(token)
             if not left:
                 return
-            if number == signal.SIGTERM and all("AWS_LAMBDA_FUNCTION_NAME" in env for env in left.values()):
+            if number == signal.SIGTERM and all(
+                "AWS_LAMBDA_FUNCTION_NAME" in env for env in left.values()
+            ):
                 break
             time.sleep(0.05)
     if marked(token):
@@ -158,27 +169,48 @@ class Stack:
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise Failed(f"another command is starting or stopping the stack on port {self.port}; "
-                             "wait for it and try again") from None
+                raise Failed(
+                    f"another command is starting or stopping the stack on port {self.port}; "
+                    "wait for it and try again"
+                ) from None
             yield
 
     def environment(self) -> dict:
-        """For programs that talk to this stack: its endpoint and credentials, and nothing of the user's own AWS set-up."""
-        env = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "SAM_"))}
-        return {**env, **CREDENTIALS, "AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL": self.endpoint,
-                "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-                "AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost",
-                "SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "0.5", "__SAM_CLI_APP_DIR": str(venvs.LOCAL / "sam")}
+        """For programs that talk to this stack: its endpoint and credentials.
+
+        Nothing of the user's own AWS set-up is in it.
+        """
+        env = {
+            key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "SAM_"))
+        }
+        return {
+            **env,
+            **CREDENTIALS,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
+            "SAM_CLI_TELEMETRY": "0",
+            "SAM_CLI_POLL_DELAY": "0.5",
+            "__SAM_CLI_APP_DIR": str(venvs.LOCAL / "sam"),
+        }
 
     def client(self, service: str):
         import boto3
         from botocore.config import Config
 
         return boto3.session.Session(
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"], region_name=REGION,
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            region_name=REGION,
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        ).client(service, endpoint_url=self.endpoint, config=Config(
-            proxies={}, read_timeout=920, retries={"total_max_attempts": 1}))
+        ).client(
+            service,
+            endpoint_url=self.endpoint,
+            config=Config(proxies={}, read_timeout=920, retries={"total_max_attempts": 1}),
+        )
 
 
 def get(url: str, timeout: float) -> int:
@@ -212,7 +244,9 @@ def of(stack: Stack) -> str:
 def elsewhere(stack: Stack) -> str:
     """Where there is another stack of this checkout, if there is."""
     ports = [path.name.removeprefix("stack-") for path in venvs.LOCAL.glob("stack-*")]
-    stacks = [Stack(int(port)) for port in sorted(ports) if port.isdigit() and int(port) != stack.port]
+    stacks = [
+        Stack(int(port)) for port in sorted(ports) if port.isdigit() and int(port) != stack.port
+    ]
     up = [f"MILLRACE_PORT={other.port}" for other in stacks if other.up()]
     return f" Another one is: name it by {' or '.join(up)}." if up else ""
 
@@ -223,25 +257,38 @@ def check(stack: Stack, options) -> None:
         raise Failed(f"{shown(options.cli)} is missing: build it first (make up does)")
     for name in FUNCTIONS:
         if not os.access(options.bundle / name / "bootstrap", os.X_OK):
-            raise Failed(f"{shown(options.bundle / name)}/bootstrap is missing: build it first (make up does)")
+            raise Failed(
+                f"{shown(options.bundle / name)}/bootstrap is missing: "
+                "build it first (make up does)"
+            )
     check_secrets(options.bundle / "enrich" / "providers.toml")
     told, bundled = ROOT / "infra" / "providers.toml", options.bundle / "enrich" / "providers.toml"
     if options.command_name == "up" and told.read_bytes() != bundled.read_bytes():
-        print(f"note: {shown(told)} differs from what the bundle has, which is what is deployed; "
-              "`make up` makes it anew", file=sys.stderr)
+        print(
+            f"note: {shown(told)} differs from what the bundle has, which is what is deployed; "
+            "`make up` makes it anew",
+            file=sys.stderr,
+        )
     if options.env_file.exists():
-        told = dict(line.split("=", 1) for line in options.env_file.read_text().splitlines() if "=" in line)
+        told = dict(
+            line.split("=", 1) for line in options.env_file.read_text().splitlines() if "=" in line
+        )
         other = told.get("AWS_ENDPOINT_URL", "").rpartition(":")[2]
         if other.isdigit() and int(other) != stack.port and Stack(int(other)).alive():
-            raise Failed(f"{shown(options.env_file)} belongs to the stack on port {other}, which is up.\n"
-                         f"Stop it (make down MILLRACE_PORT={other}) or give this one its own --env-file.")
+            raise Failed(
+                f"{shown(options.env_file)} belongs to the stack on port {other}, which is up.\n"
+                f"Stop it (make down MILLRACE_PORT={other}) or give this one its own --env-file."
+            )
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", stack.port))
         except OSError as error:
-            raise Failed(f"port {stack.port} is taken ({error.strerror}). Stop what listens there, or use another port: "
-                         f"make up MILLRACE_PORT={stack.port + 1}") from None
+            raise Failed(
+                f"port {stack.port} is taken ({error.strerror}). "
+                "Stop what listens there, or use another port: "
+                f"make up MILLRACE_PORT={stack.port + 1}"
+            ) from None
 
 
 def start_ministack(stack: Stack, functions_endpoint: str) -> None:
@@ -249,7 +296,8 @@ def start_ministack(stack: Stack, functions_endpoint: str) -> None:
     temporary = stack.dir / "tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
-    # Written out rather than inherited, because every function sees it: on AWS they would not see the user's shell either.
+    # Written out rather than inherited, because every function sees it: on AWS they would not see
+    # the user's shell either.
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(temporary),
@@ -271,29 +319,55 @@ def start_ministack(stack: Stack, functions_endpoint: str) -> None:
     }
     stack.save(token=token, started=time.time())
     with stack.log.open("wb") as out:
-        process = subprocess.Popen([str(venvs.path("ministack") / "bin" / "ministack")], env=environment, cwd=temporary,
-                                   stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            [str(venvs.path("ministack") / "bin" / "ministack")],
+            env=environment,
+            cwd=temporary,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     stack.save(pid=process.pid)
     deadline = time.monotonic() + READY_S
     while get(f"{stack.endpoint}/_ministack/ready", 2) != 200:
         if process.poll() is not None:
-            raise Failed(f"MiniStack ended while it started (log: {shown(stack.log)}):\n{tail(stack.log, 5)}")
+            raise Failed(
+                f"MiniStack ended while it started (log: {shown(stack.log)}):\n{tail(stack.log, 5)}"
+            )
         if time.monotonic() > deadline:
-            raise Failed(f"MiniStack was not ready after {READY_S} s (log: {shown(stack.log)}):\n{tail(stack.log, 5)}")
+            raise Failed(
+                f"MiniStack was not ready after {READY_S} s (log: {shown(stack.log)}):\n"
+                f"{tail(stack.log, 5)}"
+            )
         time.sleep(0.1)
 
 
 def provider_secrets(file: Path) -> list:
     """The environment variables that providers take their secrets from, and the user has to set."""
     providers = tomllib.loads(file.read_text()).get("providers", {}).values()
-    references = [secret for provider in providers for secret in provider.get("secrets", {}).values()]
-    references += [provider["key"] for provider in providers if provider.get("kind") == "chat" and "key" in provider]
-    references += [secret for provider in providers for secret in provider.get("oauth", {}).values()]
-    named = sorted({secret["env"] for secret in references if isinstance(secret, dict) and "env" in secret})
+    references = [
+        secret for provider in providers for secret in provider.get("secrets", {}).values()
+    ]
+    references += [
+        provider["key"]
+        for provider in providers
+        if provider.get("kind") == "chat" and "key" in provider
+    ]
+    references += [
+        secret for provider in providers for secret in provider.get("oauth", {}).values()
+    ]
+    named = sorted(
+        {secret["env"] for secret in references if isinstance(secret, dict) and "env" in secret}
+    )
     # Those that the template itself sets are left to it, and those that Lambda sets to Lambda.
     template = TEMPLATE.read_text()
-    return [name for name in named
-            if not re.search(rf"^ +{re.escape(name)}:", template, re.M) and not name.startswith("AWS_LAMBDA_")]
+    return [
+        name
+        for name in named
+        if not re.search(rf"^ +{re.escape(name)}:", template, re.M)
+        and not name.startswith("AWS_LAMBDA_")
+    ]
 
 
 def check_secrets(file: Path) -> list:
@@ -301,33 +375,57 @@ def check_secrets(file: Path) -> list:
     secrets = provider_secrets(file)
     missing = [name for name in secrets if not os.environ.get(name)]
     if missing:
-        raise Failed(f"{shown(file)} names the secret {', '.join(missing)}, which is not in your environment.\n"
-                     f"Set it and start again: export {missing[0]}=…")
+        raise Failed(
+            f"{shown(file)} names the secret {', '.join(missing)}, "
+            "which is not in your environment.\n"
+            f"Set it and start again: export {missing[0]}=…"
+        )
     return secrets
 
 
 def local_template(stack: Stack, bundle: Path, parameters: dict) -> Path:
     """The real template with three things written into it that parameters cannot bring there.
 
-    The bundle's directory, which sam reads before parameters. It is a changed copy, and not a link put at target/bundle, so
-    that a debug build can never be what `make deploy` finds there. And MaximumConcurrency: MiniStack compares it with a
-    number, and a parameter reaches it as text. And sqs:SendMessageBatch: on AWS sqs:SendMessage permits the batch call and
-    there is no other action; MiniStack asks for one named after the call.
+    The bundle's directory, which sam reads before parameters. It is a changed copy, and not a link
+    put at target/bundle, so that a debug build can never be what `make deploy` finds there. And
+    MaximumConcurrency: MiniStack compares it with a number, and a parameter reaches it as text. And
+    sqs:SendMessageBatch: on AWS sqs:SendMessage permits the batch call and there is no other
+    action; MiniStack asks for one named after the call.
     """
     text = TEMPLATE.read_text()
 
     def put(shipped: str, here: str) -> None:
         nonlocal text
         if text.count(shipped) != 1:
-            raise Failed(f"infra/template.yaml should say '{shipped}' once; infra/local/stack.py replaces it")
+            raise Failed(
+                f"infra/template.yaml should say '{shipped}' once; infra/local/stack.py replaces it"
+            )
         text = text.replace(shipped, here)
 
     for name in FUNCTIONS:
         put(f"CodeUri: ../target/bundle/{name}/", f"CodeUri: {json.dumps(str(bundle / name))}")
-    for name in ("EnrichConcurrency", "EnrichBulkConcurrency", "WebhookConcurrency", "WebhookRetryConcurrency"):
-        put(f"MaximumConcurrency: !If [IsSmall, 2, !Ref {name}] ", f"MaximumConcurrency: {int(parameters[name])} ")
-    text = re.sub(r"Action: sqs:SendMessage$", "Action: [sqs:SendMessage, sqs:SendMessageBatch]", text, flags=re.M)
-    text = re.sub(r"^( *)- sqs:SendMessage$", r"\1- sqs:SendMessage\n\1- sqs:SendMessageBatch", text, flags=re.M)
+    for name in (
+        "EnrichConcurrency",
+        "EnrichBulkConcurrency",
+        "WebhookConcurrency",
+        "WebhookRetryConcurrency",
+    ):
+        put(
+            f"MaximumConcurrency: !If [IsSmall, 2, !Ref {name}] ",
+            f"MaximumConcurrency: {int(parameters[name])} ",
+        )
+    text = re.sub(
+        r"Action: sqs:SendMessage$",
+        "Action: [sqs:SendMessage, sqs:SendMessageBatch]",
+        text,
+        flags=re.M,
+    )
+    text = re.sub(
+        r"^( *)- sqs:SendMessage$",
+        r"\1- sqs:SendMessage\n\1- sqs:SendMessageBatch",
+        text,
+        flags=re.M,
+    )
     secrets = check_secrets(bundle / "enrich" / "providers.toml")
     marker = "          # Secrets of providers.toml, a line each,"
     given = "".join(f"          {name}: {json.dumps(os.environ[name])}\n" for name in secrets)
@@ -339,10 +437,20 @@ def local_template(stack: Stack, bundle: Path, parameters: dict) -> Path:
 
 
 def run_quietly(command: list, log: Path, env: dict, timeout: float) -> int:
-    """Runs a command into a log; ends it with all its children if we are interrupted or it takes too long."""
+    """Runs a command into a log.
+
+    Ends it with all its children if we are interrupted or it takes too long.
+    """
     with log.open("wb") as out:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=env,
-                                   cwd=ROOT, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=env,
+            cwd=ROOT,
+            start_new_session=True,
+        )
         try:
             return process.wait(timeout)
         except BaseException as error:
@@ -350,61 +458,105 @@ def run_quietly(command: list, log: Path, env: dict, timeout: float) -> int:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             if isinstance(error, subprocess.TimeoutExpired):
-                raise Failed(f"{Path(command[0]).name} took more than {timeout:.0f} s (log: {shown(log)}):\n{tail(log, 5)}") from None
+                raise Failed(
+                    f"{Path(command[0]).name} took more than {timeout:.0f} s (log: {shown(log)}):\n"
+                    f"{tail(log, 5)}"
+                ) from None
             raise
 
 
 def deploy(stack: Stack, bundle: Path, parameters: dict) -> dict:
     """Deploys the template and returns its outputs."""
     code = run_quietly(
-        [str(venvs.path("tools") / "bin" / "sam"), "deploy", "--template-file", str(local_template(stack, bundle, parameters)),
-         "--stack-name", STACK, "--region", REGION, "--resolve-s3", "--capabilities", "CAPABILITY_IAM",
-         "--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar",
-         "--parameter-overrides", *(f"{key}={value}" for key, value in parameters.items())],
-        stack.deploy_log, {**stack.environment(), MARK: stack.state()["token"]}, DEPLOY_S)
+        [
+            str(venvs.path("tools") / "bin" / "sam"),
+            "deploy",
+            "--template-file",
+            str(local_template(stack, bundle, parameters)),
+            "--stack-name",
+            STACK,
+            "--region",
+            REGION,
+            "--resolve-s3",
+            "--capabilities",
+            "CAPABILITY_IAM",
+            "--no-confirm-changeset",
+            "--no-fail-on-empty-changeset",
+            "--no-progressbar",
+            "--parameter-overrides",
+            *(f"{key}={value}" for key, value in parameters.items()),
+        ],
+        stack.deploy_log,
+        {**stack.environment(), MARK: stack.state()["token"]},
+        DEPLOY_S,
+    )
     cloudformation = stack.client("cloudformation")
     if code != 0:
         reasons = tail(stack.deploy_log, 1)
         with contextlib.suppress(Exception):
             events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
             failed = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
-            reasons += "".join(f"\n    {event['LogicalResourceId']}: {event.get('ResourceStatusReason')}" for event in failed)
+            reasons += "".join(
+                f"\n    {event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
+                for event in failed
+            )
         raise Failed(f"sam deploy failed (all of it: {shown(stack.deploy_log)}):\n{reasons}")
     described = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
     return {item["OutputKey"]: item["OutputValue"] for item in described["Outputs"]}
 
 
 def function_settings(stack: Stack) -> dict:
-    """What the template gives the functions, all of them together, so that one can be run by hand on this stack."""
+    """What the template gives the functions, all of them together.
+
+    With it, one can be run by hand on this stack.
+    """
     client = stack.client("lambda")
     settings = {}
     for name in FUNCTIONS:
-        given = client.get_function_configuration(FunctionName=f"{STACK}-{name}")["Environment"]["Variables"]
+        given = client.get_function_configuration(FunctionName=f"{STACK}-{name}")["Environment"][
+            "Variables"
+        ]
         # What is empty for one may be set for another.
         settings.update({key: value for key, value in given.items() if value})
     return dict(sorted(settings.items()))
 
 
 def tell_public_url(stack: Stack, url: str) -> None:
-    """Tells enrich where upstreams can post: on AWS the template knows, here the API's address shows after the deployment."""
+    """Tells enrich where upstreams can post.
+
+    On AWS the template knows; here the API's address shows after the deployment.
+    """
     client = stack.client("lambda")
     name = f"{STACK}-enrich"
     variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    client.update_function_configuration(FunctionName=name,
-                                         Environment={"Variables": {**variables, "MILLRACE_PUBLIC_URL": url}})
+    client.update_function_configuration(
+        FunctionName=name, Environment={"Variables": {**variables, "MILLRACE_PUBLIC_URL": url}}
+    )
 
 
 def create_tenant(stack: Stack, cli: Path, table: str) -> dict:
-    done = subprocess.run([str(cli), "tenants", "create", "demo", "--credits", "1000000", "--json"], cwd=ROOT, text=True,
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
-                          env={**stack.environment(), "MILLRACE_TABLE": table})
+    done = subprocess.run(
+        [str(cli), "tenants", "create", "demo", "--credits", "1000000", "--json"],
+        check=False,
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        env={**stack.environment(), "MILLRACE_TABLE": table},
+    )
     try:
         answer = json.loads(done.stdout)
-        return {"MILLRACE_TENANT": answer["tenant"], "MILLRACE_API_KEY": answer["api_key"],
-                "MILLRACE_WEBHOOK_SECRET": answer["webhook_secret"]}
+        return {
+            "MILLRACE_TENANT": answer["tenant"],
+            "MILLRACE_API_KEY": answer["api_key"],
+            "MILLRACE_WEBHOOK_SECRET": answer["webhook_secret"],
+        }
     except (ValueError, KeyError, TypeError):
-        raise Failed(f"{shown(cli)} tenants create failed with code {done.returncode}:\n"
-                     f"{(done.stderr or done.stdout).strip()}") from None
+        raise Failed(
+            f"{shown(cli)} tenants create failed with code {done.returncode}:\n"
+            f"{(done.stderr or done.stdout).strip()}"
+        ) from None
 
 
 def write_env(path: Path, values: dict) -> None:
@@ -417,9 +569,13 @@ def write_env(path: Path, values: dict) -> None:
 def up(stack: Stack, options) -> None:
     with stack.lock():
         if stack.up():
-            say(f"Already up: {stack.state()['url']} (settings in {shown(Path(stack.state()['env_file']))}). "
+            say(
+                f"Already up: {stack.state()['url']} "
+                f"(settings in {shown(Path(stack.state()['env_file']))}). "
                 "It runs what there was when it started. "
-                f"Changes of code and of providers.toml are loaded by make down{of(stack)}, then make up{of(stack)}.")
+                "Changes of code and of providers.toml are loaded by "
+                f"make down{of(stack)}, then make up{of(stack)}."
+            )
             return
         tear_down(stack)
         check(stack, options)
@@ -435,10 +591,19 @@ def up(stack: Stack, options) -> None:
             tell_public_url(stack, url)
             status = get(f"{url}/v1/account", 40)
             if not 200 <= status < 500:
-                raise Failed(f"the API answers {status or 'nothing'} to GET /v1/account (log: {shown(stack.log)}):\n{tail(stack.log, 2)}")
+                raise Failed(
+                    f"the API answers {status or 'nothing'} to GET /v1/account "
+                    f"(log: {shown(stack.log)}):\n{tail(stack.log, 2)}"
+                )
             starts(stack)
-            values = {"MILLRACE_URL": url, "MILLRACE_TABLE": outputs["TableName"],
-                      "AWS_ENDPOINT_URL": stack.endpoint, **LOCAL, **CREDENTIALS, **function_settings(stack)}
+            values = {
+                "MILLRACE_URL": url,
+                "MILLRACE_TABLE": outputs["TableName"],
+                "AWS_ENDPOINT_URL": stack.endpoint,
+                **LOCAL,
+                **CREDENTIALS,
+                **function_settings(stack),
+            }
             if not options.no_tenant:
                 say("Creating the tenant demo …")
                 values.update(create_tenant(stack, options.cli, outputs["TableName"]))
@@ -448,12 +613,18 @@ def up(stack: Stack, options) -> None:
             with uninterrupted():
                 tear_down(stack)
             raise
-    say(f"Up after {time.monotonic() - begun:.0f} s: {url}\n"
-        f"Settings in {shown(options.env_file)}; logs by make logs{of(stack)}; stop it by make down{of(stack)}")
+    say(
+        f"Up after {time.monotonic() - begun:.0f} s: {url}\n"
+        f"Settings in {shown(options.env_file)}; "
+        f"logs by make logs{of(stack)}; stop it by make down{of(stack)}"
+    )
     # `with` hands them over itself.
     if options.command_name == "up":
-        say("URL and key are new. A shell that has those of an earlier stack must read them again:\n"
-            f"    set -a; . {shown(options.env_file)}; set +a")
+        say(
+            "URL and key are new. "
+            "A shell that has those of an earlier stack must read them again:\n"
+            f"    set -a; . {shown(options.env_file)}; set +a"
+        )
 
 
 # ---------------------------------------------------------------- down
@@ -485,7 +656,10 @@ def down(stack: Stack, keep_logs: bool = True) -> None:
             return
         if not keep_logs:
             shutil.rmtree(stack.dir)
-        say(f"Stopped the stack on port {stack.port}." + (f" Its logs stay in {shown(stack.dir)}." if keep_logs else ""))
+        say(
+            f"Stopped the stack on port {stack.port}."
+            + (f" Its logs stay in {shown(stack.dir)}." if keep_logs else "")
+        )
 
 
 @contextlib.contextmanager
@@ -496,7 +670,7 @@ def uninterrupted():
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before):
+        for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
 
 
@@ -521,17 +695,30 @@ def status(stack: Stack) -> int:
 
 
 def pids(stack: Stack, function: str) -> list:
-    """The function's execution environments; each is one process and runs one invocation at a time."""
+    """The function's execution environments.
+
+    Each is one process and runs one invocation at a time.
+    """
     name = f"{STACK}-{function}"
-    return sorted(pid for pid, env in marked(need_up(stack)["token"]).items()
-                  if env.get("AWS_LAMBDA_FUNCTION_NAME") == name)
+    return sorted(
+        pid
+        for pid, env in marked(need_up(stack)["token"]).items()
+        if env.get("AWS_LAMBDA_FUNCTION_NAME") == name
+    )
 
 
 def function_log(stack: Stack, function: str, since_ms: int = 0):
     """(time in ms, line) of everything the function's log group holds from that time on."""
-    pages = stack.client("logs").get_paginator("filter_log_events").paginate(
-        logGroupName=f"/aws/lambda/{STACK}-{function}", startTime=since_ms)
-    events = [(event["timestamp"], event["message"].rstrip()) for page in pages for event in page["events"]]
+    pages = (
+        stack.client("logs")
+        .get_paginator("filter_log_events")
+        .paginate(logGroupName=f"/aws/lambda/{STACK}-{function}", startTime=since_ms)
+    )
+    events = [
+        (event["timestamp"], event["message"].rstrip())
+        for page in pages
+        for event in page["events"]
+    ]
     return sorted(events, key=lambda event: event[0])
 
 
@@ -539,12 +726,14 @@ def save_function_logs(stack: Stack) -> None:
     folder = stack.dir / "functions"
     folder.mkdir(exist_ok=True)
     for name in FUNCTIONS:
-        (folder / f"{name}.log").write_text("".join(f"{line}\n" for _, line in function_log(stack, name)))
+        (folder / f"{name}.log").write_text(
+            "".join(f"{line}\n" for _, line in function_log(stack, name))
+        )
 
 
 def logs(stack: Stack, functions: list, follow: bool) -> None:
     need_up(stack)
-    seen = {name: (0, 0) for name in functions}
+    seen = dict.fromkeys(functions, (0, 0))
     while True:
         for name in functions:
             since, count = seen[name]
@@ -560,27 +749,45 @@ def logs(stack: Stack, functions: list, follow: bool) -> None:
 
 
 def starts(stack: Stack) -> None:
-    """Starts the enrich function once: a table or a secret that it lacks would else show only as jobs that stay queued."""
-    answer = stack.client("lambda").invoke(FunctionName=f"{STACK}-enrich", Payload=b'{"Records": []}')
+    """Starts the enrich function once.
+
+    A table or a secret that it lacks would else show only as jobs that stay queued.
+    """
+    answer = stack.client("lambda").invoke(
+        FunctionName=f"{STACK}-enrich", Payload=b'{"Records": []}'
+    )
     if "FunctionError" not in answer:
         return
-    said = [line for line in stack.log.read_text(errors="replace").splitlines() if "the function cannot start" in line]
-    reason = re.search(r'"error":"((?:[^"\\]|\\.)*)"', said[-1].replace('\\\\"', '"')) if said else None
-    raise Failed(f"the enrich function does not start (log: {shown(stack.log)}):\n"
-                 f"{reason.group(1) if reason else answer['Payload'].read().decode()}")
+    said = [
+        line
+        for line in stack.log.read_text(errors="replace").splitlines()
+        if "the function cannot start" in line
+    ]
+    reason = (
+        re.search(r'"error":"((?:[^"\\]|\\.)*)"', said[-1].replace('\\\\"', '"')) if said else None
+    )
+    raise Failed(
+        f"the enrich function does not start (log: {shown(stack.log)}):\n"
+        f"{reason.group(1) if reason else answer['Payload'].read().decode()}"
+    )
 
 
 def invoke(stack: Stack, function: str, event) -> None:
     need_up(stack)
     text = event.read() if event else "{}"
-    answer = stack.client("lambda").invoke(FunctionName=f"{STACK}-{function}", Payload=text.encode())
+    answer = stack.client("lambda").invoke(
+        FunctionName=f"{STACK}-{function}", Payload=text.encode()
+    )
     say(answer["Payload"].read().decode())
     if "FunctionError" in answer:
         raise Failed(f"{function} failed ({answer['FunctionError']}); see make logs")
 
 
 def with_stack(stack: Stack, options) -> int:
-    """Runs a command with the stack's settings in its environment, and stops the stack afterwards if it was not up before."""
+    """Runs a command with the stack's settings in its environment.
+
+    Stops the stack afterwards if it was not up before.
+    """
     if stack.port == 0:
         # Between this and MiniStack's bind somebody else may take it; then `up` says so.
         with socket.socket() as probe:
@@ -594,8 +801,15 @@ def with_stack(stack: Stack, options) -> int:
         env_file = Path(stack.state()["env_file"])
         values = dict(line.split("=", 1) for line in env_file.read_text().splitlines())
         command = options.command[1:] if options.command[:1] == ["--"] else options.command
-        process = subprocess.Popen(command, env={**stack.environment(), **values, "MILLRACE_PORT": str(stack.port),
-                                                 "MILLRACE_ENV_FILE": str(env_file)})
+        process = subprocess.Popen(
+            command,
+            env={
+                **stack.environment(),
+                **values,
+                "MILLRACE_PORT": str(stack.port),
+                "MILLRACE_ENV_FILE": str(env_file),
+            },
+        )
         try:
             code = process.wait()
         except BaseException:
@@ -625,31 +839,56 @@ def parameter(text: str):
 def port_number(text: str) -> int:
     if text.isdigit() and (text == "0" or 1024 <= int(text) <= 65535):
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no port from 1024 to 65535 (--port or MILLRACE_PORT)")
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is no port from 1024 to 65535 (--port or MILLRACE_PORT)"
+    )
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--port", help="of MiniStack; for `with`, 0 takes a free one and keeps its settings out of the way",
-                        type=port_number, default=os.environ.get("MILLRACE_PORT") or str(DEFAULT_PORT))
+    parser.add_argument(
+        "--port",
+        help="of MiniStack; for `with`, 0 takes a free one and keeps its settings out of the way",
+        type=port_number,
+        default=os.environ.get("MILLRACE_PORT") or str(DEFAULT_PORT),
+    )
     commands = parser.add_subparsers(dest="command_name", required=True)
 
     starting = argparse.ArgumentParser(add_help=False)
-    starting.add_argument("--env-file", type=Path, default=HERE / ".env", help="where to write the stack's settings")
+    starting.add_argument(
+        "--env-file", type=Path, default=HERE / ".env", help="where to write the stack's settings"
+    )
     starting.add_argument("--bundle", type=Path, default=ROOT / "target" / "bundle-local")
     starting.add_argument("--cli", type=Path, default=built.debug(ROOT / "target") / "millrace")
-    starting.add_argument("--parameter", type=parameter, action="append", default=[], metavar="NAME=VALUE",
-                          help="a parameter of the template")
-    starting.add_argument("--functions-endpoint", metavar="URL",
-                          help="where the functions find the AWS services, if not at MiniStack itself: a proxy before it")
+    starting.add_argument(
+        "--parameter",
+        type=parameter,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the template",
+    )
+    starting.add_argument(
+        "--functions-endpoint",
+        metavar="URL",
+        help="where the functions find the AWS services, if not at MiniStack itself: "
+        "a proxy before it",
+    )
     starting.add_argument("--no-tenant", action="store_true", help="do not create the tenant demo")
 
     commands.add_parser("up", parents=[starting], help="start and deploy")
-    commands.add_parser("secrets", help="whether the secrets that infra/providers.toml names are set, where no stack is up")
+    commands.add_parser(
+        "secrets",
+        help="whether the secrets that infra/providers.toml names are set, where no stack is up",
+    )
     commands.add_parser("down", help="stop, and leave nothing running")
     commands.add_parser("status", help="exit code 0 if up, 3 if not")
-    commands.add_parser("pids", help="process ids of a function").add_argument("function", choices=FUNCTIONS)
-    looking = commands.add_parser("logs", help="what the functions logged (a line appears when its invocation is over)")
+    commands.add_parser("pids", help="process ids of a function").add_argument(
+        "function", choices=FUNCTIONS
+    )
+    looking = commands.add_parser(
+        "logs", help="what the functions logged (a line appears when its invocation is over)"
+    )
     looking.add_argument("function", nargs="?", choices=FUNCTIONS)
     looking.add_argument("--follow", "-f", action="store_true")
     calling = commands.add_parser("invoke", help="call a function and wait for its answer")
@@ -706,7 +945,11 @@ def main() -> int:
         print(f"error: {failed}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"error: interrupted{'; nothing is left running' if options.command_name == 'up' else ''}", file=sys.stderr)
+        print(
+            "error: interrupted"
+            + ("; nothing is left running" if options.command_name == "up" else ""),
+            file=sys.stderr,
+        )
         return 130
 
 

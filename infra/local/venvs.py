@@ -3,9 +3,11 @@
 
     python3 infra/local/venvs.py ministack tools build
 
-An environment is made once and again only when its requirements or the interpreter change. Standard library only.
+An environment is made once and again only when its requirements or the interpreter change. Standard
+library only.
 """
 
+import functools
 import hashlib
 import os
 import shutil
@@ -34,31 +36,55 @@ def ensure(name: str) -> Path:
     """Returns the environment's directory, after making it if it is missing or out of date."""
     if sys.version_info < MINIMUM:
         found = ".".join(map(str, sys.version_info[:3]))
-        raise Failed(f"Python {MINIMUM[0]}.{MINIMUM[1]} or newer is needed, this is {found} ({sys.executable}).\n"
-                     "Install a newer one and name it: make PYTHON=python3.12 …")
+        raise Failed(
+            f"Python {MINIMUM[0]}.{MINIMUM[1]} or newer is needed, "
+            f"this is {found} ({sys.executable}).\n"
+            "Install a newer one and name it: make PYTHON=python3.12 …"
+        )
     requirements = HERE / "requirements" / f"{name}.txt"
     target = path(name)
     stamp = target / "stamp"
-    wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode() + str(target).encode()).hexdigest()
+    wanted = hashlib.sha256(
+        requirements.read_bytes() + sys.version.encode() + str(target).encode()
+    ).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return target
 
     LOCAL.mkdir(exist_ok=True)
     log = LOCAL / f"pip-{name}.log"
-    print(f"Installing {requirements.relative_to(ROOT)} into .local/{name} (once; a minute or so) …", flush=True)
+    print(
+        f"Installing {requirements.relative_to(ROOT)} into .local/{name} (once; a minute or so) …",
+        flush=True,
+    )
     shutil.rmtree(target, ignore_errors=True)
     try:
         with log.open("wb") as out:
-            run = lambda *args: subprocess.run(args, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-            if run(sys.executable, "-m", "venv", str(target)).returncode != 0:
-                raise Failed(f"python3 -m venv failed (log: {log.relative_to(ROOT)}).\n"
-                             "On Debian and Ubuntu: apt-get install python3-venv")
-            pip = run(str(target / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check",
-                      "--no-input", "--requirement", str(requirements))
+            run = functools.partial(
+                subprocess.run,
+                check=False,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+            )
+            if run([sys.executable, "-m", "venv", str(target)]).returncode != 0:
+                raise Failed(
+                    f"python3 -m venv failed (log: {log.relative_to(ROOT)}).\n"
+                    "On Debian and Ubuntu: apt-get install python3-venv"
+                )
+            python = str(target / "bin" / "python")
+            options = ["--disable-pip-version-check", "--no-input"]
+            pip = run(
+                [python, "-m", "pip", "install", *options, "--requirement", str(requirements)]
+            )
             if pip.returncode != 0:
-                tail = "\n".join("    " + line for line in log.read_text(errors="replace").splitlines()[-4:])
-                raise Failed(f"pip could not install {requirements.relative_to(ROOT)}:\n{tail}\n"
-                             f"Check the connection to the package index and try again (log: {log.relative_to(ROOT)}).")
+                tail = "\n".join(
+                    "    " + line for line in log.read_text(errors="replace").splitlines()[-4:]
+                )
+                raise Failed(
+                    f"pip could not install {requirements.relative_to(ROOT)}:\n{tail}\n"
+                    "Check the connection to the package index and try again "
+                    f"(log: {log.relative_to(ROOT)})."
+                )
         stamp.write_text(wanted)
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)

@@ -1,6 +1,7 @@
 """moto's server on a port of loopback, one request at a time.
 
-Its own command answers each request in a thread and guards no table, so that two writes of an item lose one. AWS loses none.
+Its own command answers each request in a thread and guards no table, so that two writes of an item
+lose one. AWS loses none.
 
     python serve_moto.py PORT
 """
@@ -8,7 +9,11 @@ Its own command answers each request in a thread and guards no table, so that tw
 import sys
 from threading import Lock
 
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
 from werkzeug.serving import run_simple
 
 services = DomainDispatcherApplication(create_backend_app)
@@ -21,4 +26,6 @@ def one_at_a_time(environ, start_response):
 
 
 # Threads nevertheless: a client may hold a connection open that it does not use.
-run_simple("127.0.0.1", int(sys.argv[1]), one_at_a_time, threaded=True, request_handler=MotoRequestHandler)
+run_simple(
+    "127.0.0.1", int(sys.argv[1]), one_at_a_time, threaded=True, request_handler=MotoRequestHandler
+)

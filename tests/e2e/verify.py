@@ -1,6 +1,7 @@
-"""Checks a webhook's signature with the public package of PyPI: JSON {secret, headers, body} on stdin.
+"""Checks a webhook's signature with the public package of PyPI.
 
-Ends with 0 where it is good, 3 where it is not; anything else means that nothing was checked.
+Reads JSON {secret, headers, body} from stdin. Ends with 0 where it is good, 3 where it is not;
+anything else means that nothing was checked.
 """
 
 import json

@@ -20,7 +20,10 @@ from venvs import Failed
 
 
 def free_port() -> int:
-    """Below the ports that the system gives to connections, any of which may be taken the moment after."""
+    """A port below those that the system gives to connections.
+
+    Any of them may be taken the moment after.
+    """
     for port in random.sample(range(15000, 30000), 100):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
@@ -38,7 +41,11 @@ class Checks(unittest.TestCase):
         self.addCleanup(local.stop)
         self.options = SimpleNamespace(
             command_name="with",
-            no_tenant=False, cli=self.place / "millrace", bundle=self.place / "bundle", env_file=self.place / ".env")
+            no_tenant=False,
+            cli=self.place / "millrace",
+            bundle=self.place / "bundle",
+            env_file=self.place / ".env",
+        )
         self.executable(self.options.cli)
         for name in stack.FUNCTIONS:
             self.executable(self.options.bundle / name / "bootstrap")
@@ -82,10 +89,13 @@ class Checks(unittest.TestCase):
         self.assertIn("enrich/bootstrap is missing", self.refused())
 
     def test_a_secret_is_missing(self):
-        self.providers.write_text('[providers.a]\nkind = "http"\nsecrets = { a = { env = "OWN_A" }, b = { ssm = "/b" } }\n'
-                                  '[providers.b]\nkind = "chat"\nkey = { env = "OWN_B" }\n'
-                                  '[providers.c]\nkind = "http"\noauth = { client_id = { env = "OWN_C" } }\n'
-                                  'secrets = { t = { env = "MILLRACE_TABLE" } }\n')
+        self.providers.write_text(
+            '[providers.a]\nkind = "http"\n'
+            'secrets = { a = { env = "OWN_A" }, b = { ssm = "/b" } }\n'
+            '[providers.b]\nkind = "chat"\nkey = { env = "OWN_B" }\n'
+            '[providers.c]\nkind = "http"\noauth = { client_id = { env = "OWN_C" } }\n'
+            'secrets = { t = { env = "MILLRACE_TABLE" } }\n'
+        )
         with mock.patch.dict(os.environ, {"OWN_B": "set", "OWN_C": ""}):
             told = self.refused()
             self.assertIn("names the secret OWN_A, OWN_C, which is not in your environment", told)
@@ -108,8 +118,11 @@ class Checks(unittest.TestCase):
         # Of one that is not up any more they may be written over.
         self.check()
         process = subprocess.Popen(
-            [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, env={**os.environ, stack.MARK: "of another"})
+            [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, stack.MARK: "of another"},
+        )
         try:
             # Until the process itself runs, the system may not show its environment yet.
             process.stdout.readline()

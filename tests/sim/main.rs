@@ -13,6 +13,7 @@ mod kit;
 mod late;
 mod latest;
 mod limits;
+mod log;
 mod pairs;
 mod queues;
 mod records;

@@ -70,7 +70,7 @@ async fn settled(ports: &Ports, job: &Job) -> Result<Vec<Write>, StepError> {
 /// Erases what is under a tombstone. What fails here the sweep makes up for.
 async fn erased(ports: &Ports, job: &Job) -> Result<(), ApiError> {
     if let Err(error) = erase(ports, job).await {
-        tracing::warn!(job.id = %job.spec.id, error = %error, "job not wholly erased yet; the sweep will");
+        tracing::warn!(error = %error, "job not wholly erased yet; the sweep will");
     }
     Ok(())
 }

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use tracing::{Instrument, error_span};
+
 use super::idempotency::{Earlier, Idempotency};
 use super::{Ports, StepError, transact_told};
 use crate::domain::chunk::{ChunkMessage, Start, plan, plan_singly, shard_count};
@@ -79,9 +81,10 @@ pub(crate) async fn accept(
                 unconfigured: terms.unconfigured.clone(),
             });
         }
-        if let Some(accepted) =
-            offer(ports, caller, &submission, terms, &budget, idempotency).await?
-        {
+        let (job, chunks) = prepare(ports, caller.tenant(), &submission, terms, &budget);
+        let span = error_span!("submit", job.id = %job.spec.id);
+        let offered = offer(ports, caller, &submission, job, &chunks, idempotency);
+        if let Some(accepted) = offered.instrument(span).await? {
             return Ok(accepted);
         }
         let credits = ports
@@ -156,13 +159,12 @@ async fn offer(
     ports: &Ports,
     caller: &Caller,
     submission: &Submission,
-    terms: &Terms,
-    budget: &Budget,
+    job: Job,
+    chunks: &[ChunkOf<'_>],
     idempotency: Option<&Idempotency>,
 ) -> Result<Option<Accepted>, ApiError> {
-    let (job, chunks) = prepare(ports, caller.tenant(), submission, terms, budget);
     let mut items = Vec::with_capacity(chunks.len());
-    for (n, chunk) in (0..).zip(&chunks) {
+    for (n, chunk) in (0..).zip(chunks) {
         items.push(chunk_item(&job.spec.id, n, chunk, job.spec.expires_at)?);
         let known = known(submission, chunk);
         if !known.is_empty() {
@@ -196,7 +198,7 @@ async fn offer(
     let all: Vec<u32> = (0..job.spec.chunks).collect();
     for (lane, chunks) in lanes(ports, &job, open, &all) {
         if let Err(error) = enqueue(ports, &job, chunks, Start::First, lane).await {
-            tracing::warn!(job.id = %job.spec.id, error = %error, "chunks not enqueued at submit; the sweep will");
+            tracing::warn!(error = %error, "chunks not enqueued at submit; the sweep will");
         }
     }
     let view = Box::new(JobView::new(job, Progress::default()));

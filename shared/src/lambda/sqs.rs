@@ -8,6 +8,7 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::future::{FutureExt, join_all};
 use serde::de::DeserializeOwned;
+use tracing::{Instrument, error_span};
 
 use crate::domain::backoff::message_delay;
 use crate::domain::chunk::ChunkMessage;
@@ -104,18 +105,36 @@ pub async fn enrich(
 ) -> Result<Batch<ChunkMessage, Ran>, NoIdentity> {
     let (ports, deadline) = (invocation.ports, invocation.deadline);
     ports.http.forget_connections();
-    batch(invocation, QueueName::Enrich, event, |_| false, async |received: Received<'_, ChunkMessage>| {
-        let Received { message, lane, receives } = received;
-        let receipt = step::Receipt { lane, receives, deadline, timeout };
-        let ran = step::step(ports, registry, message, &receipt).await;
-        match &ran {
-            Ok(ran) => tracing::debug!(job.id = %message.job, chunk = message.chunk, ran = ?ran, "chunk worked on"),
-            Err(error) => {
-                tracing::error!(job.id = %message.job, chunk = message.chunk, receives, error = %error, "chunk failed; it comes back");
+    batch(
+        invocation,
+        QueueName::Enrich,
+        event,
+        |_| false,
+        async |received: Received<'_, ChunkMessage>| {
+            let Received {
+                message,
+                lane,
+                receives,
+            } = received;
+            let receipt = step::Receipt {
+                lane,
+                receives,
+                deadline,
+                timeout,
+            };
+            let span = error_span!("chunk", job.id = %message.job, chunk = message.chunk);
+            async {
+                let ran = step::step(ports, registry, message, &receipt).await;
+                match &ran {
+                    Ok(ran) => tracing::debug!(ran = ?ran, "chunk worked on"),
+                    Err(error) => tracing::error!(error = %error, "chunk failed; it comes back"),
+                }
+                ran
             }
-        }
-        ran
-    })
+            .instrument(span)
+            .await
+        },
+    )
     .await
 }
 
@@ -126,14 +145,28 @@ pub async fn dispatch(
 ) -> Result<Batch<WakeMessage, Dispatched>, NoIdentity> {
     let (ports, deadline) = (invocation.ports, invocation.deadline);
     let no_time = |done: &Dispatched| *done == Dispatched::NoTime;
-    batch(invocation, QueueName::Webhook, event, no_time, async |received: Received<'_, WakeMessage>| {
-        let Received { message, lane, receives } = received;
-        let done = dispatch::step(ports, message, &dispatch::Receipt { lane, deadline }).await;
-        if let Err(error) = &done {
-            tracing::error!(job.id = %message.job, delivery = message.delivery, receives, error = %error, "attempt failed; it comes back");
-        }
-        done
-    })
+    batch(
+        invocation,
+        QueueName::Webhook,
+        event,
+        no_time,
+        async |received: Received<'_, WakeMessage>| {
+            let Received { message, lane, .. } = received;
+            let id = message.job.delivery(message.delivery);
+            let span =
+                error_span!("delivery", job.id = %id.job, delivery.id = %id, delivery = id.n);
+            async {
+                let done =
+                    dispatch::step(ports, message, &dispatch::Receipt { lane, deadline }).await;
+                if let Err(error) = &done {
+                    tracing::error!(error = %error, "attempt failed; it comes back");
+                }
+                done
+            }
+            .instrument(span)
+            .await
+        },
+    )
     .await
 }
 
@@ -155,10 +188,14 @@ async fn batch<M: DeserializeOwned, T>(
     {
         return Err(NoIdentity);
     }
-    let handled = event
-        .records
-        .into_iter()
-        .map(|record| one(invocation, fallback, record, &again, &work));
+    let handled = event.records.into_iter().map(|record| {
+        let span = error_span!(
+            "message",
+            message.id = record.message_id,
+            receives = receives(&record)
+        );
+        one(invocation, fallback, record, &again, &work).instrument(span)
+    });
     Ok(Batch(join_all(handled).await))
 }
 
@@ -176,11 +213,7 @@ async fn one<M: DeserializeOwned, T>(
 ) -> Handled<M, T> {
     let ports = invocation.ports;
     let lane = lane_of(invocation.queues, record.event_source_arn.as_deref()).unwrap_or(fallback);
-    let receives = record
-        .attributes
-        .get("ApproximateReceiveCount")
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(1);
+    let receives = receives(&record);
     let id = record.message_id.unwrap_or_default();
     let (message, outcome) = match serde_json::from_str(record.body.as_deref().unwrap_or_default())
     {
@@ -196,7 +229,7 @@ async fn one<M: DeserializeOwned, T>(
             .await;
             let outcome = work.map_or_else(
                 |_| {
-                    tracing::error!(message.id = id, "a message made its handler panic");
+                    tracing::error!("a message made its handler panic");
                     Err(Failed::Panicked)
                 },
                 |outcome| outcome.map_err(Failed::from),
@@ -204,7 +237,7 @@ async fn one<M: DeserializeOwned, T>(
             (Some(message), outcome)
         }
         Err(error) => {
-            tracing::error!(message.id = id, error = %error, receives, "the message cannot be read; it goes to the dead-letter queue");
+            tracing::error!(error = %error, "the message cannot be read; it goes to the dead-letter queue");
             (None, Err(Failed::Unreadable(error.to_string())))
         }
     };
@@ -216,7 +249,7 @@ async fn one<M: DeserializeOwned, T>(
             .postpone(lane, receipt, message_delay(receives, ports.entropy.unit()))
             .await
     {
-        tracing::warn!(message.id = id, error = %error, "the message comes back only after its visibility time-out");
+        tracing::warn!(error = %error, "the message comes back only after its visibility time-out");
     }
     Handled {
         id,
@@ -226,6 +259,12 @@ async fn one<M: DeserializeOwned, T>(
         outcome,
         again,
     }
+}
+
+/// How often a message was received, this time included.
+fn receives(record: &SqsMessage) -> u32 {
+    let count = record.attributes.get("ApproximateReceiveCount");
+    count.and_then(|n| n.parse().ok()).unwrap_or(1)
 }
 
 /// Which queue an ARN is of: the one whose URL ends in the same name.

@@ -4,6 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use tracing::field::{Empty, display};
+use tracing::{Instrument, Span, error_span};
+
 use crate::domain::chunk::{Start, shard_count, shard_of};
 use crate::domain::delivery::{DeliveryState, GRACE, QUEUE_HORIZON};
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
@@ -92,7 +95,9 @@ pub async fn step(
                 return Ok(swept);
             }
             swept.due += 1;
-            look_at_item(ports, &item, &shard, timeout, &mut by_tenant, &mut swept).await;
+            look_at_item(ports, &item, &shard, timeout, &mut by_tenant, &mut swept)
+                .instrument(span(&item.key))
+                .await;
         }
     }
     tracing::info!(
@@ -139,11 +144,30 @@ async fn look_at_item(
     };
     if let Err(error) = repaired {
         swept.errors += 1;
-        tracing::error!(item.pk = %item.key.pk, item.sk = %item.key.sk, error = %error, "repair failed");
+        tracing::error!(error = %error, "repair failed");
         if matches!(error, StepError::Corrupt(_)) {
             set_aside(ports, item, shard).await;
         }
     }
+}
+
+/// Opens the span of an item that is due.
+fn span(key: &Key) -> Span {
+    let span = error_span!(
+        "due",
+        item.pk = key.pk,
+        item.sk = key.sk,
+        job.id = Empty,
+        delivery.id = Empty
+    );
+    match due_item(key) {
+        Some(DueItem::Job(id)) => span.record("job.id", display(&id)),
+        Some(DueItem::Delivery(id)) => span
+            .record("job.id", display(&id.job))
+            .record("delivery.id", display(&id)),
+        None => &span,
+    };
+    span
 }
 
 /// Items looked at in this run, by tenant.
@@ -163,7 +187,7 @@ async fn set_aside(ports: &Ports, item: &Item, shard: &str) {
     let at = ports.clock.now().plus(MAX_WINDOW);
     let update = move_due(item.key.clone(), due, shard.to_owned(), at);
     if let Err(error) = claim(ports, update).await {
-        tracing::warn!(item.pk = %item.key.pk, item.sk = %item.key.sk, error = %error, "item not set aside");
+        tracing::warn!(error = %error, "item not set aside");
     }
 }
 

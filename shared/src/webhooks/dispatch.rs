@@ -253,7 +253,6 @@ async fn attempt(
         asked.filter(|_| rules.honour_retry_after && matches!(attempt.status, Some(429 | 503)));
     let asked = asked.map(|wait| wait.min(RETRY_AFTER_CAP));
     tracing::info!(
-        delivery.id = %delivery.id,
         delivery.attempt = attempt.number,
         http.status = attempt.status,
         error.class = attempt.error.as_deref(),
@@ -390,7 +389,7 @@ async fn learn(
     match ports.store.update(update).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
         Err(error) => {
-            tracing::warn!(delivery.id = %delivery.id, error = %error, "what the exchange taught of the receiver was not kept");
+            tracing::warn!(error = %error, "what the exchange taught of the receiver was not kept");
         }
     }
 }

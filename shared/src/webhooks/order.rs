@@ -61,7 +61,7 @@ pub(crate) async fn take(
 /// Gives the turn back after an attempt that was not answered well, or not made. Lost, it runs out.
 pub(crate) async fn give_back(ports: &Ports, delivery: &Delivery, lease: &Lease) {
     if let Err(error) = insist(ports, latest::give_back(delivery, lease)).await {
-        tracing::warn!(delivery.id = %delivery.id, error = %error, "turn not given back; it runs out");
+        tracing::warn!(error = %error, "turn not given back; it runs out");
     }
 }
 

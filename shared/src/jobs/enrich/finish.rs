@@ -99,7 +99,11 @@ pub async fn finish(ports: &Ports, id: &JobId) -> Result<Finished, StepError> {
         }
         match transact(ports, writes).await {
             Ok(()) => {
-                tracing::info!(job.id = %id, job.status = status.as_str(), job.credits = end.credits, "job ended");
+                tracing::info!(
+                    job.status = status.as_str(),
+                    job.credits = end.credits,
+                    "job ended"
+                );
                 if let Some(delivery) = &delivery {
                     wake(ports, delivery, QueueName::Webhook).await;
                 }

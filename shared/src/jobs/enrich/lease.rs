@@ -104,7 +104,7 @@ pub(crate) async fn forget_starts(ports: &Ports, job: &Job, chunk: u32, hold: &H
     match ports.store.update(update).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
         Err(error) => {
-            tracing::warn!(job.id = %job.spec.id, chunk, error = %error, "starts of the chunk not forgotten; the next run does");
+            tracing::warn!(error = %error, "starts of the chunk not forgotten; the next run does");
         }
     }
 }
@@ -124,7 +124,7 @@ pub(crate) async fn park(ports: &Ports, job: &Job, chunk: u32, hold: &Hold, next
     match ports.store.update(update).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
         Err(error) => {
-            tracing::warn!(job.id = %job.spec.id, chunk, error = %error, "chunk not left in order; the next run is");
+            tracing::warn!(error = %error, "chunk not left in order; the next run is");
         }
     }
 }
@@ -134,6 +134,6 @@ pub(crate) async fn release(ports: &Ports, job: &Job, chunk: u32, hold: &Hold) {
     let Some(lease) = &hold.lease else { return };
     let update = schema::progress::release(&job.spec.id, chunk, lease, &over(ports));
     if let Err(error) = ports.store.update(update).await {
-        tracing::warn!(job.id = %job.spec.id, chunk, error = %error, "hold on the chunk not given back; it runs out");
+        tracing::warn!(error = %error, "hold on the chunk not given back; it runs out");
     }
 }

@@ -449,10 +449,7 @@ impl Run<'_> {
         let put = self.put_away(&these, known, &mut batch.parts);
         match beside(running, &mut batch.fresh, put).await {
             Ok(()) => batch.kept += these.len(),
-            Err(error) => {
-                let (job, chunk) = (&self.job.spec.id, self.number);
-                tracing::warn!(job.id = %job, chunk, error = %error, "outcomes not put away early");
-            }
+            Err(error) => tracing::warn!(error = %error, "outcomes not put away early"),
         }
     }
 

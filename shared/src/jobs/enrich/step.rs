@@ -372,7 +372,7 @@ async fn work(
     // Whoever canceled meanwhile is found out by the sweep's message.
     let next_at = run.next_at(known, job.status);
     if next_at > ports.clock.now() {
-        tracing::info!(job.id = %job.spec.id, chunk = run.number, left = missing, gained, "chunk waits for upstreams");
+        tracing::info!(left = missing, gained, "chunk waits for upstreams");
         forget_starts(ports, job, message.chunk, hold).await;
         // Sent before it is noted: were it not sent after that, this run's own message would come back too early for anything.
         // Where one was sent for the same time before, that is on its way.
@@ -388,7 +388,7 @@ async fn work(
         }
         return Ok(Found::Some(Ran::Waits));
     }
-    tracing::info!(job.id = %job.spec.id, chunk = run.number, left = missing, gained, "chunk continues in another run");
+    tracing::info!(left = missing, gained, "chunk continues in another run");
     if gained > 0 {
         forget_starts(ports, job, message.chunk, hold).await;
     }
@@ -432,7 +432,7 @@ async fn put_off(
     what: &str,
     at: Timestamp,
 ) -> Result<Ran, StepError> {
-    tracing::warn!(job.id = %job.spec.id, chunk = message.chunk, what, "not known to this version; tried again later");
+    tracing::warn!(what, "not known to this version; tried again later");
     // A first message has its chunk to itself only right after the submission.
     let start = if message.start == Start::First {
         Start::Resume

@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use tracing::Span;
+use tracing::field::display;
+
 use super::etag::{etag, matches_state, matches_tag};
 use super::parameters::{RESULTS, ROWS, bad_cursor, idempotency, limit, wait};
 use super::{Api, Door};
@@ -324,7 +327,9 @@ impl Asked<'_> {
         let text = self.id.unwrap_or_default();
         // A receiver knows its event by the `webhook-id`.
         let id = DeliveryId::parse(text).or_else(|| DeliveryId::parse_event(text));
-        id.ok_or(ApiError::NotFound { what: "delivery" })
+        let id = id.ok_or(ApiError::NotFound { what: "delivery" })?;
+        log_job(&id.job).record("delivery.id", display(&id));
+        Ok(id)
     }
 
     /// Reads a job's id as the surface writes it; one that shows every job takes the other
@@ -339,7 +344,9 @@ impl Asked<'_> {
             .filter(|_| surface.shows == Shows::Every);
         let id = (surface.parse_id)(text)
             .or_else(|| others.into_iter().find_map(|other| (other.parse_id)(text)));
-        id.ok_or(ApiError::NotFound { what: "job" })
+        let id = id.ok_or(ApiError::NotFound { what: "job" })?;
+        log_job(&id);
+        Ok(id)
     }
 
     /// The job's id, where the surface shows the job; what the call does with it looks whose job it
@@ -378,14 +385,24 @@ impl Asked<'_> {
                 view,
                 replayed,
                 faults,
-            } => Accepted::Job {
-                view: Box::new(self.seen(*view)),
-                replayed,
-                faults,
-            },
+            } => {
+                log_job(&view.job.spec.id);
+                Accepted::Job {
+                    view: Box::new(self.seen(*view)),
+                    replayed,
+                    faults,
+                }
+            }
             priced @ Accepted::Priced { .. } => priced,
         }
     }
+}
+
+/// Names the request's job in its log lines from here on.
+pub(super) fn log_job(id: &JobId) -> Span {
+    let span = Span::current();
+    span.record("job.id", display(id));
+    span
 }
 
 /// Returns the reason why no type has this name, which may be one that [`Reading::kind`] made up.

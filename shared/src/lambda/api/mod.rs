@@ -9,6 +9,10 @@ mod parameters;
 use std::borrow::Cow;
 use std::time::Duration;
 
+use tracing::field::Empty;
+use tracing::{Instrument, Span, error_span};
+
+use self::calls::log_job;
 use super::coding::unpacked;
 use super::http::{ApiRequest, ApiResponse};
 use super::start::{StartError, Started};
@@ -59,6 +63,10 @@ impl Api {
 
     /// Serves POST and DELETE.
     pub async fn write(&self, request: &ApiRequest) -> ApiResponse {
+        self.answer_write(request).instrument(span(request)).await
+    }
+
+    async fn answer_write(&self, request: &ApiRequest) -> ApiResponse {
         let request = &*self.own(request);
         if let Some(token) = request.path.strip_prefix(CALLBACKS)
             && request.method == "POST"
@@ -124,6 +132,7 @@ impl Api {
             }
             Err(error) => return Err(ApiError::invalid("", format!("is not JSON: {error}"))),
         };
+        log_job(&claimed.of.job).record("chunk", claimed.of.chunk);
         callback::post(&self.ports, &claimed, &body).await?;
         // The same for the first and for every further one: an upstream that repeats itself did
         // nothing wrong.
@@ -132,7 +141,10 @@ impl Api {
 
     /// Serves GET, and whatever no route is for. `deadline` is when the invocation ends.
     pub async fn read(&self, request: &ApiRequest, deadline: Timestamp) -> ApiResponse {
-        self.serve(&self.own(request), Door::Read(deadline)).await
+        let request = &*self.own(request);
+        self.serve(request, Door::Read(deadline))
+            .instrument(span(request))
+            .await
     }
 
     async fn serve(&self, request: &ApiRequest, door: Door) -> ApiResponse {
@@ -169,27 +181,27 @@ impl Api {
         answer: Result<ApiResponse, ApiError>,
     ) -> ApiResponse {
         let mut response = answer.unwrap_or_else(|error| {
-            let response = surface.map_or_else(|| ApiResponse::empty(404), |s| (s.error)(&error, request));
+            let response =
+                surface.map_or_else(|| ApiResponse::empty(404), |s| (s.error)(&error, request));
             if response.status >= 500 {
-                tracing::error!(
-                    request.id = %request.request_id, http.status = response.status, error = ?error, "request failed"
-                );
+                tracing::error!(http.status = response.status, error = ?error, "request failed");
             }
             match error {
                 ApiError::Unauthorized => response.with("www-authenticate", "Bearer"),
                 ApiError::MethodNotAllowed { allow } => {
-                    let allow = allow.into_iter().map(|method| if method == "GET" { "GET, HEAD" } else { method });
+                    let allow = allow
+                        .into_iter()
+                        .map(|method| if method == "GET" { "GET, HEAD" } else { method });
                     response.with("allow", allow.collect::<Vec<_>>().join(", "))
                 }
                 ApiError::Coding { .. } => response.with("accept-encoding", "gzip"),
-                ApiError::Unavailable { retry_after_seconds } => {
-                    response.with("retry-after", retry_after_seconds.to_string())
-                }
+                ApiError::Unavailable {
+                    retry_after_seconds,
+                } => response.with("retry-after", retry_after_seconds.to_string()),
                 _ => response,
             }
         });
         tracing::info!(
-            request.id = %request.request_id,
             api.surface = surface.map(|s| s.name),
             http.method = method_shown(&request.method),
             http.status = response.status,
@@ -210,6 +222,17 @@ impl Api {
         }
         response
     }
+}
+
+/// Opens the span of a request. The ids are recorded when they are known.
+fn span(request: &ApiRequest) -> Span {
+    error_span!(
+        "request",
+        request.id = request.request_id,
+        job.id = Empty,
+        chunk = Empty,
+        delivery.id = Empty
+    )
 }
 
 /// A method for the log, if it is one of RFC 9110, section 9, or RFC 5789: others are the caller's

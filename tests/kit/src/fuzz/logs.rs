@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use tracing_subscriber::fmt::MakeWriter;
+use shared::lambda::telemetry;
+use tracing::Level;
 
 /// Log lines in memory.
 #[derive(Debug, Clone, Default)]
@@ -23,12 +24,18 @@ impl Write for Lines {
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
+/// Runs `work` and returns what it logs, down to `level`, beside what it returns.
+///
+/// # Panics
+/// Where a line is not UTF-8.
+pub fn logged<T>(level: Level, work: impl FnOnce() -> T) -> (T, String) {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = telemetry::subscriber(level, move || writer.clone());
+    let done = tracing::subscriber::with_default(subscriber, work);
+    let logged = lines.0.lock().expect("nobody panics while writing");
+    let text = String::from_utf8(logged.clone()).expect("lines are UTF-8");
+    (done, text)
 }
 
 /// Runs `work` and looks through what it logs, down to `debug`.
@@ -37,16 +44,8 @@ impl<'a> MakeWriter<'a> for Lines {
 /// Where a line holds one of the secrets or [`PERSONAL`](super::PERSONAL) data, or more than 8 KiB, or tells of a
 /// handler that panicked.
 pub fn without_secrets<T>(secrets: &[&str], work: impl FnOnce() -> T) -> T {
-    let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_max_level(tracing::Level::DEBUG)
-        .with_writer(lines.clone())
-        .finish();
-    let done = tracing::subscriber::with_default(subscriber, work);
-    let logged = lines.0.lock().expect("nobody panics while writing");
-    for line in String::from_utf8_lossy(&logged).lines() {
+    let (done, logged) = logged(Level::DEBUG, work);
+    for line in logged.lines() {
         let begin: String = line.chars().take(300).collect();
         for secret in secrets.iter().copied().chain([super::PERSONAL]) {
             assert!(!line.contains(secret), "{secret} is in the log: {begin}");

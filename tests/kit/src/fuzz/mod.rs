@@ -16,7 +16,7 @@ pub mod wire;
 
 use std::path::PathBuf;
 
-pub use logs::without_secrets;
+pub use logs::{logged, without_secrets};
 
 /// A text that seeds and generated inputs put wherever a person's data would stand. No log line may hold it.
 pub const PERSONAL: &str = "pii-7f3a";

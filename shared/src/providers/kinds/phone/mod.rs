@@ -19,6 +19,7 @@
 //! Ported numbers keep the type and region that their range was given. A number that can be read is
 //! `found`, valid or not; what cannot be read as one is `invalid`.
 
+mod candidates;
 pub mod config;
 mod country;
 mod labels;
@@ -41,7 +42,7 @@ use serde_json::{Map, Value};
 use self::config::PhoneConfig;
 pub(super) use self::country::region;
 pub(super) use self::shown::{is_called, is_fax, shown};
-pub(super) use self::text::written;
+pub(super) use self::written::written;
 use crate::catalog::ConfigError;
 use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
 
