@@ -328,7 +328,7 @@ impl Maker {
             let comes = ["again", "later"].contains(&path);
             self.event(&job.delivery(0), "job.completed", path, comes);
             if path == "gone" {
-                let reason = json!("gone");
+                let reason = json!("endpoint_gone");
                 Self::also(
                     &mut self.events,
                     &[("state", json!("exhausted")), ("reason", reason)],
@@ -411,7 +411,6 @@ impl Maker {
             &["stripe.com"],
             Some(&self.stack.hook("untold")),
         ));
-        self.take_messages();
         let cancel = format!("/v1/jobs/{job}/cancel");
         body(&self.stack.call("POST", &cancel, &[], ""), 202);
         self.enrich(SECOND, |_, _, _| false);
