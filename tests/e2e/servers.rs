@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use simple_dns::rdata::{A, AAAA, RData};
 use simple_dns::{CLASS, Name, Packet, QTYPE, ResourceRecord, TYPE};
 pub(crate) use testkit::servers::{Answer, Gate, Got, Server};
+use testkit::stored::piece;
 use tokio::net::UdpSocket;
 
 type Lookup = Arc<dyn Fn(u32, usize) -> Answer + Send + Sync>;
@@ -38,6 +39,12 @@ impl Upstream {
                     Answer::Json(json!({"name": "Keyed"}))
                 } else {
                     Answer::Status(401)
+                };
+            }
+            if let Some((status, answer)) = piece(&got.path) {
+                return match status {
+                    200 => Answer::Json(answer),
+                    other => Answer::Status(other),
                 };
             }
             if got.path == "/late" {

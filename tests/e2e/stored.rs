@@ -26,7 +26,11 @@ async fn restore(dump: &Dump) {
     let of_job =
         |item: &Item| item.key.pk.starts_with("JOB#") && !item.key.sk.starts_with("CHUNK#");
     let (of_jobs, others): (Vec<Item>, Vec<Item>) = dump.items.iter().cloned().partition(of_job);
-    ports.store.put_all(others).await.unwrap();
+    // An answer is kept for the address that gave it, and the table has a key of its own for them.
+    let others = others
+        .into_iter()
+        .filter(|item| !item.key.pk.starts_with("CACHE"));
+    ports.store.put_all(others.collect()).await.unwrap();
     let mut jobs = BTreeMap::<_, Vec<_>>::new();
     for item in of_jobs {
         jobs.entry(item.key.pk.clone())
@@ -60,7 +64,8 @@ async fn finish(version: &str) {
             Answer::Json(json!({"answer": n}))
         }
     };
-    for tag in [&tag, &canceled] {
+    let [killed, swept] = ["killed", "swept"].map(|end| format!("{tag}-{end}"));
+    for tag in [&tag, &canceled, &killed, &swept] {
         world.upstream.script(tag, move |n, _| known(n));
     }
     let dump = dump.restored(
@@ -141,7 +146,12 @@ async fn finish(version: &str) {
             "{job}: {ended}"
         );
         assert_counts(&ended, &in_order(&counts));
+        assert!(shows(&ended, &job["shows"]), "{job}: {ended}");
         let lines = tenant.results(&ended, 1000).await;
+        for line in list("lines").filter(|line| line["job"] == job["job"]) {
+            let shown = &lines[usize::try_from(line["line"].as_u64().unwrap()).unwrap()];
+            assert!(shows(shown, &line["shows"]), "{line}: {shown}");
+        }
         assert!(
             lines.iter().enumerate().all(|(n, line)| line["index"] == n),
             "{job}"
@@ -199,10 +209,19 @@ async fn finish(version: &str) {
         "each record is asked for once"
     );
     assert_eq!(paths(&canceled), Vec::<String>::new());
+    assert!(list("unasked").all(|url| !asked.iter().any(|got| got.path == text_of(url))));
     assert!(
         !asked.iter().any(|got| got.path == "/late"
             && got.json().to_string().contains(&format!(".{tag}.example")))
     );
+}
+
+/// Whether everything that is expected to be shown is.
+fn shows(shown: &Value, expected: &Value) -> bool {
+    let expected = expected.as_object().unwrap();
+    expected
+        .iter()
+        .all(|(pointer, value)| shown.pointer(pointer).unwrap_or(&Value::Null) == value)
 }
 
 fn text_of(value: &Value) -> &str {
@@ -236,19 +255,24 @@ async fn told(tenant: &Tenant, receiver: &Server, secrets: &[LiveSecret], event:
     let delivery = tenant
         .delivery_at(
             &format!("/v1/deliveries/{}", text(event, "delivery")),
-            "delivered",
+            event["state"].as_str().unwrap_or("delivered"),
         )
         .await;
-    assert_eq!(delivery["type"], event["type"], "{delivery}");
+    assert_eq!(
+        (&delivery["type"], &delivery["reason"]),
+        (&event["type"], &event["reason"]),
+        "{delivery}"
+    );
     let (id, path) = (event_id(event), format!("/{}", text(event, "path")));
     let got: Vec<Got> = receiver
         .got()
         .into_iter()
         .filter(|got| got.header("webhook-id") == id)
         .collect();
-    let before = usize::try_from(event["attempts_before"].as_u64().unwrap()).unwrap();
+    let before = event["log"].as_array().unwrap();
     let log = delivery["log"].as_array().unwrap();
-    let answered = log[before..]
+    assert!(log.starts_with(before), "{event}: {delivery}");
+    let answered = log[before.len()..]
         .iter()
         .filter(|attempt| attempt["status_code"] == 200)
         .count();
@@ -260,6 +284,11 @@ async fn told(tenant: &Tenant, receiver: &Server, secrets: &[LiveSecret], event:
     for each in &got {
         assert_eq!((&each.path, &each.body), (&path, &got[0].body), "{event}");
         signed(each, secrets);
+        let body = String::from_utf8_lossy(&each.body);
+        assert!(
+            body.contains(event["says"].as_str().unwrap_or_default()),
+            "{event}: {body}"
+        );
     }
 }
 

@@ -4,7 +4,7 @@
 //! What a dump holds is absolute times; [`Dump::restored`] moves them all by the same whole seconds. Which attributes are
 //! times is written down here, attribute by attribute, and one that is not is an error: nothing is guessed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -135,6 +135,53 @@ impl Dump {
         text
     }
 
+    /// Calls `edit` with each JSON value of ours that is stored or sent, and what it is.
+    pub fn each_json(&mut self, mut edit: impl FnMut(&'static str, &mut Value)) {
+        for item in &mut self.items {
+            let key = item.key.clone();
+            for (name, stored) in &mut item.attributes {
+                let Some(form) = form(&key, name) else {
+                    continue;
+                };
+                match stored {
+                    Stored::B(bytes) => *bytes = payload(bytes, |value| edit(form, value)),
+                    Stored::S(text) => {
+                        let mut value = serde_json::from_str(text).expect("JSON");
+                        edit(form, &mut value);
+                        *text = value.to_string();
+                    }
+                    other => panic!("{name} of {key:?} holds no JSON: {other:?}"),
+                }
+            }
+        }
+        for (queue, message) in &mut self.messages {
+            let form = match queue {
+                QueueName::Enrich | QueueName::EnrichBulk => "chunk message",
+                QueueName::Webhook | QueueName::WebhookRetry => "wake message",
+            };
+            let mut body = serde_json::from_str(&message.body).expect("a message is JSON");
+            edit(form, &mut body);
+            message.body = body.to_string();
+        }
+    }
+
+    /// Returns each member of that JSON as what it is in and the path to it.
+    pub fn members(&mut self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        self.each_json(|form, value| members(value, form, &mut found));
+        found
+    }
+
+    /// Takes one of [`members`](Self::members) away, wherever it is.
+    pub fn forget(&mut self, member: &str) {
+        let (of, path) = member.split_once('.').expect("a member is of something");
+        self.each_json(|form, value| {
+            if form == of {
+                remove(value, path);
+            }
+        });
+    }
+
     /// Returns the same as if it had been stored just before `now`, with receivers below `to` instead of `from`.
     ///
     /// # Panics
@@ -182,6 +229,18 @@ impl Dump {
         for job in list(expected.get_mut("jobs")).filter(|job| !job["started_at"].is_null()) {
             moved.text_time(&mut job["started_at"]);
         }
+        for event in list(expected.get_mut("events")) {
+            for attempt in list(event.get_mut("log")) {
+                moved.text_time(&mut attempt["at"]);
+            }
+        }
+        for line in list(expected.get_mut("lines")) {
+            for shown in line["shows"].as_object_mut().expect("members").values_mut() {
+                if shown["fetched_at"].is_string() {
+                    moved.text_time(&mut shown["fetched_at"]);
+                }
+            }
+        }
         Self {
             made_at: Timestamp(self.made_at.0 + 1000 * seconds),
             items,
@@ -189,6 +248,81 @@ impl Dump {
             expected,
             ..self.clone()
         }
+    }
+}
+
+/// What the JSON is that is stored in an attribute, where it is ours: not what callers and upstreams
+/// said, and not pairs of texts.
+fn form(key: &Key, attribute: &str) -> Option<&'static str> {
+    let mut parts = key.sk.split('#');
+    let sk = (parts.next(), parts.next(), parts.next());
+    Some(match (attribute, sk) {
+        ("spec", (Some("META"), ..)) => "job",
+        ("spec", (Some("DELIVERY"), ..)) => "delivery",
+        ("spec", (Some("PROFILE"), ..)) => "profile",
+        ("end", _) => "end",
+        ("log", _) => "log",
+        ("secrets", _) => "secrets",
+        ("data", (Some("CACHE"), ..)) => "kept",
+        ("data", (Some("CHUNK"), Some(number), part)) if number != "CALL" => match part {
+            None => "chunk",
+            Some("PART") => "part",
+            _ => "result",
+        },
+        _ => return None,
+    })
+}
+
+/// Members that hold what callers, providers and operators said: their content is not ours.
+const OTHERS: [&str; 7] = [
+    "data",
+    "fields",
+    "input",
+    "malformed",
+    "metadata",
+    "original",
+    "ticket",
+];
+
+/// Returns the path of each member in `value`, below `path`; `*` is each element of an array.
+fn members(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members_of) => {
+            for (name, member) in members_of {
+                let path = format!("{path}.{name}");
+                if !OTHERS.contains(&name.as_str()) {
+                    members(member, &path, found);
+                }
+                found.insert(path);
+            }
+        }
+        Value::Array(elements) => {
+            for element in elements {
+                members(element, &format!("{path}.*"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn remove(value: &mut Value, path: &str) {
+    let (name, rest) = path.split_once('.').unwrap_or((path, ""));
+    match (value, name, rest) {
+        (Value::Array(elements), "*", _) => {
+            elements
+                .iter_mut()
+                .for_each(|element| remove(element, rest));
+        }
+        (Value::Object(members), _, "") => {
+            members.shift_remove(name);
+        }
+        (Value::Object(members), ..) => {
+            members
+                .get_mut(name)
+                .into_iter()
+                .for_each(|member| remove(member, rest));
+        }
+        _ => {}
     }
 }
 
@@ -320,11 +454,15 @@ impl Moved {
     fn bytes(&self, name: &str, bytes: &[u8], key: &Key) -> Vec<u8> {
         let mut parts = key.sk.split('#');
         match (name, parts.next(), parts.next(), parts.next()) {
-            // A key; what was answered about a request's records; what was sent; what an upstream posted.
+            // Keys; what was answered about a request's records; what was sent; what an upstream posted.
             ("callback_key", Some("META"), ..)
+            | ("secret", Some("KEY"), ..)
             | ("data", Some("IDEM"), ..)
             | ("data", Some("CHUNK"), Some(_), None)
             | ("data", Some("CHUNK"), Some("CALL"), _) => bytes.to_vec(),
+            ("data", Some("CACHE"), ..) => payload(bytes, |kept| {
+                self.text_time(&mut kept["fetched_at"]);
+            }),
             ("data", Some("CHUNK"), Some(_), Some("RESULT")) => payload(bytes, |outcomes| {
                 for outcome in list(Some(outcomes)) {
                     // Overflow has each with its place.
@@ -401,4 +539,21 @@ fn payload(bytes: &[u8], change: impl FnOnce(&mut Value)) -> Vec<u8> {
     let mut payload = serde_json::from_slice(&text).expect("a payload is JSON");
     change(&mut payload);
     zstd::bulk::compress(payload.to_string().as_bytes(), 0).expect("a payload can be packed")
+}
+
+/// What the upstream of the tests answers at `/piece/WHAT?domain=DOMAIN`: providers of several types ask
+/// there, and the beginning of the domain says what comes of it. `None`: it is another path.
+pub fn piece(path: &str) -> Option<(u16, Value)> {
+    let (what, domain) = path.strip_prefix("/piece/")?.split_once("?domain=")?;
+    let known = match what {
+        "kept" => json!({"one": "first", "sure": 0.5}),
+        "last" => json!({"three": 3}),
+        "refusing" => json!({"four": "at last"}),
+        _ => return Some((404, Value::Null)),
+    };
+    Some(match (what, domain.split('.').next()) {
+        ("kept", Some("no")) | ("last", Some("failure")) => (404, Value::Null),
+        ("kept", Some("failure")) | ("last", Some("no" | "broken")) => (500, Value::Null),
+        _ => (200, known),
+    })
 }

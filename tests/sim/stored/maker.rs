@@ -7,9 +7,11 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use shared::domain::ids::{DeliveryId, JobId};
 use shared::domain::time::Timestamp;
+use shared::jobs::Ports;
+use shared::maintenance::tenants::add_credits;
 use shared::ports::{Message, QueueName};
 use testkit::harness::{Exchange, Options, body};
-use testkit::sim::{Fault, Op};
+use testkit::sim::{Fault, Op, Reply};
 use testkit::stored::{self, Dump, VERSIONS};
 
 use super::{CREDITS, SLOW, Stack, file, is_known};
@@ -45,6 +47,8 @@ struct Maker {
     messages: Vec<(QueueName, Timestamp, Message)>,
     jobs: Vec<Value>,
     events: Vec<Value>,
+    /// Result lines that must be shown so, where counts say too little.
+    lines: Vec<Value>,
     used: usize,
 }
 
@@ -53,7 +57,7 @@ impl Maker {
         let options = Options {
             seed: 14,
             sweeping: false,
-            fast_chunks: 8,
+            fast_chunks: 19,
             ..Options::default()
         };
         let stack = Stack::new(version, &options);
@@ -77,6 +81,7 @@ impl Maker {
             messages: Vec::new(),
             jobs: Vec::new(),
             events: Vec::new(),
+            lines: Vec::new(),
             used: 0,
         }
     }
@@ -139,8 +144,7 @@ impl Maker {
         self.stack.world.options.dispatchers = dispatchers;
     }
 
-    /// Leaves a job where it is: its messages do not reach anybody any more.
-    fn leave(&mut self, what: &str, job: &JobId, end: &End) {
+    fn take_messages(&mut self) {
         let queue = &self.stack.world.sim.queue;
         for (lane, at, message) in queue.waiting() {
             let message = Message {
@@ -151,15 +155,22 @@ impl Maker {
             self.messages.push((lane, at, message));
             queue.lose(lane);
         }
+    }
+
+    /// Leaves a job where it is: its messages do not reach anybody any more.
+    fn leave(&mut self, what: &str, job: &JobId, end: &End) {
+        self.take_messages();
         self.used += end.credits;
         let counts: Map<String, Value> = end
             .counts
             .iter()
             .map(|(name, n)| ((*name).to_owned(), (*n).into()))
             .collect();
-        let started_at = self.stack.get(&format!("/v1/jobs/{job}"))["started_at"].clone();
+        let shown = self.stack.get(&format!("/v1/jobs/{job}"));
         self.jobs.push(json!({
-            "left": what, "started_at": started_at, "job": job.as_str(), "status": end.status, "counts": counts, "credits": end.credits,
+            "left": what, "started_at": shown["started_at"], "job": job.as_str(), "status": end.status,
+            "counts": counts, "credits": end.credits,
+            "shows": {"/name": shown["name"], "/retry_of": shown["retry_of"]},
         }));
     }
 
@@ -168,14 +179,31 @@ impl Maker {
         let known = self
             .stack
             .call("GET", &format!("/v1/deliveries/{id}"), &[], "");
-        let attempts = if known.status == 404 {
-            0
+        let log = if known.status == 404 {
+            json!([])
         } else {
-            body(&known, 200)["log"].as_array().expect("a log").len()
+            body(&known, 200)["log"].clone()
         };
         self.events.push(json!({
-            "delivery": id.to_string(), "type": kind, "path": path, "to_come": to_come, "attempts_before": attempts,
+            "delivery": id.to_string(), "type": kind, "path": path, "to_come": to_come, "log": log,
         }));
+    }
+
+    /// What else is to be expected of the job or event that was noted last.
+    fn also(noted: &mut [Value], more: &[(&str, Value)]) {
+        let noted = noted
+            .last_mut()
+            .and_then(Value::as_object_mut)
+            .expect("one was noted");
+        for (name, value) in more {
+            noted.insert((*name).to_owned(), value.clone());
+        }
+    }
+
+    /// A line of a job's results, by pointers into it.
+    fn line(&mut self, job: &JobId, line: usize, shows: Value) {
+        self.lines
+            .push(json!({"job": job.as_str(), "line": line, "shows": shows}));
     }
 
     /// The event of a job's end.
@@ -276,12 +304,316 @@ impl Maker {
         }
     }
 
+    /// Its event has been refused for good; has been, and its client wants it again; has been put off by its receiver; goes
+    /// to a receiver that was slow before.
+    fn told_before(&mut self) {
+        let all = ["gone", "again", "later", "slow"];
+        for path in all {
+            let domains = ["stripe.com"];
+            let job = self.native(&companies(&domains, Some(&self.stack.hook(path))));
+            self.enrich(SECOND, |_, _, _| false);
+            let reply = match path {
+                "later" => Reply::body(503, "not now").header("retry-after", "20"),
+                "slow" => Reply::status(200).after(SLOW),
+                _ => Reply::body(410, "gone for good"),
+            };
+            self.stack.tenant.receiver.replies([reply]);
+            self.run(SECOND + SLOW, |_, _, _| false);
+            if path == "again" {
+                let replay = format!("/v1/deliveries/{}/replay", job.delivery(0));
+                body(&self.stack.call("POST", &replay, &[], "{}"), 202);
+            }
+            let left = format!("ended, its event {path}");
+            self.leave(&left, &job, &End::completed(1, &found_of(&domains)));
+            let comes = ["again", "later"].contains(&path);
+            self.event(&job.delivery(0), "job.completed", path, comes);
+            if path == "gone" {
+                let reason = json!("endpoint_gone");
+                Self::also(
+                    &mut self.events,
+                    &[("state", json!("exhausted")), ("reason", reason)],
+                );
+            }
+        }
+        let job = self.native(&companies(&["stripe.com"], Some(&self.stack.hook("slow"))));
+        self.enrich(SECOND, |_, _, _| false);
+        self.leave(
+            "ended, its event for a slow receiver",
+            &job,
+            &End::completed(1, &[("found", 1)]),
+        );
+        self.end_event(&job, "job.completed", "slow");
+    }
+
+    /// Twice a process died over its first record alone, after it had died twice over both.
+    fn killed(&mut self) {
+        let mut sent = lookups(&format!("{}-killed", self.tag()), 3, None);
+        sent["records"][0] = json!({"input": {}});
+        let job = self.native(&sent);
+        self.enrich(11 * MINUTE, |_, op, _| op == Op::Http);
+        let end = End {
+            status: "completed",
+            counts: vec![("failed", 1), ("found", 1), ("invalid", 1)],
+            credits: 3,
+        };
+        self.leave("its process died again and again", &job, &end);
+        let detail = "the worker ended twice while it worked on this record";
+        let lost = json!({"code": "worker_lost", "detail": detail});
+        self.line(&job, 1, json!({"/status": "failed", "/error": lost}));
+        self.line(&job, 2, json!({"/status": "found", "/data": {"answer": 2}}));
+    }
+
+    /// One chunk is done, the other's process died, and the sweep has asked for it once more.
+    fn swept(&mut self) {
+        let job = self.native(&lookups(&format!("{}-swept", self.tag()), 65, None));
+        self.enrich(SECOND, |_, _, _| false);
+        self.stack.world.kill_enrichers();
+        self.take_messages();
+        self.stack.world.options.enrichers = 0;
+        for _ in 0..2 {
+            self.stack.world.sim.clock.advance(2 * MINUTE);
+            self.stack.world.sweep();
+            self.stack.world.run_for(SECOND);
+        }
+        self.stack.world.options.enrichers = Options::PLAIN.enrichers;
+        let known = (0..65).filter(|n| is_known(*n)).count();
+        let counts = [("found", known), ("not_found", 65 - known)];
+        self.leave("asked for once more", &job, &End::completed(3, &counts));
+    }
+
+    /// Records of every form that is echoed.
+    fn odd(&mut self) {
+        let records = json!([
+            {"id": "m1", "input": {"domain": "spotify.com"}, "metadata": {"row": 7}},
+            {"id": "m2", "input": {"domain": "unknown-1.example"}, "metadata": " "},
+            {"id": ["m3"], "input": "stripe.com", "metadata": 5},
+        ]);
+        let sent = json!({"type": "company", "name": "Of every form", "records": records, "max_credits": 1});
+        let job = self.native(&sent);
+        let counts = [("found", 1), ("invalid", 1), ("skipped", 1)];
+        self.leave("before its first chunk", &job, &End::completed(1, &counts));
+        let records = records.as_array().expect("records").iter();
+        for (n, sent) in records.enumerate() {
+            let shows =
+                json!({"/id": sent["id"], "/input": sent["input"], "/metadata": sent["metadata"]});
+            self.line(&job, n, shows);
+        }
+    }
+
+    /// Jobs that have ended with records of other outcomes than the providers'.
+    fn ended(&mut self) {
+        let records = json!([{"input": {"domain": "spotify.com"}}, {"input": {}}, {"input": {"domain": "stripe.com"}}]);
+        let job = self.native(&json!({"type": "company", "records": records, "max_credits": 1}));
+        self.enrich(SECOND, |_, _, _| false);
+        let counts = [("found", 1), ("invalid", 1), ("skipped", 1)];
+        self.leave("ended", &job, &End::completed(1, &counts));
+        let job = self.native(&companies(
+            &["stripe.com"],
+            Some(&self.stack.hook("untold")),
+        ));
+        let cancel = format!("/v1/jobs/{job}/cancel");
+        body(&self.stack.call("POST", &cancel, &[], ""), 202);
+        self.enrich(SECOND, |_, _, _| false);
+        let counts = vec![("canceled", 1)];
+        self.leave(
+            "ended, its event untold",
+            &job,
+            &End {
+                status: "canceled",
+                counts,
+                credits: 0,
+            },
+        );
+        self.end_event(&job, "job.canceled", "untold");
+    }
+
+    /// A piece that is kept for whoever asks for it next.
+    fn piece(&mut self) -> String {
+        let domain = format!("data.{}.example", self.tag());
+        let job = self.native(&records(
+            [json!({"domain": domain})].into_iter(),
+            "piece",
+            None,
+        ));
+        let fetched_at = self.stack.world.now().rfc3339();
+        self.enrich(SECOND, |_, _, _| false);
+        self.leave("ended", &job, &End::completed(1, &[("found", 1)]));
+        fetched_at
+    }
+
+    /// Records of which something is known while an upstream takes its time: a piece; that somebody has nothing; that
+    /// somebody failed. The upstream has posted once, and not its answer.
+    fn pieces(&mut self) {
+        let fetched_at = self.piece();
+        let domains =
+            ["data", "no", "failure"].map(|what| format!("{what}.{}.example", self.tag()));
+        let inputs = domains.iter().map(|domain| json!({"domain": domain}));
+        let job = self.native(&records(inputs, "pieces", None));
+        self.enrich(SECOND, |_, _, _| false);
+        for domain in &domains {
+            let url = self.stack.callbacks.lock().unwrap()[domain].clone();
+            self.stack.post_answer(&url, &json!({"status": "accepted"}));
+        }
+        self.enrich(15 * SECOND, |_, _, _| false);
+        let counts = [("found", 1), ("not_found", 2)];
+        self.leave(
+            "waits, and knows something",
+            &job,
+            &End::completed(7, &counts),
+        );
+        let one = json!({"provider": "piece-kept", "fetched_at": fetched_at, "confidence": 0.5,
+                         "license": "CC-BY-4.0", "cached": true});
+        let data = json!({"one": "first", "two": format!("Name of {}", domains[0]), "three": 3});
+        self.line(
+            &job,
+            0,
+            json!({"/status": "found", "/data": data, "/sources/one": one, "/credits": 7}),
+        );
+        let error = |detail: &str| json!({"code": "provider_error", "detail": detail});
+        let late = error("piece-late: the provider took the question and could not answer it");
+        self.line(&job, 1, json!({"/status": "not_found", "/error": late}));
+        let kept = error("piece-kept: the provider answered HTTP 500");
+        self.line(&job, 2, json!({"/status": "not_found", "/error": kept}));
+    }
+
+    /// Records that wait for their turn at an upstream which neither suits: one for a wrong number, one for want of one.
+    fn turns(&mut self) {
+        let tag = self.tag();
+        let domain = |n: usize| format!("turn-{n}.{tag}.example");
+        let first = [json!({"domain": domain(0), "number": 1})];
+        let job = self.native(&records(first.into_iter(), "turns", None));
+        self.enrich(SECOND, |_, _, _| false);
+        self.leave("ended", &job, &End::completed(1, &[("not_found", 1)]));
+        let inputs = [
+            json!({"domain": domain(1), "number": "seven"}),
+            json!({"domain": domain(2)}),
+        ];
+        let job = self.native(&records(inputs.into_iter(), "turns", None));
+        self.enrich(SECOND, |_, _, _| false);
+        let counts = [("failed", 1), ("invalid", 1)];
+        self.leave("waits for its turn", &job, &End::completed(1, &counts));
+        let why = "`input.number / 2` cannot be computed (invalid operation)";
+        let wrong = json!({"code": "invalid_input", "detail": why});
+        self.line(&job, 0, json!({"/status": "invalid", "/error": wrong}));
+        let unsuited =
+            json!({"code": "provider_input", "detail": "turn-first: `number` is needed"});
+        self.line(&job, 1, json!({"/status": "failed", "/error": unsuited}));
+    }
+
+    /// A record whose upstream is too busy.
+    fn refused(&mut self) {
+        self.stack.busy.store(true, Ordering::SeqCst);
+        let input = json!({"domain": format!("busy.{}.example", self.tag())});
+        let job = self.native(&records([input].into_iter(), "refused", None));
+        self.enrich(SECOND, |_, _, _| false);
+        self.stack.busy.store(false, Ordering::SeqCst);
+        self.leave(
+            "waits for an upstream that is too busy",
+            &job,
+            &End::completed(1, &[("found", 1)]),
+        );
+    }
+
+    /// Of three providers the client wants the last.
+    fn chosen(&mut self) -> Value {
+        let domain = format!("chosen.{}.example", self.tag());
+        let mut sent = records([json!({"domain": domain})].into_iter(), "pieces", None);
+        sent["providers"] = json!(["piece-last"]);
+        let job = self.native(&sent);
+        self.leave(
+            "before its first chunk",
+            &job,
+            &End::completed(4, &[("found", 1)]),
+        );
+        self.line(&job, 0, json!({"/data": {"three": 3}}));
+        json!(domain)
+    }
+
+    /// A job whose only record failed, and another that is to try it again, where it fails once more.
+    fn retried(&mut self) {
+        let domain = format!("broken.{}.example", self.tag());
+        let mut sent = records([json!({"domain": domain})].into_iter(), "pieces", None);
+        sent["providers"] = json!(["piece-last"]);
+        let job = self.native(&sent);
+        self.enrich(SECOND, |_, _, _| false);
+        self.leave("ended", &job, &End::completed(4, &[("failed", 1)]));
+        let (again, _) = self.submit(&format!("/v1/jobs/{job}/retry"), &[], "{}");
+        self.leave(
+            "before its first chunk",
+            &again,
+            &End::completed(4, &[("failed", 1)]),
+        );
+        Self::also(
+            &mut self.jobs,
+            &[("shows", json!({"/retry_of": job.as_str()}))],
+        );
+    }
+
+    /// Jobs that nobody can be asked for: one not begun, one that has failed and is to be told.
+    fn hopeless(&mut self) {
+        let why = "no provider is configured: name one in [types.nobodys] of providers.toml";
+        for left in ["before its first chunk", "ended, its event untold"] {
+            let input = json!({"domain": "spotify.com"});
+            let hook = self.stack.hook("hopeless");
+            let job = self.native(&records([input].into_iter(), "nobodys", Some(&hook)));
+            if left != "before its first chunk" {
+                self.enrich(SECOND, |_, _, _| false);
+            }
+            let counts = vec![("failed", 1)];
+            self.leave(
+                left,
+                &job,
+                &End {
+                    status: "failed",
+                    counts,
+                    credits: 0,
+                },
+            );
+            Self::also(&mut self.jobs, &[("shows", json!({"/error": why}))]);
+            self.end_event(&job, "job.failed", "hopeless");
+            Self::also(&mut self.events, &[("says", json!(why))]);
+        }
+    }
+
+    /// Accepted without a credit being left: none of its records runs.
+    fn broke(&mut self) {
+        let tenant = self.stack.tenant.id.clone();
+        let balance = self.stack.get("/v1/account")["credits"]["balance"]
+            .as_i64()
+            .expect("a balance");
+        let grant = |stack: &Stack, credits| {
+            let granted = stack
+                .world
+                .call(async |ports| add_credits(ports, &tenant, credits).await);
+            assert!(matches!(granted, Ok(Some(_))));
+        };
+        grant(&self.stack, -balance);
+        let sent = json!({"name": "broke", "data": [{"email": "ada@example.com"}]}).to_string();
+        let (job, _) = self.submit("/api/v2/contact/reverse/email/bulk", &[], &sent);
+        grant(&self.stack, balance);
+        let counts = vec![("skipped", 1)];
+        self.leave(
+            "before its first chunk",
+            &job,
+            &End {
+                status: "failed",
+                counts,
+                credits: 0,
+            },
+        );
+        let why = json!({"/name": "broke", "/error": "not enough credits for any record"});
+        Self::also(&mut self.jobs, &[("shows", why)]);
+    }
+
     /// What becomes of the first attempt of an event that goes to such a path.
     fn told(&mut self, path: &str) {
         let before = self.stack.tenant.receiver.exchanges().len();
         match path {
             "refused" => {
-                self.stack.tenant.receiver.answers([500]);
+                self.stack
+                    .tenant
+                    .receiver
+                    .replies([Reply::body(500, "come again")]);
                 self.run(SECOND, |_, _, _| false);
                 assert_eq!(self.stack.tenant.receiver.exchanges().len(), before + 1);
             }
@@ -315,6 +647,19 @@ impl Maker {
             counts && *seen > 1
         });
         self.stack.world.options.bulk_enrichers = None;
+        // The one chunk of the second shard overtakes those of the first.
+        let known = self.messages.len();
+        self.take_messages();
+        let last = |(.., message): &(_, _, Message)| message.body.contains("\"chunk\":100,");
+        let at = known
+            + self.messages[known..]
+                .iter()
+                .position(last)
+                .expect("its message");
+        let (lane, _, message) = self.messages.remove(at);
+        let sent = async |ports: &Ports| ports.queue.send(lane, vec![message.clone()]).await;
+        assert_eq!(self.stack.world.call(sent), Ok(()));
+        self.enrich(SECOND, |_, _, _| false);
         let told = self.stack.tenant.receiver.exchanges();
         let told: Vec<&str> = told
             .iter()
@@ -329,7 +674,7 @@ impl Maker {
         let counts = self.stack.get(&format!("/v1/jobs/{job}"))["counts"].clone();
         assert_eq!(
             (&counts["found"], &counts["not_found"]),
-            (&json!(1), &json!(0)),
+            (&json!(1), &json!(1)),
             "{counts}"
         );
         self.leave(
@@ -457,9 +802,21 @@ impl Maker {
     }
 
     fn dump(mut self) -> Dump {
+        self.killed();
+        self.swept();
         let repeated = self.with_faults();
         self.untouched();
+        self.odd();
+        self.ended();
+        self.hopeless();
+        self.broke();
+        let chosen = self.chosen();
+        self.retried();
+        self.told_before();
         self.parked();
+        self.pieces();
+        self.turns();
+        self.refused();
         self.unfinished();
         self.untold();
         self.record_by_record();
@@ -499,7 +856,10 @@ impl Maker {
             "repeated": repeated,
             // Questions of the job that is half-way whose answers are stored.
             "answered": asked,
+            // What nobody is to be asked about.
+            "unasked": [format!("/piece/kept?domain={}", chosen.as_str().expect("a domain"))],
             "jobs": self.jobs,
+            "lines": self.lines,
             "events": self.events,
         });
         let messages = self.messages.into_iter();
@@ -565,6 +925,11 @@ fn lookups(tag: &str, count: usize, webhook: Option<&str>) -> Value {
 
 /// What the upstream that answers later has to say.
 fn answered(domain: &str) -> Value {
+    match domain.split('.').next() {
+        Some("no") => return json!({"status": "failed"}),
+        Some("failure") => return json!({"status": "done", "result": {}}),
+        _ => {}
+    }
     json!({"status": "done", "result": {"name": format!("Name of {domain}")}})
 }
 
