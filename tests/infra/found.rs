@@ -1,4 +1,4 @@
-//! `tests/FOUND.md` names tests that there are.
+//! `docs/FOUND.md` names tests that there are.
 
 use super::source;
 
@@ -12,7 +12,7 @@ fn read(line: &str) -> Option<(&str, &str, &str)> {
 
 #[test]
 fn every_fault_that_was_found_has_its_test() {
-    let found = source("tests/FOUND.md");
+    let found = source("docs/FOUND.md");
     let lines: Vec<&str> = found
         .lines()
         .filter(|line| line.starts_with("- "))

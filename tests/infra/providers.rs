@@ -129,7 +129,7 @@ fn the_examples_work_once_their_marks_are_taken_away() {
 
 #[test]
 fn the_page_on_providers_has_every_type_and_its_example_works() {
-    let page = source("shared/PROVIDERS.md");
+    let page = source("docs/PROVIDERS.md");
     let catalog = Catalog::load(READERS, &root().join("infra")).unwrap();
     let rows: Vec<&str> = page
         .lines()

@@ -1,5 +1,6 @@
-//! The tables of states in `shared/README.md` say what the state machines do. They are written by hand: the code, the
-//! simulation's invariants and this test all ask the same functions, so the page is what would show a wrong step.
+//! The tables of states in `docs/ARCHITECTURE.md` say what the state machines do. They are written
+//! by hand: the code, the simulation's invariants and this test all ask the same functions, so the
+//! page is what would show a wrong step.
 
 use std::fmt::Debug;
 
@@ -31,7 +32,7 @@ fn table<S: Copy, E: Copy + Debug>(
 }
 
 #[test]
-fn the_readme_has_the_tables_of_jobs_and_deliveries() {
+fn the_page_has_the_tables_of_jobs_and_deliveries() {
     let jobs = table(&Status::ALL, Status::as_str, &JobEvent::ALL, next_status);
     let deliveries = table(
         &DeliveryState::ALL,
@@ -39,17 +40,20 @@ fn the_readme_has_the_tables_of_jobs_and_deliveries() {
         &DeliveryEvent::ALL,
         next_state,
     );
-    let readme = source("shared/README.md");
+    let page = source("docs/ARCHITECTURE.md");
     for table in [jobs, deliveries] {
         let whole = format!("\n\n{table}\n");
-        assert!(readme.contains(&whole), "shared/README.md lacks:\n{table}");
+        assert!(
+            page.contains(&whole),
+            "docs/ARCHITECTURE.md lacks:\n{table}"
+        );
     }
     for event in JobEvent::ALL.map(|event| format!("{event:?}")) {
         let means = format!("\n- `{event}`: ");
-        assert!(readme.contains(&means), "what is {event}?");
+        assert!(page.contains(&means), "what is {event}?");
     }
     for event in DeliveryEvent::ALL.map(|event| format!("{event:?}")) {
         let means = format!("\n- `{event}`: ");
-        assert!(readme.contains(&means), "what is {event}?");
+        assert!(page.contains(&means), "what is {event}?");
     }
 }

@@ -244,7 +244,7 @@ fn the_same_seed_gives_the_same_trace() {
 
 /// Prints a digest a seed of every call and of all that it wrote, to compare two versions of the code that must do the same.
 #[test]
-#[ignore = "prints what a person compares; tests/README.md says how"]
+#[ignore = "prints what a person compares; docs/TESTING.md says how"]
 fn fingerprints() {
     let seeds = number("MILLRACE_SEEDS").unwrap_or(500);
     let of = |seed| play(&Plan::draw(seed), None, Detail::Full).fingerprint;

@@ -604,7 +604,7 @@ pub(super) fn draw_fault(dice: &SimEntropy, op: Op) -> Fault {
     let is_read = matches!(op, Op::Get | Op::GetMany | Op::Query | Op::Http | Op::Asset);
     // A submission's batch that comes in once more after its job was erased stands under the tombstone until the second
     // erasure takes it: batches take no conditions. `a_tombstone_gets_nothing_back` would say so, and it is known
-    // (shared/README.md, Delete). The crash sweep has batches come in again, but before any erasure.
+    // (docs/ARCHITECTURE.md, "Delete"). The crash sweep has batches come in again, but before any erasure.
     let once = |fault| {
         if op == Op::PutAll && matches!(fault, Fault::Again(_)) {
             Fault::FailAfter

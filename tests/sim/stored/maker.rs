@@ -950,7 +950,7 @@ fn found_of(domains: &[&str]) -> Vec<(&'static str, usize)> {
 
 /// Makes the newest dump. Once its version is out it is kept as it is: the versions after it must finish it.
 #[test]
-#[ignore = "writes tests/e2e/stored; see tests/README.md"]
+#[ignore = "writes tests/e2e/stored; see docs/TESTING.md"]
 fn make_the_dump() {
     let version = VERSIONS.last().expect("a version");
     let text = Maker::new(version).dump().text();

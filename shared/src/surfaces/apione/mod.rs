@@ -1,5 +1,5 @@
 //! The asynchronous enrichment of `ApiOne`: one route to submit, two to read, one event at the end.
-//! `shared/surfaces/apione.md` says what of it is theirs and what had to be decided.
+//! `docs/surfaces/apione.md` says what of it is theirs and what had to be decided.
 //!
 //! Every body is written by [`ecmascript`]: their receivers sign `JSON.stringify` of what they
 //! parsed, not what they got.

@@ -1,6 +1,6 @@
 //! `FullEnrich`'s API, version 2: bulk enrichment of contacts and reverse lookup of e-mail
 //! addresses. Source: its public documentation of webhooks and its `OpenAPI` 3.1 description.
-//! `shared/surfaces/fullenrich.md` says where this differs.
+//! `docs/surfaces/fullenrich.md` says where this differs.
 
 mod code;
 mod error;

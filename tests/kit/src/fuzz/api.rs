@@ -331,7 +331,7 @@ fn answered(request: &ApiRequest, response: &ApiResponse) {
     }
 }
 
-/// The form that the surface documents for its errors: `shared/API.md`, `shared/surfaces`.
+/// The form that the surface documents for its errors: `docs/API.md`, `docs/surfaces`.
 fn is_an_error(request: &ApiRequest, status: u16, media: Option<&str>, body: &Value) {
     let surface = match route(SURFACES, request) {
         Routed::To { surface, .. } | Routed::Method { surface, .. } => surface.name,

@@ -474,7 +474,7 @@ fn strangers_learn_nothing(_: &Told, heard: &Heard<'_>) -> Verdict {
 }
 
 /// Each refusal is one that the request may get, and its reason was true at a moment between the request and its answer.
-/// Source: the API description in `shared/API.md`.
+/// Source: the API description in `docs/API.md`.
 fn answered_as_documented(told: &Told, heard: &Heard<'_>) -> Verdict {
     let Heard::Refused { sent, error, past } = heard else {
         return Ok(());
