@@ -7,6 +7,7 @@ mod figures;
 mod found;
 mod fuzz;
 mod imports;
+mod links;
 mod local;
 mod moved;
 mod policies;
