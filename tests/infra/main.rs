@@ -15,6 +15,7 @@ mod providers;
 mod sizes;
 mod states;
 mod template;
+mod walks;
 
 use std::path::{Path, PathBuf};
 
