@@ -22,17 +22,17 @@ const TEXTS: [&str; 8] = ["rs", "toml", "py", "yaml", "yml", "js", "mjs", "sh"];
 
 /// What a page holds for its readers and for those who link to it.
 #[derive(Default)]
-pub(crate) struct Page {
+struct Page {
     /// Headings as they read, and the anchors that GitHub makes of them.
     headings: Vec<(String, String)>,
     /// Where each link leads, and its line.
     links: Vec<(usize, String)>,
     /// Texts in backticks outside of code blocks, and their lines.
-    pub(crate) codes: Vec<(usize, String)>,
+    codes: Vec<(usize, String)>,
 }
 
 impl Page {
-    pub(crate) fn read(text: &str) -> Self {
+    fn read(text: &str) -> Self {
         let mut undefined = Vec::new();
         // `[text][name]` without a definition of the name is a link that was lost.
         let lost = |link: pulldown_cmark::BrokenLink<'_>| {
@@ -65,9 +65,9 @@ impl Page {
                     page.links
                         .extend(html_links(&html).map(|to| (line, to.to_owned())));
                 }
-                Event::Text(part) => heading.iter_mut().for_each(|h| h.push_str(&part)),
+                Event::Text(part) => heading = heading.map(|heading| heading + &part),
                 Event::Code(part) => {
-                    heading.iter_mut().for_each(|h| h.push_str(&part));
+                    heading = heading.map(|heading| heading + &part);
                     page.codes.push((line, part.to_string()));
                 }
                 _ => {}
@@ -227,7 +227,7 @@ fn folder_of(file: &str) -> &str {
     file.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-fn has_ending(path: &str, ending: &str) -> bool {
+pub(crate) fn has_ending(path: &str, ending: &str) -> bool {
     Path::new(path).extension().is_some_and(|e| e == ending)
 }
 
@@ -247,7 +247,7 @@ fn joined(folder: &str, path: &str) -> Option<String> {
 }
 
 /// Every file of the repository whose name ends so, by its path from the root.
-pub(crate) fn files(endings: &[&str]) -> Vec<String> {
+fn files(endings: &[&str]) -> Vec<String> {
     fn collect(folder: &str, endings: &[&str], files: &mut Vec<String>) {
         for entry in std::fs::read_dir(root().join(folder)).unwrap().flatten() {
             let name = entry.file_name().into_string().unwrap();

@@ -3,6 +3,7 @@
 use pulldown_cmark::{Event, Parser};
 use syn::visit::{self, Visit};
 
+use super::links::has_ending;
 use super::{root, source};
 
 /// What a page says of a file: the items that stand in backticks directly after its path.
@@ -42,7 +43,7 @@ fn named(page: &str) -> Vec<Named> {
 
 /// A path with a folder, of a Rust file. `NAME` in it stands for one of several.
 fn is_file(code: &str) -> bool {
-    code.contains('/') && code.ends_with(".rs") && !code.contains("NAME")
+    code.contains('/') && has_ending(code, "rs") && !code.contains("NAME")
 }
 
 /// Everything that a file defines, methods and variants also as `Owner::name`.
