@@ -8,6 +8,7 @@ mod found;
 mod fuzz;
 mod imports;
 mod kinds;
+mod links;
 mod local;
 mod moved;
 mod policies;
@@ -16,6 +17,7 @@ mod sizes;
 mod states;
 mod template;
 mod writes;
+mod walks;
 
 use std::path::{Path, PathBuf};
 
