@@ -16,8 +16,8 @@ mod providers;
 mod sizes;
 mod states;
 mod template;
-mod writes;
 mod walks;
+mod writes;
 
 use std::path::{Path, PathBuf};
 
