@@ -174,7 +174,7 @@ fn poor(world: &mut World) {
 /// Two jobs with one URL, where only the latest event counts and the older job ends last.
 fn latest(world: &mut World) {
     let on = |script: &str| Submission {
-        dialect: "springbolt".to_owned(),
+        surface: "springbolt".to_owned(),
         ..submission(&[script])
     };
     let _ = world.insist_on_job(&on("slow8-0"), "one");

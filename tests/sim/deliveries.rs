@@ -427,7 +427,7 @@ fn a_job_erased_while_its_event_was_rendered_was_taken_for_corrupt() {
             }
         });
         let to = Submission {
-            dialect: "sixtyfour".to_owned(),
+            surface: "sixtyfour".to_owned(),
             ..submission(records)
         };
         let id = world.job(to);

@@ -22,7 +22,7 @@ use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
 pub(crate) fn latest(script: &str) -> Submission {
     let of_old = submission(&[script]);
     Submission {
-        dialect: "springbolt".to_owned(),
+        surface: "springbolt".to_owned(),
         ..of_old
     }
 }
@@ -393,10 +393,10 @@ fn an_answer_counts_though_its_turn_ran_out_before_it_was_written() {
 
 #[test]
 fn surfaces_whose_receivers_keep_everything_pay_nothing_for_it() {
-    let writes = |dialect: &str| {
+    let writes = |surface: &str| {
         let mut world = World::new();
         world.job(Submission {
-            dialect: dialect.to_owned(),
+            surface: surface.to_owned(),
             ..submission(&["found-0"])
         });
         world.settle(HOUR);

@@ -130,9 +130,9 @@ fn an_event_keeps_its_bytes_whichever_version_sends_it() {
             original: sent.as_object().cloned(),
             ..record(0, "found-0")
         };
-        let (dialect, operation) = ("springbolt".to_owned(), Some("enrichment".to_owned()));
+        let (surface, operation) = ("springbolt".to_owned(), Some("enrichment".to_owned()));
         let job = Submission {
-            dialect,
+            surface,
             operation,
             records: vec![record],
             ..submission(&["found-0"])

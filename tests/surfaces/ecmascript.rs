@@ -331,7 +331,7 @@ fn job(lines: &[ResultLine], dice: &SimEntropy) -> JobView {
     let spec = Spec {
         id: JobId::new(at, random),
         tenant: TenantId::parse("acme").unwrap(),
-        dialect: SURFACE.name.to_owned(),
+        surface: SURFACE.name.to_owned(),
         kind: "company".to_owned(),
         operation: None,
         name: None,

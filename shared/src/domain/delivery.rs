@@ -176,7 +176,7 @@ pub struct Delivery {
     /// The tenant whose secrets sign it.
     pub tenant: TenantId,
     /// The surface, by name, that renders the body and plans the attempts.
-    pub dialect: String,
+    pub surface: String,
     /// The event that it brings.
     pub event: EventType,
     /// When the event happened; stands in the body, so it never changes.
@@ -263,7 +263,7 @@ impl Delivery {
     pub fn new(
         id: DeliveryId,
         tenant: TenantId,
-        dialect: &str,
+        surface: &str,
         event: EventType,
         at: Timestamp,
         url: &str,
@@ -272,7 +272,7 @@ impl Delivery {
         Self {
             id,
             tenant,
-            dialect: dialect.to_owned(),
+            surface: surface.to_owned(),
             event,
             event_at: at,
             url: url.to_owned(),

@@ -51,7 +51,7 @@ pub struct InvalidRecords {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Submission {
     /// The surface it came in on, by name.
-    pub dialect: String,
+    pub surface: String,
     /// A type of `providers.toml`.
     pub kind: String,
     /// The surface's own word for the thing that was asked for, where that is more than the type
@@ -82,9 +82,9 @@ pub struct Submission {
 
 impl Submission {
     /// A submission of records and nothing else.
-    pub fn new(dialect: &str, kind: impl Into<String>, records: Vec<Record>) -> Self {
+    pub fn new(surface: &str, kind: impl Into<String>, records: Vec<Record>) -> Self {
         Self {
-            dialect: dialect.to_owned(),
+            surface: surface.to_owned(),
             kind: kind.into(),
             operation: None,
             name: None,
@@ -136,7 +136,8 @@ pub struct Spec {
     /// The tenant that pays for it and may see it.
     pub tenant: TenantId,
     /// The surface that it was submitted on, by name: it renders events and results.
-    pub dialect: String,
+    #[serde(rename = "dialect")]
+    pub surface: String,
     /// The record type, by its name in `providers.toml`.
     pub kind: String,
     /// The surface's own word for what was asked for; see [`Submission::operation`].
@@ -443,7 +444,7 @@ mod tests {
         let id = JobId::new(Timestamp(0), [0; 10]);
         let spec = Spec {
             tenant: TenantId::parse("t").unwrap(),
-            dialect: "d".to_owned(),
+            surface: "d".to_owned(),
             kind: "k".to_owned(),
             operation: None,
             name: None,

@@ -64,6 +64,6 @@ pub async fn read(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<Submis
         record_webhook: spec.record_webhook,
         providers: spec.providers,
         retry_of: Some(id.clone()),
-        ..Submission::new(&spec.dialect, spec.kind, records)
+        ..Submission::new(&spec.surface, spec.kind, records)
     })
 }

@@ -325,7 +325,7 @@ fn prepare<'a>(
     let spec = Spec {
         id: JobId::new(now, ports.random()),
         tenant: tenant.clone(),
-        dialect: submission.dialect.clone(),
+        surface: submission.surface.clone(),
         kind: submission.kind.clone(),
         operation: submission.operation.clone(),
         name: submission.name.clone(),

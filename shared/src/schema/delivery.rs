@@ -44,7 +44,8 @@ pub fn deliveries_range(job: &JobId, from: u32) -> Select {
 #[derive(Serialize, Deserialize)]
 struct DeliverySpec {
     tenant: TenantId,
-    dialect: String,
+    #[serde(rename = "dialect")]
+    surface: String,
     event: EventType,
     event_at: Timestamp,
     url: String,
@@ -54,7 +55,7 @@ struct DeliverySpec {
 pub fn delivery_item(delivery: &Delivery, due: Option<Timestamp>) -> Item {
     let spec = DeliverySpec {
         tenant: delivery.tenant.clone(),
-        dialect: delivery.dialect.clone(),
+        surface: delivery.surface.clone(),
         event: delivery.event,
         event_at: delivery.event_at,
         url: delivery.url.clone(),
@@ -109,7 +110,7 @@ pub fn read_delivery(id: &DeliveryId, item: &Item) -> Result<Delivery, Corrupt> 
     Ok(Delivery {
         id: id.clone(),
         tenant: spec.tenant,
-        dialect: spec.dialect,
+        surface: spec.surface,
         event: spec.event,
         event_at: spec.event_at,
         url: spec.url,

@@ -90,7 +90,7 @@ pub async fn step(
         hand_on(ports, &delivery, receipt.lane, now).await;
         return Ok(Dispatched::Moved);
     }
-    let Some(surface) = surface(ports.surfaces, &delivery.dialect) else {
+    let Some(surface) = surface(ports.surfaces, &delivery.surface) else {
         return Err(StepError::Corrupt("dialect"));
     };
 

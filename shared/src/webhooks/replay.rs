@@ -71,7 +71,7 @@ pub async fn replay(
 pub async fn test(
     ports: &Ports,
     tenant: &TenantId,
-    dialect: &str,
+    surface: &str,
     url: impl FnOnce() -> Result<String, ApiError>,
     idempotency: Option<&Idempotency>,
 ) -> Result<Delivery, ApiError> {
@@ -87,7 +87,7 @@ pub async fn test(
     let delivery = Delivery::new(
         id.clone(),
         tenant.clone(),
-        dialect,
+        surface,
         event,
         now,
         &url,

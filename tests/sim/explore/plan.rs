@@ -236,7 +236,7 @@ impl Job {
             .map(|(at, _)| at);
         Submission {
             invalid: invalid(unfit),
-            dialect: self.surface.to_owned(),
+            surface: self.surface.to_owned(),
             kind: self.kind.to_owned(),
             webhook: self.webhook.then(|| tenant.webhook("one")),
             record_webhook: self.record_webhook.then(|| tenant.webhook("record")),

@@ -34,7 +34,7 @@ pub(crate) async fn tell_of_records(
         let delivery = Delivery::new(
             id,
             spec.tenant.clone(),
-            &spec.dialect,
+            &spec.surface,
             event,
             now,
             &webhook.url,

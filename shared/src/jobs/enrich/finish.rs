@@ -82,7 +82,7 @@ pub async fn finish(ports: &Ports, id: &JobId) -> Result<Finished, StepError> {
                 Delivery::new(
                     id,
                     spec.tenant.clone(),
-                    &spec.dialect,
+                    &spec.surface,
                     event,
                     end.at,
                     &webhook.url,

@@ -363,7 +363,7 @@ impl Asked<'_> {
     async fn view(&self, id: &JobId) -> Result<JobView, ApiError> {
         let view = self.seen(read::job(&self.api.ports, self.caller.tenant(), id).await?);
         let shown =
-            self.surface.shows == Shows::Every || view.job.spec.dialect == self.surface.name;
+            self.surface.shows == Shows::Every || view.job.spec.surface == self.surface.name;
         if shown {
             Ok(view)
         } else {

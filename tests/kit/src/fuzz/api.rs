@@ -135,7 +135,7 @@ impl Prepared {
             .expect("a job");
             let surface = SURFACES
                 .iter()
-                .find(|s| s.name == meta.spec.dialect)
+                .find(|s| s.name == meta.spec.surface)
                 .expect("a surface");
             names.push((
                 format!("${}", surface.name.to_ascii_uppercase()),

@@ -354,7 +354,7 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// did not live to know it, until it is repeated.
 pub(super) fn no_older_event_after_a_newer_one(world: &World, end: &End) -> Verdict {
     let ordered = |delivery: &&Delivery| {
-        surface(world.ports.surfaces, &delivery.dialect).is_some_and(|s| (s.delivery)().latest_wins)
+        surface(world.ports.surfaces, &delivery.surface).is_some_and(|s| (s.delivery)().latest_wins)
     };
     let deliveries: Vec<&Delivery> = end.deliveries.iter().filter(ordered).collect();
     // Each exchange with its delivery and its place in the log: a sender begins at the latest when the receiver is asked.

@@ -34,7 +34,7 @@ pub(super) fn events_say_what_results_say(world: &World, end: &End) -> Verdict {
             job,
             lines,
         };
-        let fits = match delivery.dialect.as_str() {
+        let fits = match delivery.surface.as_str() {
             "native" => told.native(),
             "apione" => told.apione(),
             "fullenrich" => told.fullenrich(),
@@ -42,7 +42,7 @@ pub(super) fn events_say_what_results_say(world: &World, end: &End) -> Verdict {
             "springbolt" => told.springbolt(),
             _ => Ok(()),
         };
-        fits.map_err(|why| format!("{} on {}: {why}", delivery.id, delivery.dialect))
+        fits.map_err(|why| format!("{} on {}: {why}", delivery.id, delivery.surface))
     })
 }
 

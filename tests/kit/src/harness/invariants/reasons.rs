@@ -15,7 +15,7 @@ fn rules(world: &World, delivery: &Delivery) -> Option<DeliveryRules> {
     let delays = profile
         .and_then(|item| read_profile(&item).ok())
         .and_then(|profile| profile.webhook_delays());
-    surface(world.ports.surfaces, &delivery.dialect)
+    surface(world.ports.surfaces, &delivery.surface)
         .map(|surface| (surface.delivery)().with_delays(delays))
 }
 
