@@ -38,7 +38,7 @@ pub(crate) async fn the_documented_client_and_receiver_see_what_they_were_promis
 
 pub(crate) async fn a_silent_receiver_has_five_seconds_and_is_tried_a_minute_later() {
     let tenant = Tenant::scheduled("apione-silent", &[1]).await;
-    let receiver = Server::start(|_, _| Answer::Hold).await;
+    let receiver = Server::start(|_, _| Answer::NeverAnswer).await;
     let sent = json!({"type": "company", "records": [{"domain": "spotify.com"}], "webhook_url": receiver.url("/hook")});
     let headers = [
         ("x-api-key", tenant.key.as_str()),

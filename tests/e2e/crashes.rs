@@ -28,7 +28,7 @@ async fn held_from(tag: &str, from: u32) -> Arc<AtomicBool> {
     let asked = Arc::clone(&holds);
     let script = move |n, _| {
         if n >= from && asked.load(Ordering::SeqCst) {
-            Answer::Hold
+            Answer::NeverAnswer
         } else {
             known(n)
         }
@@ -165,7 +165,7 @@ pub(crate) async fn an_attempt_whose_process_was_killed_shows_as_interrupted() {
     let (world, tenant) = (world().await, Tenant::scheduled("interrupted", &[1]).await);
     let receiver = Server::start(|n, _| {
         if n == 0 {
-            Answer::Hold
+            Answer::NeverAnswer
         } else {
             Answer::Status(204)
         }

@@ -331,7 +331,7 @@ pub(crate) async fn a_canceled_job_keeps_what_it_has_and_can_be_retried() {
     // others follow them unless the run has seen by then that its job was canceled: it looks every 3 s.
     world.upstream.script("cancel", |n, before| {
         if n >= 4 && before == 0 {
-            Answer::Hold
+            Answer::NeverAnswer
         } else {
             Answer::Json(json!({"answer": n}))
         }
@@ -474,7 +474,7 @@ pub(crate) async fn a_job_deleted_while_it_runs_stays_gone() {
         if n < 8 {
             Answer::Json(json!({"answer": n}))
         } else {
-            Answer::Hold
+            Answer::NeverAnswer
         }
     });
     let job = tenant

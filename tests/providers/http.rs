@@ -351,7 +351,7 @@ async fn vendors_that_misbehave_end_in_time_and_in_words_without_the_secret() {
         Server::start(
             |before, got| match got.path.split('?').next().unwrap_or_default() {
                 "/drip" => Answer::Drip,
-                "/hold" => Answer::Hold,
+                "/hold" => Answer::NeverAnswer,
                 "/close" => Answer::Close,
                 "/reset" => Answer::Reset,
                 "/endless" => Answer::EndlessBody,

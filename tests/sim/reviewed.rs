@@ -554,8 +554,8 @@ fn a_run_that_resumed_took_the_hold_of_another() {
     let held = world.now().plus(MINUTE).0;
     attributes.insert(held_attribute(0).to_owned(), Value::N(held));
     world.sim.store.place(&key, Some(attributes));
-    let resume = |hold| ChunkMessage {
-        hold,
+    let resume = |takes_chunk| ChunkMessage {
+        takes_chunk,
         ..ChunkMessage::new(id.clone(), 0, Start::Resume)
     };
     assert_eq!(run(&world, &resume(Some(held - 1))), Ok(Ran::Moot));
@@ -573,8 +573,8 @@ fn a_hold_whose_answer_was_lost_kept_its_own_run_out() {
     let id = world.job(submission(&["found-0"]));
     let mut once = true;
     world.faults(move |call| {
-        let hold = call.op == Op::Update && call.subject.contains("PROGRESS#");
-        if hold && std::mem::take(&mut once) {
+        let takes_chunk = call.op == Op::Update && call.subject.contains("PROGRESS#");
+        if takes_chunk && std::mem::take(&mut once) {
             Fault::FailAfter
         } else {
             Fault::Proceed

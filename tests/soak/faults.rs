@@ -325,7 +325,7 @@ impl Faults {
         }
         Some(match self.rng.below(14) {
             // It holds a sender until that one's patience ends, so that it is made less often than the others.
-            0 => ("hung", Answer::Hold),
+            0 => ("hung", Answer::NeverAnswer),
             1 => ("dripped a byte a second", Answer::Drip),
             2 => ("sent headers without end", Answer::EndlessHeaders),
             3 => ("sent a body without end", Answer::EndlessBody),

@@ -67,7 +67,7 @@ pub(crate) async fn run() -> Result<bool, Failed> {
         Answer::Status(204)
     })
     .await;
-    let dead = Server::start(|_, _| Answer::Hold).await;
+    let dead = Server::start(|_, _| Answer::NeverAnswer).await;
     Server::start_at(variable("MILLRACE_TEST_UPSTREAM")?.parse()?, |_, got| {
         let answer = json!({"answer": 1});
         if got.path.starts_with("/lookup/large") {

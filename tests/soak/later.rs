@@ -213,7 +213,7 @@ impl Upstreams {
                 .any(|dead| dead.provider == provider && now < dead.until)
         {
             let answer = if faults.below(5) == 0 {
-                Answer::Hold
+                Answer::NeverAnswer
             } else {
                 Answer::Status(500)
             };

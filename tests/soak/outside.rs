@@ -139,7 +139,7 @@ fn kill(
             spared();
         }
     });
-    Answer::Hold
+    Answer::NeverAnswer
 }
 
 fn receive(
@@ -272,7 +272,7 @@ mod tests {
         let answer = kill(&faults, &got, "upstream API", move || {
             told.send(()).unwrap();
         });
-        assert!(matches!(answer, Answer::Hold));
+        assert!(matches!(answer, Answer::NeverAnswer));
         spared.await.unwrap();
         assert_eq!(
             faults.counts().into_keys().collect::<Vec<_>>(),

@@ -41,8 +41,8 @@ pub struct ChunkMessage {
     /// The reason of the message.
     pub start: Start,
     /// Of a resumption: the hold that the run before it leaves to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hold: Option<i64>,
+    #[serde(rename = "hold", default, skip_serializing_if = "Option::is_none")]
+    pub lease_until: Option<i64>,
     /// When the chunk's first parked record may go on, in milliseconds: the message waits for that
     /// time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,7 +57,7 @@ impl ChunkMessage {
             job,
             chunk,
             start,
-            hold: None,
+            lease_until: None,
             wake: None,
         }
     }

@@ -74,13 +74,13 @@ pub(crate) fn answers(key: Key, now: i64) -> Update {
 
 /// Notes that the upstream wants no request until then, and moves the next free slot there, on
 /// condition that it is not behind.
-pub(crate) fn hold(key: Key, until: i64, status: u16) -> Update {
+pub(crate) fn back_off(key: Key, until: i64, status: u16) -> Update {
     let mut changes = held(until, status);
     changes.push(Change::Set(NEXT, Value::N(until)));
     not_behind(key, changes, NEXT, until)
 }
 
-/// As [`hold`], where the slots before then are taken already: the next free slot stays, and the
+/// As [`back_off`], where the slots before then are taken already: the next free slot stays, and the
 /// upstream must not have wanted no request for longer.
 pub(crate) fn hold_taken(key: Key, until: i64, status: u16) -> Update {
     not_behind(key, held(until, status), HELD, until)

@@ -74,7 +74,7 @@ pub enum Answer {
     /// The same once the gate is open.
     After(Gate, Value),
     /// Says nothing until the other side is gone.
-    Hold,
+    NeverAnswer,
     /// 200 and a promise of a hundred bytes, one of which comes each second.
     Drip,
     /// 200 and a body without end.
@@ -272,7 +272,7 @@ async fn misbehave(mut stream: BufReader<TcpStream>, answer: &Answer) {
             let _ = stream.get_ref().set_zero_linger();
             return;
         }
-        Answer::Hold => {
+        Answer::NeverAnswer => {
             let _ = stream.read_u8().await;
             return;
         }

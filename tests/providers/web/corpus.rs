@@ -294,7 +294,7 @@ impl Score {
     }
 
     /// Holds what was told of a field against what is wanted of it; `asked` says whether it has to be told.
-    fn hold(
+    fn check(
         &mut self,
         place: &str,
         field: &str,
@@ -471,7 +471,7 @@ async fn sites_say_of_companies_what_a_person_reads_there() {
                 Confidence::Same(sure) => *sure,
                 Confidence::Each(each) => each.get(field).copied().unwrap_or_default(),
             };
-            score.hold(
+            score.check(
                 &name(&folder),
                 field,
                 told,
@@ -536,7 +536,7 @@ async fn feeds_tell_the_entries_that_a_reader_sees() {
                 .collect()
         };
         for field in ["entry", "entry title", "entry date"] {
-            score.hold(
+            score.check(
                 &name(&folder),
                 field,
                 by_url(&told, field),
@@ -568,7 +568,7 @@ async fn addresses_and_numbers_are_read_as_they_are_meant() {
         let (told, _) = ask(&net, email.as_ref(), json!({ "email": case["email"] })).await;
         let valid = told.get("valid_syntax") == Some(&json!(true));
         let told = |name: &str| one(told.get(name).filter(|_| valid));
-        score.hold(
+        score.check(
             &place,
             "email",
             told("normalized"),
@@ -576,7 +576,7 @@ async fn addresses_and_numbers_are_read_as_they_are_meant() {
             one(case["expected"].get("email")),
             true,
         );
-        score.hold(
+        score.check(
             &place,
             "email role",
             told("role"),
@@ -593,7 +593,7 @@ async fn addresses_and_numbers_are_read_as_they_are_meant() {
         let (told, _) = ask(&net, phone.as_ref(), input).await;
         for field in ["e164", "extension", "valid"] {
             let field_name = format!("phone {field}");
-            score.hold(
+            score.check(
                 &place,
                 &field_name,
                 one(told.get(field)),

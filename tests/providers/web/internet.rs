@@ -41,7 +41,7 @@ enum Then {
     /// The same, a byte a second.
     Drip,
     /// Not even a status comes.
-    Hold,
+    NeverAnswer,
 }
 
 impl Page {
@@ -76,7 +76,7 @@ impl Page {
 
     pub(super) fn silence() -> Self {
         Self {
-            then: Then::Hold,
+            then: Then::NeverAnswer,
             ..Self::status(200)
         }
     }
@@ -101,7 +101,7 @@ impl Page {
     }
 
     async fn write(self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
-        if self.then == Then::Hold {
+        if self.then == Then::NeverAnswer {
             // Until the other side is gone.
             return stream.read_u8().await.map(drop);
         }
@@ -122,7 +122,7 @@ impl Page {
                     stream.write_all(b" ").await?;
                     stream.flush().await?;
                 }
-                Then::End | Then::Hold => return stream.shutdown().await,
+                Then::End | Then::NeverAnswer => return stream.shutdown().await,
             }
         }
     }

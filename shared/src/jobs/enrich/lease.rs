@@ -23,7 +23,7 @@ pub(crate) const LAST_START: i64 = 7;
 const ALONE: Duration = Duration::from_secs(30);
 
 /// A run's hold on its chunk.
-pub(crate) struct Hold {
+pub(crate) struct ChunkLease {
     /// Starts counted so far, this one included if it is.
     pub(crate) starts: i64,
     /// As written; `None` where none was needed.
@@ -44,12 +44,12 @@ pub(crate) async fn take(
     deadline: Timestamp,
     shard: &Item,
     alone: bool,
-) -> Result<Option<Hold>, StepError> {
+) -> Result<Option<ChunkLease>, StepError> {
     let now = ports.clock.now();
     let chunk = message.chunk;
     let again = receives >= 2 || message.start == Start::Nudge;
     if alone && !again && message.start == Start::First && now < job.spec.created_at.plus(ALONE) {
-        return Ok(Some(Hold {
+        return Ok(Some(ChunkLease {
             starts: read_starts(shard, chunk),
             lease: None,
         }));
@@ -58,7 +58,9 @@ pub(crate) async fn take(
     let jitter = i64::from(u16::from_be_bytes(ports.random::<2>()) % 1000);
     let lease = Lease::ending(Timestamp(deadline.0 + jitter));
     // A run that stopped leaves its hold to the one that resumes; another's it may not take.
-    let left = message.hold.map(|until| Lease::ending(Timestamp(until)));
+    let left = message
+        .lease_until
+        .map(|until| Lease::ending(Timestamp(until)));
     let id = &job.spec.id;
     let Some(update) = take_chunk(id, chunk, shard, &lease, left.as_ref(), again, now) else {
         return Ok(None);
@@ -83,7 +85,7 @@ pub(crate) async fn take(
     };
     let counted = read_starts(&item, chunk);
     // A continuation goes on as the run before it, one by one where that did, and gives nothing up.
-    Ok(Some(Hold {
+    Ok(Some(ChunkLease {
         starts: if again {
             counted
         } else {
@@ -95,11 +97,11 @@ pub(crate) async fn take(
 
 /// A run that ends in time and has something to show for it was no death, and neither was what made it start: in a lane
 /// that is behind, messages of a healthy chunk wait longer than any hold lasts. What goes one by one goes on so.
-pub(crate) async fn forget_starts(ports: &Ports, job: &Job, chunk: u32, hold: &Hold) {
-    let (Some(lease), 1..) = (&hold.lease, hold.starts) else {
+pub(crate) async fn forget_starts(ports: &Ports, job: &Job, chunk: u32, held: &ChunkLease) {
+    let (Some(lease), 1..) = (&held.lease, held.starts) else {
         return;
     };
-    let starts = (hold.starts >= SERIAL_FROM).then_some(SERIAL_FROM);
+    let starts = (held.starts >= SERIAL_FROM).then_some(SERIAL_FROM);
     let update = count_starts(&job.spec.id, chunk, lease, starts);
     match ports.store.update(update).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
@@ -117,8 +119,14 @@ fn over(ports: &Ports) -> Lease {
 
 /// Leaves a chunk of which all that is left waits for upstreams: gives it back, so that whoever has news of them can take it,
 /// and says when the next look is. Lost, the hold runs out by itself, and every message looks.
-pub(crate) async fn park(ports: &Ports, job: &Job, chunk: u32, hold: &Hold, next_at: Timestamp) {
-    let release = hold.lease.as_ref().map(|lease| (lease, over(ports)));
+pub(crate) async fn park(
+    ports: &Ports,
+    job: &Job,
+    chunk: u32,
+    held: &ChunkLease,
+    next_at: Timestamp,
+) {
+    let release = held.lease.as_ref().map(|lease| (lease, over(ports)));
     let release = release.as_ref().map(|(lease, over)| (*lease, over));
     let update = suspend(&job.spec.id, chunk, next_at, release);
     match ports.store.update(update).await {
@@ -130,8 +138,8 @@ pub(crate) async fn park(ports: &Ports, job: &Job, chunk: u32, hold: &Hold, next
 }
 
 /// Gives the chunk back after an error, so that the message can try again soon. Lost, the hold runs out by itself.
-pub(crate) async fn release(ports: &Ports, job: &Job, chunk: u32, hold: &Hold) {
-    let Some(lease) = &hold.lease else { return };
+pub(crate) async fn release(ports: &Ports, job: &Job, chunk: u32, held: &ChunkLease) {
+    let Some(lease) = &held.lease else { return };
     let update = schema::progress::release(&job.spec.id, chunk, lease, &over(ports));
     if let Err(error) = ports.store.update(update).await {
         tracing::warn!(error = %error, "hold on the chunk not given back; it runs out");

@@ -18,7 +18,7 @@ use crate::domain::job::{Job, JobEvent, Status, next_status};
 use crate::domain::record::Outcome;
 use crate::domain::time::Timestamp;
 use crate::jobs::enrich::lease::{
-    Hold, LAST_START, SERIAL_FROM, forget_starts, park, release, take,
+    ChunkLease, LAST_START, SERIAL_FROM, forget_starts, park, release, take,
 };
 use crate::jobs::submit::{send, send_later};
 use crate::jobs::{Ports, StepError, full_range};
@@ -251,7 +251,7 @@ async fn find(
         && registry
             .waterfall(&job.spec.kind)
             .is_some_and(Waterfall::calls_back);
-    let Some(hold) = take(
+    let Some(held) = take(
         ports,
         job,
         message,
@@ -268,12 +268,12 @@ async fn find(
         if called_back {
             run.callback_key = Some(callback_key(ports, job, meta).await?);
         }
-        work(&run, message, &mut known, &begun, receipt.lane, &hold).await
+        work(&run, message, &mut known, &begun, receipt.lane, &held).await
     };
     match found.await {
         Ok(found) => Ok(found),
         Err(error) => {
-            release(ports, job, message.chunk, &hold).await;
+            release(ports, job, message.chunk, &held).await;
             Err(error)
         }
     }
@@ -337,9 +337,9 @@ async fn work(
     known: &mut Known,
     begun: &BTreeMap<u32, u32>,
     lane: QueueName,
-    hold: &Hold,
+    held: &ChunkLease,
 ) -> Result<Found, StepError> {
-    let (ports, job, starts) = (run.ports, run.job, hold.starts);
+    let (ports, job, starts) = (run.ports, run.job, held.starts);
     if starts >= LAST_START {
         for at in run.missing(&known.finished) {
             let detail =
@@ -373,13 +373,13 @@ async fn work(
     let next_at = run.next_at(known, job.status);
     if next_at > ports.clock.now() {
         tracing::info!(left = missing, gained, "chunk waits for upstreams");
-        forget_starts(ports, job, message.chunk, hold).await;
+        forget_starts(ports, job, message.chunk, held).await;
         // Sent before it is noted: were it not sent after that, this run's own message would come back too early for anything.
         // Where one was sent for the same time before, that is on its way.
         if run.wake != Some(next_at) {
             wait(ports, job, message.chunk, next_at, lane).await?;
         }
-        park(ports, job, message.chunk, hold, next_at).await;
+        park(ports, job, message.chunk, held, next_at).await;
         // What was posted while this run held the chunk brought a message that found it held.
         let calls = calls(ports, job, message.chunk).await?;
         let count = |calls: &Calls| calls.values().map(Vec::len).sum::<usize>();
@@ -390,10 +390,10 @@ async fn work(
     }
     tracing::info!(left = missing, gained, "chunk continues in another run");
     if gained > 0 {
-        forget_starts(ports, job, message.chunk, hold).await;
+        forget_starts(ports, job, message.chunk, held).await;
     }
     let next = ChunkMessage {
-        hold: hold.lease.as_ref().map(|lease| lease.until.0),
+        lease_until: held.lease.as_ref().map(|lease| lease.until.0),
         ..ChunkMessage::new(job.spec.id.clone(), run.number, Start::Resume)
     };
     send(ports, &job.spec.tenant, vec![next], lane).await?;

@@ -367,7 +367,7 @@ impl Sender {
             match (&self.limits.limiter, refusal) {
                 (Some(limiter), Some(status)) => {
                     limiter
-                        .hold(&self.ports, asked_to_wait.unwrap_or_default(), status)
+                        .back_off(&self.ports, asked_to_wait.unwrap_or_default(), status)
                         .await;
                 }
                 (Some(limiter), None) if result.is_ok() => limiter.answered(&self.ports).await,

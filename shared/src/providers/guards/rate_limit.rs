@@ -37,7 +37,7 @@ const MAX_LEAD: i64 = 1_000_000;
 /// The shortest pause before a lease is tried again, so that the clock moves on.
 const LEAST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest that an upstream is let alone because it says so.
-const LONGEST_HOLD: Duration = Duration::from_secs(3600);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(3600);
 /// Others are told that an upstream refuses without saying for how long at most this often, in microseconds.
 const TOLD_EVERY: i64 = 10_000_000;
 
@@ -388,9 +388,9 @@ impl Limiter {
 
     /// The upstream refused with this status and wants no request for so long, which may be no time: nobody's slot is before
     /// then, and who waits for one knows why.
-    pub async fn hold(&self, ports: &Ports, wait: Duration, status: u16) {
+    pub async fn back_off(&self, ports: &Ports, wait: Duration, status: u16) {
         let now = micros(ports.clock.now());
-        let until = micros(ports.clock.now().plus(wait.min(LONGEST_HOLD)));
+        let until = micros(ports.clock.now().plus(wait.min(LONGEST_BACK_OFF)));
         {
             let mut slots = self.slots();
             slots.held_status = status;
@@ -401,12 +401,12 @@ impl Limiter {
             slots.next = slots.next.max(until);
         }
         let Some(store) = &ports.shared else { return };
-        let hold = rate::hold(self.key.clone(), until, status);
-        let told = match store.update(hold).await {
+        let back_off = rate::back_off(self.key.clone(), until, status);
+        let told = match store.update(back_off).await {
             // The slots before then are taken already.
             Err(StoreError::ConditionFailed(_)) => {
-                let hold = rate::hold_taken(self.key.clone(), until, status);
-                store.update(hold).await
+                let back_off = rate::hold_taken(self.key.clone(), until, status);
+                store.update(back_off).await
             }
             told => told,
         };
@@ -534,8 +534,8 @@ mod tests {
             limiter.take(&ports, latest),
             limiter.take(&ports, latest),
             async {
-                limiter.hold(&ports, Duration::from_secs(7), 429).await;
-                limiter.hold(&ports, Duration::from_secs(3), 429).await;
+                limiter.back_off(&ports, Duration::from_secs(7), 429).await;
+                limiter.back_off(&ports, Duration::from_secs(3), 429).await;
             }
         );
         assert!(

@@ -53,12 +53,12 @@ pub struct SimStore {
 }
 
 /// The items of a transaction under way, until it has taken effect or its process is no more.
-struct Hold<'a> {
+struct TransactionLock<'a> {
     store: &'a SimStore,
     number: u64,
 }
 
-impl Drop for Hold<'_> {
+impl Drop for TransactionLock<'_> {
     fn drop(&mut self) {
         self.store.table().let_go(self.number);
     }
@@ -113,17 +113,17 @@ impl SimStore {
     }
 
     /// Holds the items of a transaction for as long as it takes.
-    async fn hold(&self, writes: &[Write]) -> Result<Hold<'_>, StoreError> {
-        let held = self.table().hold(writes);
+    async fn lock(&self, writes: &[Write]) -> Result<TransactionLock<'_>, StoreError> {
+        let held = self.table().lock(writes);
         let Some((number, time)) = held else {
             return Err(StoreError::Conflict);
         };
-        let hold = Hold {
+        let lock = TransactionLock {
             store: self,
             number,
         };
         self.clock.sleep(time).await;
-        Ok(hold)
+        Ok(lock)
     }
 
     /// Every item, by key.
@@ -266,14 +266,14 @@ impl Store for SimStore {
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        let hold = if self.table().slow_transactions() {
-            Some(self.hold(&writes).await?)
+        let lock = if self.table().slow_transactions() {
+            Some(self.lock(&writes).await?)
         } else {
             None
         };
         let effect = |_| {
             self.table()
-                .transact(&writes, hold.as_ref().map(|hold| hold.number))
+                .transact(&writes, lock.as_ref().map(|lock| lock.number))
         };
         let later = || {
             let writes = writes.clone();

@@ -87,7 +87,7 @@ impl Table {
 
     /// Takes items for a transaction that is to take effect later, and says under which number and how much later; `None`
     /// where another has one of them.
-    pub(super) fn hold(&mut self, writes: &[Write]) -> Option<(u64, Duration)> {
+    pub(super) fn lock(&mut self, writes: &[Write]) -> Option<(u64, Duration)> {
         if writes
             .iter()
             .any(|write| self.held.contains_key(key_of(write)))
@@ -103,14 +103,14 @@ impl Table {
         Some((self.holds, some_of(&self.dice, self.faults.transaction)))
     }
 
-    pub(super) fn let_go(&mut self, hold: u64) {
-        self.held.retain(|_, by| *by != hold);
+    pub(super) fn let_go(&mut self, lock: u64) {
+        self.held.retain(|_, by| *by != lock);
     }
 
     /// Whether a transaction other than this one has the item.
-    fn free(&self, key: &Key, hold: Option<u64>) -> Result<(), StoreError> {
+    fn free(&self, key: &Key, lock: Option<u64>) -> Result<(), StoreError> {
         match self.held.get(key) {
-            Some(by) if Some(*by) != hold => Err(StoreError::Conflict),
+            Some(by) if Some(*by) != lock => Err(StoreError::Conflict),
             _ => Ok(()),
         }
     }
@@ -273,7 +273,7 @@ impl Table {
     pub(super) fn transact(
         &mut self,
         writes: &[Write],
-        hold: Option<u64>,
+        lock: Option<u64>,
     ) -> Result<(), StoreError> {
         if writes.is_empty() || writes.len() > MAX_ACTIONS {
             return refused("a transaction has 1 to 100 actions");
@@ -294,7 +294,7 @@ impl Table {
         }
         writes
             .iter()
-            .try_for_each(|write| self.free(key_of(write), hold))?;
+            .try_for_each(|write| self.free(key_of(write), lock))?;
         let mut failed = Vec::new();
         let mut after = Vec::new();
         for (at, write) in writes.iter().enumerate() {
