@@ -489,8 +489,8 @@ controls! {
     an_attempt_that_counts_back_is_found_out: "attempts_only_count_up", OutcomeIsAnybodys, replayed, Sweep;
     a_delivery_that_begins_again_is_found_out: "deliveries_move_along_their_edges", OutcomeIsAnybodys, replayed, Sweep;
     an_attempt_without_a_log_entry_is_found_out: "every_attempt_is_in_the_log", LogIsForgotten, job, Sweep;
-    an_older_event_that_comes_last_is_found_out: "no_older_event_after_a_newer_one", TurnIsStolen, latest, Sweep;
-    a_memory_that_goes_back_is_found_out: "the_newest_told_only_gets_newer", TurnIsStolen, latest, Sweep;
+    an_older_event_that_comes_last_is_found_out: "no_older_event_after_a_newer_one", UrlLeaseIsStolen, latest, Sweep;
+    a_memory_that_goes_back_is_found_out: "the_newest_told_only_gets_newer", UrlLeaseIsStolen, latest, Sweep;
     an_erased_job_that_leaves_something_is_found_out: "an_erased_job_leaves_nothing", NothingIsErased, erased, Sweep;
     an_erased_job_that_comes_back_is_found_out: "a_tombstone_gets_nothing_back", UpdatesCreate, erased, Sweep;
     a_tombstone_that_goes_is_found_out: "nothing_goes_before_its_time", HeadIsErased, erased, Sweep;

@@ -292,9 +292,13 @@ fn turns(
 ) -> impl FnMut(&Call) -> Fault + Send + 'static {
     let mut seen = 0;
     move |call| {
-        let turn = call.op == Op::Update && call.subject.ends_with("/LATEST");
-        seen += usize::from(turn);
-        if turn { fault(seen) } else { Fault::Proceed }
+        let takes_url = call.op == Op::Update && call.subject.ends_with("/LATEST");
+        seen += usize::from(takes_url);
+        if takes_url {
+            fault(seen)
+        } else {
+            Fault::Proceed
+        }
     }
 }
 
@@ -560,7 +564,7 @@ fn a_turn_that_is_stolen_is_found_out() {
     let mut found = BTreeSet::new();
     for play_it in [late, slow] {
         let case = Case {
-            broken: Some(Broken::TurnIsStolen),
+            broken: Some(Broken::UrlLeaseIsStolen),
             ..case(play_it)
         };
         let (world, wrong) = play(&case, |_| Fault::Proceed);

@@ -277,12 +277,12 @@ fn every_task_is_told_and_polled_as_its_schema_says() {
         if method == "GET" {
             continue;
         }
-        let turn = AtomicUsize::new(0);
+        let next_answer = AtomicUsize::new(0);
         let mut served = served(move |_| {
             let answers = answers();
             (
                 Duration::ZERO,
-                answers[turn.fetch_add(1, Ordering::Relaxed) % answers.len()].clone(),
+                answers[next_answer.fetch_add(1, Ordering::Relaxed) % answers.len()].clone(),
             )
         });
         let mut tasks = Vec::new();
@@ -1232,8 +1232,8 @@ fn the_same_request_with_one_idempotency_key_is_one_task() {
 
 #[test]
 fn a_retry_on_the_native_surface_is_a_task_here() {
-    let turn = AtomicUsize::new(0);
-    let mut served = served(move |_| match turn.fetch_add(1, Ordering::Relaxed) {
+    let next_answer = AtomicUsize::new(0);
+    let mut served = served(move |_| match next_answer.fetch_add(1, Ordering::Relaxed) {
         0 => (
             Duration::ZERO,
             Answer::Failed {

@@ -176,9 +176,9 @@ type ByTenant = BTreeMap<String, usize>;
 /// Counts an item, and says whether its tenant has had its share of this run. The surplus moves behind the others, so
 /// that what one tenant has in plenty does not stand before what they have.
 fn surplus(by_tenant: &mut ByTenant, tenant: &TenantId) -> bool {
-    let turn = by_tenant.entry(tenant.to_string()).or_default();
-    *turn += 1;
-    *turn > PER_TENANT
+    let position = by_tenant.entry(tenant.to_string()).or_default();
+    *position += 1;
+    *position > PER_TENANT
 }
 
 /// Puts an item off that this version cannot read, so that it does not stand before all others at every look.

@@ -14,7 +14,7 @@ use crate::ports::{Change, Condition, Item, Key, Update, Value};
 /// Of a URL: the right to send to it, as long as the attempt's own lease and with its token.
 const URL_LEASE: LeaseSlot = LeaseSlot::random("turn", "turn_until");
 /// When the job of that attempt was submitted, in milliseconds.
-const TURN_JOB: &str = "turn_job";
+const LATEST_JOB: &str = "turn_job";
 /// When the newest job was submitted whose event was answered well, in milliseconds.
 pub const NEWEST: &str = "newest";
 /// How much longer than the deliveries of its job the memory of an event lasts.
@@ -48,7 +48,7 @@ pub(crate) fn take(
     let job = submitted_at(delivery);
     let over = Condition::All(vec![
         URL_LEASE.is_over(now),
-        Condition::AtMost(TURN_JOB, job.0),
+        Condition::AtMost(LATEST_JOB, job.0),
     ]);
     let free = Condition::Any(vec![
         URL_LEASE.is_absent(),
@@ -58,7 +58,7 @@ pub(crate) fn take(
         URL_LEASE.is_over(abandoned),
     ]);
     let mut changes = URL_LEASE.take(lease);
-    changes.extend([Change::Set(TURN_JOB, Value::N(job.0)), expiry(delivery)]);
+    changes.extend([Change::Set(LATEST_JOB, Value::N(job.0)), expiry(delivery)]);
     update(
         delivery,
         changes,
@@ -127,6 +127,6 @@ fn expiry(delivery: &Delivery) -> Change {
 
 fn released() -> Vec<Change> {
     let mut changes = URL_LEASE.give_back();
-    changes.push(Change::Remove(TURN_JOB));
+    changes.push(Change::Remove(LATEST_JOB));
     changes
 }

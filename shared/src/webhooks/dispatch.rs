@@ -27,7 +27,7 @@ use crate::schema::{
 };
 use crate::surfaces::{Surface, surface};
 use crate::webhooks::order;
-use crate::webhooks::order::Turn;
+use crate::webhooks::order::UrlAdmission;
 use crate::webhooks::replay::SUPERSEDED;
 
 /// An attempt this little ahead of its time is made; a clock may be so far off.
@@ -221,9 +221,9 @@ async fn attempt(
     let held = Lease::random(ports.random(), now.plus(lease_of(rules)));
     if rules.latest_wins {
         match order::take(ports, &delivery, &held).await? {
-            Turn::Mine => {}
-            Turn::Superseded => return give_up(ports, delivery, SUPERSEDED).await,
-            Turn::Wait(at) => return put_off(ports, delivery, at).await,
+            UrlAdmission::Mine => {}
+            UrlAdmission::Superseded => return give_up(ports, delivery, SUPERSEDED).await,
+            UrlAdmission::Wait(at) => return put_off(ports, delivery, at).await,
         }
     }
     let leased = lease(ports, &mut delivery, &held).await;

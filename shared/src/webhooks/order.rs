@@ -25,7 +25,7 @@ const LATER: Duration = Duration::from_secs(30);
 
 /// What came of asking for the turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum UrlAdmission {
     Mine,
     /// The event of a newer job was answered well.
     Superseded,
@@ -38,21 +38,21 @@ pub(crate) async fn take(
     ports: &Ports,
     delivery: &Delivery,
     lease: &Lease,
-) -> Result<Turn, StepError> {
+) -> Result<UrlAdmission, StepError> {
     let (now, job) = (ports.clock.now(), delivery.id.job.created_at());
     let update = latest::take(delivery, lease, now, now.minus(PATIENCE));
     Ok(match insist(ports, update).await? {
-        Updated::Yes => Turn::Mine,
+        Updated::Yes => UrlAdmission::Mine,
         Updated::No(found) => {
             let found = found.as_ref();
             let newest = found.and_then(latest::read_newest);
             if newest.is_some_and(|newest| newest > job) {
-                Turn::Superseded
+                UrlAdmission::Superseded
             } else {
                 let held = found.and_then(latest::read_lease);
                 let at_work = held.is_none_or(|lease| lease.is_live(now));
                 let grown = (now.since(delivery.event_at) / SHARE).clamp(SOON, LATER);
-                Turn::Wait(ports.clock.now().plus(if at_work { grown } else { LATER }))
+                UrlAdmission::Wait(ports.clock.now().plus(if at_work { grown } else { LATER }))
             }
         }
     })

@@ -76,7 +76,7 @@ impl Limits {
     }
 
     /// Waits for a first slot, where there is a rate, and says how much of the question's limit is left then.
-    async fn turn(
+    async fn first_slot(
         &self,
         limit: Duration,
         ports: &Ports,
@@ -190,8 +190,8 @@ impl Provider for Limited {
     async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
         let (mut slot, mut limit) = (None, question.limit);
         if self.inner.takes_turn(question) {
-            (slot, limit) = match self.limits.turn(question.limit, ports).await {
-                Ok(turn) => turn,
+            (slot, limit) = match self.limits.first_slot(question.limit, ports).await {
+                Ok(first_slot) => first_slot,
                 Err(refused) => return self.answer_to(refused, question, false, ports),
             };
         }

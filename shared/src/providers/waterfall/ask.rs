@@ -118,7 +118,7 @@ impl Run<'_> {
     /// Puts the question to the provider within its share of the time.
     async fn put_question(&self, at: usize, waited: &EarlierWait) -> Answer {
         let (step, clock) = (self.steps[at], self.ports.clock.as_ref());
-        let own = step.timeout.filter(|_| !step.takes_turns);
+        let own = step.timeout.filter(|_| !step.waits_for_slot);
         let limit = share(self.left(), own, &self.steps[at + 1..]);
         if !limit.is_zero() {
             let key = format!("{}\n{}", self.request.key, step.name());

@@ -32,7 +32,7 @@ pub struct Step {
     /// What later providers leave it; nothing for one that only computes.
     pub(super) timeout: Option<Duration>,
     /// It may have to wait for its turn, beyond its own time-out.
-    pub(super) takes_turns: bool,
+    pub(super) waits_for_slot: bool,
     /// What it can give; `None` where only its answers show it.
     outputs: Option<Vec<String>>,
     /// How its answers are kept, where they are.
@@ -66,7 +66,7 @@ impl Step {
             },
             provider,
             timeout: config.timeout(),
-            takes_turns: config.limits.rate.is_some(),
+            waits_for_slot: config.limits.rate.is_some(),
             outputs: config.kind.settings().outputs(),
             cache,
             notices: Arc::default(),

@@ -54,7 +54,7 @@ pub enum Broken {
     /// The event of a record is not put, and nobody is told.
     RecordEventIsLost,
     /// The turn to send to a URL is taken whether or not it is free, and whatever was sent there before.
-    TurnIsStolen,
+    UrlLeaseIsStolen,
     /// Items are not deleted, and nobody is told.
     NothingIsErased,
     /// Whoever erases a job's items erases its head too.
@@ -379,7 +379,7 @@ impl Store for BrokenStore {
                 }));
             }
             Broken::StatusLooksAtNothing if sk == "META" => update.condition = None,
-            Broken::TurnIsStolen if sk == "LATEST" => update.condition = None,
+            Broken::UrlLeaseIsStolen if sk == "LATEST" => update.condition = None,
             Broken::LeaseIsStolen if sk.starts_with("DELIVERY#") => update.condition = None,
             Broken::OutcomeIsAnybodys if sk.starts_with("DELIVERY#") => {
                 let of_lease = |part: &Condition| matches!(part, Condition::Equals(LEASE_TOKEN, _));

@@ -76,8 +76,8 @@ impl SimClock {
     pub(super) fn call_at(&self, at: Timestamp, what: Happening) {
         let mut time = self.0.lock().unwrap();
         time.set += 1;
-        let turn = (at, time.set);
-        time.timers.insert(turn, Ring::Happen(what));
+        let place = (at, time.set);
+        time.timers.insert(place, Ring::Happen(what));
     }
 
     /// Whether something is still to happen by itself.

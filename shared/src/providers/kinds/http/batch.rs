@@ -20,12 +20,12 @@ use futures_util::future::{BoxFuture, Either, Shared, WeakShared, select};
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use super::attempt::{Attempt, Core};
 use super::exchange::{Fault, refused};
 use super::expression::Known;
 use super::json::is_empty;
 use super::request::{add_parameter, body, joined, request, scalar};
 use super::response::{self, Response};
-use super::turn::{Core, Turn};
 use crate::catalog::{BatchConfig, Matching};
 use crate::domain::time::Timestamp;
 use crate::ports::{HttpRequest, within};
@@ -110,9 +110,9 @@ impl Batches {
     pub(super) async fn share(
         &self,
         batch: &BatchConfig,
-        turn: &Turn<'_>,
+        attempt: &Attempt<'_>,
     ) -> Result<Answer, Fault> {
-        let (input, waiting) = (turn.question.input, Arc::new(()));
+        let (input, waiting) = (attempt.question.input, Arc::new(()));
         let place = {
             let known = Known::new().object("input", input);
             let item = match body(&batch.item, &known) {
@@ -143,19 +143,19 @@ impl Batches {
             }
         };
         let (at, call) = self.join(place, batch.max, |places| {
-            let (core, ports) = (turn.core.clone(), turn.ports.clone());
+            let (core, ports) = (attempt.core.clone(), attempt.ports.clone());
             async move { Arc::new(core.call(&places, &ports).await) }.boxed()
         });
-        let left = turn.deadline.since(turn.ports.clock.now());
-        let Some(given) = within(turn.ports.clock.as_ref(), left, call).await else {
+        let left = attempt.deadline.since(attempt.ports.clock.now());
+        let Some(given) = within(attempt.ports.clock.as_ref(), left, call).await else {
             return Err(Fault::timeout());
         };
         match (given.results.get(&at), &given.fault) {
             (Some(result), _) if !is_empty(result) => {
-                Ok(Response::new(result, 200, input).map(&turn.config().mapping))
+                Ok(Response::new(result, 200, input).map(&attempt.config().mapping))
             }
             (None, Some(fault)) => {
-                given.joint.share(turn.ports).await;
+                given.joint.share(attempt.ports).await;
                 Err(fault.clone())
             }
             _ => Ok(Answer::NotFound),

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::attempt::Attempt;
 use super::exchange::{Fault, refused};
 use super::request;
 use super::response::{self, Response, unfit};
-use super::turn::Turn;
 use crate::catalog::expression::Expr;
 use crate::catalog::{LaterConfig, Mapping, Verify};
 use crate::domain::record::FailureCode;
@@ -103,14 +103,14 @@ fn settled(later: &LaterConfig, response: &Response<'_>, mapping: &Mapping) -> O
 pub(super) async fn go_on(
     later: &LaterConfig,
     earlier: &Earlier,
-    turn: &Turn<'_>,
+    attempt: &Attempt<'_>,
 ) -> Result<Answer, Fault> {
     let Some(id) = earlier.ticket.get("id") else {
         return Err(Fault::lasting(
             "the stored question was taken by another version of this provider's configuration",
         ));
     };
-    let input = turn.question.input;
+    let input = attempt.question.input;
     if let Some(posted) = earlier
         .posted
         .as_ref()
@@ -121,7 +121,7 @@ pub(super) async fn go_on(
             .pick(&later.id)
             .is_ok_and(|own| own.is_some_and(|own| own != *id));
         if let Some(answer) = (!other)
-            .then(|| settled(later, &response, &turn.config().mapping))
+            .then(|| settled(later, &response, &attempt.config().mapping))
             .flatten()
         {
             return Ok(answer);
@@ -130,7 +130,7 @@ pub(super) async fn go_on(
     let Some(poll) = &later.poll else {
         return Ok(wait(later, id, None));
     };
-    let request = match request::request(poll, &turn.known().own("later", json!({"id": id}))) {
+    let request = match request::request(poll, &attempt.known().own("later", json!({"id": id}))) {
         Ok(request) => request,
         Err(why) => {
             return Err(Fault::lasting(format!(
@@ -138,7 +138,7 @@ pub(super) async fn go_on(
             )));
         }
     };
-    let answer = match turn.send(&request).await {
+    let answer = match attempt.send(&request).await {
         Ok(answer) => answer,
         Err(fault) if fault.passing => return Ok(wait(later, id, fault.wait)),
         Err(fault) => return Err(fault),
@@ -157,7 +157,7 @@ pub(super) async fn go_on(
     let settled = settled(
         later,
         &Response::new(&json, answer.status, input),
-        &turn.config().mapping,
+        &attempt.config().mapping,
     );
     Ok(settled.unwrap_or_else(|| wait(later, id, None)))
 }

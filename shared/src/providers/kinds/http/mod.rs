@@ -8,6 +8,7 @@
 //! `Retry-After`, for longer than there is time), `provider_error` (everything else). Details hold
 //! statuses, error classes and names from the configuration, nothing of the exchange.
 
+mod attempt;
 mod batch;
 pub mod config;
 pub(super) mod exchange;
@@ -20,13 +21,13 @@ pub(super) mod response;
 pub(super) mod secret;
 #[cfg(test)]
 mod tests;
-mod turn;
 
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use self::attempt::{Attempt, Core};
 use self::batch::Batches;
 use self::config::HttpConfig;
 pub use self::exchange::upstream_advice;
@@ -35,7 +36,6 @@ use self::oauth::Tokens;
 use self::request::scalar;
 pub use self::request::{MAX_RESPONSE_BYTES, percent_encode};
 use self::response::Response;
-use self::turn::{Core, Turn};
 use crate::catalog::{ConfigError, Secrets, Verify};
 use crate::domain::record::FailureCode;
 use crate::providers::refresh::secret::Keyed;
@@ -93,21 +93,21 @@ impl Http {
     }
 
     /// Puts a question for the first time.
-    async fn begin(&self, turn: &Turn<'_>) -> Result<Answer, Fault> {
-        let input = turn.question.input;
+    async fn begin(&self, attempt: &Attempt<'_>) -> Result<Answer, Fault> {
+        let input = attempt.question.input;
         for field in &self.config().requires {
             if scalar(input.get(field)).is_none_or(|text| text.is_empty()) {
                 return Ok(Answer::Invalid(format!("`{field}` is needed")));
             }
         }
         if let Some(batch) = &self.config().batch {
-            return self.batches.share(batch, turn).await;
+            return self.batches.share(batch, attempt).await;
         }
-        let request = match request::request(&self.config().request, &turn.known()) {
+        let request = match request::request(&self.config().request, &attempt.known()) {
             Ok(request) => request,
             Err(why) => return Ok(Answer::Invalid(why)),
         };
-        let answer = turn.send(&request).await?;
+        let answer = attempt.send(&request).await?;
         let status = answer.status;
         if self.config().not_found_status.contains(&status)
             || (status == 204 && self.config().later.is_none())
@@ -139,7 +139,7 @@ impl Provider for Http {
             .now()
             .plus(question.limit.min(self.config().timeout));
         let earlier = self.config().later.as_ref().zip(question.earlier);
-        let turn = Turn {
+        let attempt = Attempt {
             core: &self.core,
             question,
             deadline,
@@ -147,8 +147,8 @@ impl Provider for Http {
             ports,
         };
         let answer = match earlier {
-            Some((later, earlier)) => later::go_on(later, earlier, &turn).await,
-            None => self.begin(&turn).await,
+            Some((later, earlier)) => later::go_on(later, earlier, &attempt).await,
+            None => self.begin(&attempt).await,
         };
         answer.unwrap_or_else(Answer::from)
     }

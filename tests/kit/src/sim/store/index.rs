@@ -60,14 +60,14 @@ pub(super) struct Index<P> {
     /// Where each item is shown.
     shown: BTreeMap<Key, (String, P)>,
     /// What is to be shown, by when.
-    coming: BTreeMap<Turn, (Key, Option<Arc<Item>>)>,
+    coming: BTreeMap<Place, (Key, Option<Arc<Item>>)>,
     /// The last of what is to be shown of an item.
-    last: BTreeMap<Key, Turn>,
+    last: BTreeMap<Key, Place>,
     follows: u64,
 }
 
 /// When something is to be shown, and in which order at that time.
-type Turn = (Timestamp, u64);
+type Place = (Timestamp, u64);
 
 impl<P> Default for Index<P> {
     fn default() -> Self {

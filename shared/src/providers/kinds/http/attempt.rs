@@ -67,7 +67,7 @@ fn bearing(request: &HttpRequest, token: &str) -> HttpRequest {
 }
 
 /// One call of [`Provider::ask`](crate::providers::Provider::ask).
-pub(super) struct Turn<'a> {
+pub(super) struct Attempt<'a> {
     pub(super) core: &'a Arc<Core>,
     pub(super) question: &'a Question<'a>,
     pub(super) deadline: Timestamp,
@@ -76,7 +76,7 @@ pub(super) struct Turn<'a> {
     pub(super) ports: &'a Ports,
 }
 
-impl<'a> Turn<'a> {
+impl<'a> Attempt<'a> {
     pub(super) fn config(&self) -> &'a HttpConfig {
         &self.core.config
     }
