@@ -679,7 +679,7 @@ fn an_origin_not_known_to_be_quick_gets_one_attempt_at_a_time_in_the_fast_lane()
 }
 
 #[test]
-fn a_probe_whose_holder_died_ends_with_its_time() {
+fn a_lease_whose_holder_died_ends_with_its_time() {
     let mut world = World::new();
     let mut once = true;
     world.faults(move |call| {

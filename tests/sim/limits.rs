@@ -291,8 +291,8 @@ fn most_calls(processes: usize, time: Duration) -> usize {
     let rules = BreakerConfig::default();
     let registry = registry(TWO);
     let at_once = registry.kind("both").expect("the type").concurrency();
-    let probes = time.as_secs() / rules.open.mul_f64(0.9).as_secs() + 1;
-    processes * (rules.failures as usize - 1 + at_once) + usize::try_from(probes).unwrap()
+    let trials = time.as_secs() / rules.open.mul_f64(0.9).as_secs() + 1;
+    processes * (rules.failures as usize - 1 + at_once) + usize::try_from(trials).unwrap()
 }
 
 /// With the template's concurrency: how long a job of a thousand records takes, and what the dead upstream saw.

@@ -14,7 +14,7 @@ const OPEN_UNTIL: &str = "open_until";
 const TIMES: &str = "times";
 /// The right to be the probe. Whether a probe still counts is told by the opening that it found out
 /// about.
-const PROBE_LEASE: LeaseSlot = LeaseSlot::ending("probe_until");
+const TRIAL_LEASE: LeaseSlot = LeaseSlot::ending("probe_until");
 /// The HTTP status of the failure that opened it, where there was one.
 const STATUS: &str = "open_status";
 
@@ -26,7 +26,7 @@ pub(crate) struct Open {
     /// How often in a row it was opened.
     pub(crate) times: u32,
     /// Of who is finding out.
-    pub(crate) probe: Option<Lease>,
+    pub(crate) lease: Option<Lease>,
     /// The failure that opened it.
     pub(crate) outage: Outage,
 }
@@ -48,7 +48,7 @@ pub(crate) fn read(item: Option<&Item>, now: Timestamp) -> Option<Open> {
         times: number(TIMES)
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or(1),
-        probe: PROBE_LEASE.read(item),
+        lease: TRIAL_LEASE.read(item),
         outage: Outage {
             status: number(STATUS).and_then(|n| u16::try_from(n).ok()),
         },
@@ -61,18 +61,18 @@ fn same(open: &Open) -> Condition {
 }
 
 /// Takes the probe of a circuit, on condition that it is open as it was read and the probe is free.
-pub(crate) fn probe(key: Key, open: &Open, lease: &Lease, now: Timestamp) -> Update {
+pub(crate) fn lease(key: Key, open: &Open, lease: &Lease, now: Timestamp) -> Update {
     Update {
         key,
-        changes: PROBE_LEASE.take(lease),
-        condition: Some(Condition::All(vec![same(open), PROBE_LEASE.is_free(now)])),
+        changes: TRIAL_LEASE.take(lease),
+        condition: Some(Condition::All(vec![same(open), TRIAL_LEASE.is_free(now)])),
     }
 }
 
 /// Closes a circuit, on condition that it is open as it was read.
 pub(crate) fn close(key: Key, open: &Open) -> Update {
     let mut changes = [OPEN_UNTIL, TIMES].map(Change::Remove).to_vec();
-    changes.extend(PROBE_LEASE.give_back());
+    changes.extend(TRIAL_LEASE.give_back());
     changes.push(Change::Remove(STATUS));
     Update {
         key,
@@ -98,7 +98,7 @@ pub(crate) fn open(key: Key, before: Option<&Open>, open: &Open, now: Timestamp)
         Change::Set(TIMES, Value::N(i64::from(open.times))),
         Change::Set(EXPIRES_AT, Value::N(open.until.seconds() + KEPT)),
     ];
-    changes.extend(PROBE_LEASE.give_back());
+    changes.extend(TRIAL_LEASE.give_back());
     changes.push(set_or_remove(STATUS, open.outage.status));
     Update {
         key,

@@ -28,7 +28,7 @@ pub(crate) fn is_quick(item: &Item) -> bool {
 }
 
 /// Takes the probe of an origin, on condition that it is free and the origin is not known to be quick.
-pub(crate) fn probe(key: Key, lease: &Lease, now: Timestamp) -> Update {
+pub(crate) fn lease(key: Key, lease: &Lease, now: Timestamp) -> Update {
     let unknown = Condition::Any(vec![
         Condition::Absent(QUICK),
         Condition::AtMost(EXPIRES_AT, now.seconds()),

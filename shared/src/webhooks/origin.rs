@@ -20,7 +20,7 @@ pub(crate) struct Visit {
     key: Key,
     quick: bool,
     /// Of a probe that may be held.
-    probe: Option<Lease>,
+    lease: Option<Lease>,
 }
 
 impl Visit {
@@ -29,7 +29,7 @@ impl Visit {
         Self {
             key: origin_key(&delivery.tenant, &delivery.url),
             quick: is_quick(item, now),
-            probe: None,
+            lease: None,
         }
     }
 
@@ -41,7 +41,7 @@ impl Visit {
         }
         let now = ports.clock.now();
         let lease = Lease::random(ports.random(), until);
-        let take = origin::probe(self.key.clone(), &lease, now);
+        let take = origin::lease(self.key.clone(), &lease, now);
         match ports.store.update(take).await {
             Err(StoreError::ConditionFailed(failed)) => {
                 // Another exchange may have ended meanwhile.
@@ -53,7 +53,7 @@ impl Visit {
             }
             Ok(_) => {}
         }
-        self.probe = Some(lease);
+        self.lease = Some(lease);
         true
     }
 
@@ -63,7 +63,7 @@ impl Visit {
         let update = match (quick, self.quick) {
             (true, true) => return,
             (true, false) => {
-                self.probe = None;
+                self.lease = None;
                 origin::is_found_quick(key, ports.clock.now())
             }
             (false, true) => origin::is_found_slow(key),
@@ -74,7 +74,7 @@ impl Visit {
 
     /// Gives the probe back, if this attempt holds it.
     pub(crate) async fn leave(&mut self, ports: &Ports) {
-        let Some(lease) = self.probe.take() else {
+        let Some(lease) = self.lease.take() else {
             return;
         };
         write(ports, origin::give_back(self.key.clone(), &lease)).await;

@@ -241,10 +241,10 @@ fn while_dead(dead: &Dead, limits: &Limits, asked: &[&Asked], tally: &mut Tally)
         .collect();
     let instances: BTreeSet<&str> = came.iter().map(|asked| asked.instance.as_str()).collect();
     let time = dead.until.saturating_sub(dead.from);
-    let probes = usize::try_from(time.as_millis() / limits.open.mul_f64(0.9).as_millis())
+    let trials = usize::try_from(time.as_millis() / limits.open.mul_f64(0.9).as_millis())
         .unwrap_or(usize::MAX - 1)
         + 1;
-    let most = instances.len() * (limits.failures - 1 + limits.concurrency) + probes;
+    let most = instances.len() * (limits.failures - 1 + limits.concurrency) + trials;
     tally.later.dead += came.len();
     if came.len() > most {
         let detail = format!(

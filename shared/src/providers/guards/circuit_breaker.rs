@@ -25,7 +25,7 @@ const REFRESH: Duration = Duration::from_secs(5);
 /// The table has so long to say what the circuit is; a record's time is not the table's.
 const READ_LIMIT: Duration = Duration::from_secs(2);
 /// A probe that has not ended after so long has died with its process.
-const PROBE: Duration = Duration::from_secs(120);
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(120);
 /// A share says something from so many requests on.
 const FEW: u32 = 20;
 /// How far an opening's length is moved at random, either way.
@@ -76,7 +76,7 @@ fn length(rules: &BreakerConfig, times: u32, unit: f64) -> Duration {
 pub struct Pass {
     era: u64,
     /// The opening that it finds out about.
-    probe: Option<Open>,
+    lease: Option<Open>,
 }
 
 /// What is known of a provider's circuit here.
@@ -113,7 +113,7 @@ impl Local {
         match &self.open {
             Some(open) if now < open.until => Err(open.until),
             Some(Open {
-                probe: Some(lease), ..
+                lease: Some(lease), ..
             }) if lease.is_live(now) => Err(lease.until.min(now.plus(REFRESH))),
             _ => Ok(()),
         }
@@ -157,26 +157,26 @@ impl Breaker {
         for _ in 0..2 {
             self.local().check(ports.clock.now())?;
             let now = ports.clock.now();
-            let lease = Lease::ending(now.plus(PROBE));
-            let probed = {
+            let lease = Lease::ending(now.plus(TRIAL_TIMEOUT));
+            let tried = {
                 let mut local = self.local();
                 let era = local.era;
                 let Some(open) = &mut local.open else {
-                    return Ok(Pass { era, probe: None });
+                    return Ok(Pass { era, lease: None });
                 };
-                let probed = open.clone();
+                let tried = open.clone();
                 // Nobody else of this process tries meanwhile.
-                open.probe = Some(lease.clone());
-                probed
+                open.lease = Some(lease.clone());
+                tried
             };
             let pass = Pass {
                 era: self.local().era,
-                probe: Some(probed.clone()),
+                lease: Some(tried.clone()),
             };
             let Some(store) = &ports.shared else {
                 return Ok(pass);
             };
-            let update = breaker::probe(self.key(), &probed, &lease, now);
+            let update = breaker::lease(self.key(), &tried, &lease, now);
             match store.update(update).await {
                 Ok(_) => {
                     tracing::info!(provider = self.name, "circuit is tried by a probe");
@@ -188,7 +188,7 @@ impl Breaker {
                 }
                 Err(error) => {
                     tracing::warn!(provider = self.name, error = %error, "circuit not tried: the table did not answer");
-                    self.local().open = Some(probed);
+                    self.local().open = Some(tried);
                     return Err(now.plus(REFRESH));
                 }
             }
@@ -241,7 +241,7 @@ impl Breaker {
     pub fn count(&self, ports: &Ports, pass: &Pass, failure: Option<Outage>) {
         let now = ports.clock.now();
         let mut local = self.local();
-        let (outage, times) = match &pass.probe {
+        let (outage, times) = match &pass.lease {
             Some(before) => {
                 let Some(outage) = failure else {
                     tracing::info!(
@@ -263,10 +263,10 @@ impl Breaker {
         let open = Open {
             until,
             times,
-            probe: None,
+            lease: None,
             outage,
         };
-        local.untold = Some(breaker::open(self.key(), pass.probe.as_ref(), &open, now));
+        local.untold = Some(breaker::open(self.key(), pass.lease.as_ref(), &open, now));
         local.learn(Some(open));
     }
 
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_probe_decides_and_stragglers_do_not() {
+    async fn one_trial_decides_and_stragglers_do_not() {
         let (ports, script) = ports();
         let breaker = Breaker::new("api", &RULES);
         let early = breaker.admit(&ports).await.unwrap();
@@ -367,9 +367,9 @@ mod tests {
             "a straggler's answer closes nothing"
         );
         script.pass(until.since(ports.clock.now()));
-        let probe = breaker.admit(&ports).await.unwrap();
+        let lease = breaker.admit(&ports).await.unwrap();
         assert!(breaker.admit(&ports).await.is_err(), "one at a time");
-        breaker.report(&ports, &probe, FAILED).await;
+        breaker.report(&ports, &lease, FAILED).await;
         let again = breaker.admit(&ports).await.unwrap_err();
         assert!(
             again.since(ports.clock.now()) >= Duration::from_secs(18),
@@ -377,8 +377,8 @@ mod tests {
         );
         assert_eq!(breaker.outage(), FAILED);
         script.pass(Duration::from_secs(25));
-        let probe = breaker.admit(&ports).await.unwrap();
-        breaker.report(&ports, &probe, None).await;
+        let lease = breaker.admit(&ports).await.unwrap();
+        breaker.report(&ports, &lease, None).await;
         for _ in 0..2 {
             let pass = breaker.admit(&ports).await.unwrap();
             breaker.report(&ports, &early, FAILED).await;
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_probe_that_died_is_followed_by_another() {
+    async fn a_trial_that_died_is_followed_by_another() {
         let (ports, script) = ports();
         let breaker = Breaker::new("api", &RULES);
         for _ in 0..3 {
@@ -401,7 +401,7 @@ mod tests {
         script.pass(Duration::from_secs(12));
         breaker.admit(&ports).await.unwrap();
         assert!(breaker.admit(&ports).await.is_err());
-        script.pass(PROBE);
+        script.pass(TRIAL_TIMEOUT);
         assert!(breaker.admit(&ports).await.is_ok());
     }
 }
