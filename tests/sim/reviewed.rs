@@ -441,12 +441,12 @@ fn one_tenants_deliveries_took_the_whole_run_of_the_sweep() {
         // What was over its share has moved behind the others, and is not looked at again at once.
         world.sweep();
         world.run_for(SECOND);
-        assert_eq!(world.swept().woken_deliveries, woken);
+        assert_eq!(world.swept().redriven_deliveries, woken);
     }
     world.run_for(MINUTE);
     world.sweep();
     world.run_for(SECOND);
-    assert_eq!(world.swept().woken_deliveries, 300);
+    assert_eq!(world.swept().redriven_deliveries, 300);
 }
 
 #[test]
@@ -458,7 +458,7 @@ fn an_event_whose_queue_was_behind_was_sent_again_every_minute() {
     world.job(submission(&["found-0"]));
     world.run_for(5 * HOUR);
     // After 1, 3, 7 and 15 minutes, then every 30.
-    let woken = world.swept().woken_deliveries;
+    let woken = world.swept().redriven_deliveries;
     assert!((10..=16).contains(&woken), "{woken}");
 }
 
@@ -581,7 +581,7 @@ fn a_hold_whose_answer_was_lost_kept_its_own_run_out() {
         }
     });
     assert_eq!(
-        run(&world, &ChunkMessage::new(id, 0, Start::Nudge)),
+        run(&world, &ChunkMessage::new(id, 0, Start::Redrive)),
         Ok(Ran::Done)
     );
 }

@@ -18,7 +18,7 @@ fn once(world: &World, op: Op, subject: &'static str, fault: Fault) {
 }
 
 #[test]
-fn two_sweeps_at_once_nudge_once() {
+fn two_sweeps_at_once_redrive_once() {
     for seed in 0..20 {
         let mut world = World::with(Options {
             seed,
@@ -32,7 +32,7 @@ fn two_sweeps_at_once_nudge_once() {
         world.sweep();
         world.sweep();
         world.run_for(SECOND);
-        assert_eq!(world.swept().nudged_chunks, 2, "seed {seed}");
+        assert_eq!(world.swept().redriven_chunks, 2, "seed {seed}");
         assert_eq!(
             world.sim.queue.peek(QueueName::Enrich).len(),
             2,
@@ -135,7 +135,7 @@ fn a_lost_wake_is_sent_again() {
     once(&world, Op::Send, "Webhook", Fault::FailBefore);
     world.settle(5 * MINUTE);
     assert_eq!(world.receiver.exchanges().len(), 1);
-    assert_eq!(world.swept().woken_deliveries, 1);
+    assert_eq!(world.swept().redriven_deliveries, 1);
     assert_eq!(world.view(&id).status(), Status::Completed);
 }
 
@@ -178,7 +178,7 @@ fn a_job_that_moves_is_left_alone() {
     let id = world.job(submission(&domains));
     world.settle(HOUR);
     assert_eq!(world.view(&id).counts().found, 600);
-    assert_eq!(world.swept().nudged_chunks, 0);
+    assert_eq!(world.swept().redriven_chunks, 0);
     assert!(domains.iter().all(|d| world.asked_of(d) == 1));
 }
 
@@ -189,14 +189,14 @@ fn a_job_that_stands_still_is_looked_at_less_and_less_often() {
     world.job(submission(&domains("found", 10)));
     world.run_for(5 * HOUR);
     // After 1, 3, 7, 15 and 31 minutes, then every 30.
-    let nudged = world.swept().nudged_chunks;
-    assert!((10..=16).contains(&nudged), "{nudged}");
+    let redriven = world.swept().redriven_chunks;
+    assert!((10..=16).contains(&redriven), "{redriven}");
     world.options.enrichers = 1;
     world.settle(HOUR);
 }
 
 #[test]
-fn nudges_that_waited_together_gave_a_healthy_chunk_up() {
+fn redrives_that_waited_together_do_not_give_a_healthy_chunk_up() {
     // Nobody died: the queue was slow, and then everything came at once.
     let mut world = World::new();
     world.options.enrichers = 0;

@@ -296,7 +296,7 @@ fn a_chunk_that_a_later_version_finished_is_not_asked_for_again() {
     world.deploy(Version::Current);
     all_is_well(&mut world, &id, "after the switch");
     assert_eq!(
-        (world.swept().nudged_chunks, world.asked_of("found-50")),
+        (world.swept().redriven_chunks, world.asked_of("found-50")),
         (0, 1)
     );
 }

@@ -26,7 +26,8 @@ pub enum Start {
     /// By a run that stopped in time and saved what it had, or because an upstream answered.
     Resume,
     /// By the sweep, because nothing moved.
-    Nudge,
+    #[serde(rename = "nudge")]
+    Redrive,
 }
 
 /// The message that asks for one chunk to be worked on.

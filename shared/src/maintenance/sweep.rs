@@ -29,7 +29,7 @@ use crate::schema::{
 /// The longest wait between two looks at a job that does not move.
 const MAX_WINDOW: Duration = Duration::from_secs(30 * 60);
 /// The most chunks asked for again at one look: half of the most that a job can have, one a record.
-const MAX_NUDGES: usize = 500;
+const MAX_REDRIVES: usize = 500;
 /// The most items of a shard of the index read at once.
 const PER_SHARD: usize = 100;
 /// The most items of one job's tenant in one run: a tenant with much to repair does not keep the others waiting.
@@ -43,8 +43,8 @@ pub struct Swept {
     /// Items that were due.
     pub due: u32,
     pub finished: u32,
-    pub nudged_chunks: u32,
-    pub woken_deliveries: u32,
+    pub redriven_chunks: u32,
+    pub redriven_deliveries: u32,
     pub erased: u32,
     pub expiring: u32,
     /// Items whose repair failed; they are due again at their next look.
@@ -103,8 +103,8 @@ pub async fn step(
     tracing::info!(
         swept.due,
         swept.finished,
-        swept.nudged_chunks,
-        swept.woken_deliveries,
+        swept.nudged_chunks = swept.redriven_chunks,
+        swept.woken_deliveries = swept.redriven_deliveries,
         swept.erased,
         swept.expiring,
         swept.errors,
@@ -308,9 +308,9 @@ async fn repair(
     let credits = ports.store.get(&credits_key(&job.spec.tenant)).await?;
     let open = read_credits(credits.as_ref()).open_chunks;
     for (lane, chunks) in lanes(ports, job, open, &chunks) {
-        enqueue(ports, job, chunks, Start::Nudge, lane).await?;
+        enqueue(ports, job, chunks, Start::Redrive, lane).await?;
     }
-    swept.nudged_chunks += u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+    swept.redriven_chunks += u32::try_from(chunks.len()).unwrap_or(u32::MAX);
     Ok(())
 }
 
@@ -333,7 +333,7 @@ async fn unheld(ports: &Ports, view: &JobView) -> Result<Vec<u32>, StepError> {
         .progress
         .undone(chunks)
         .filter(|chunk| !held(chunk))
-        .take(MAX_NUDGES)
+        .take(MAX_REDRIVES)
         .collect())
 }
 
@@ -383,7 +383,7 @@ async fn look_at_delivery(
     let update = schema::delivery::look_again(id, due, next, longer);
     if claim(ports, update).await? && again {
         wake(ports, &delivery, QueueName::WebhookRetry).await;
-        swept.woken_deliveries += 1;
+        swept.redriven_deliveries += 1;
     }
     Ok(())
 }

@@ -88,10 +88,10 @@ impl Tally {
         self.add("late effect: refused", late.refused);
         let swept = world.swept();
         self.add("sweep: finished a job", swept.finished.into());
-        self.add("sweep: sent chunks again", swept.nudged_chunks.into());
+        self.add("sweep: sent chunks again", swept.redriven_chunks.into());
         self.add(
             "sweep: sent deliveries again",
-            swept.woken_deliveries.into(),
+            swept.redriven_deliveries.into(),
         );
         self.add("sweep: erased", swept.erased.into());
         self.add("sweep: expired", swept.expiring.into());

@@ -47,7 +47,7 @@ pub(crate) async fn take(
 ) -> Result<Option<ChunkLease>, StepError> {
     let now = ports.clock.now();
     let chunk = message.chunk;
-    let again = receives >= 2 || message.start == Start::Nudge;
+    let again = receives >= 2 || message.start == Start::Redrive;
     if alone && !again && message.start == Start::First && now < job.spec.created_at.plus(ALONE) {
         return Ok(Some(ChunkLease {
             starts: read_starts(shard, chunk),

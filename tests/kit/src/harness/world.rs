@@ -427,8 +427,8 @@ impl World {
                 if let Happened::Swept(one) = happened {
                     sum.due += one.due;
                     sum.finished += one.finished;
-                    sum.nudged_chunks += one.nudged_chunks;
-                    sum.woken_deliveries += one.woken_deliveries;
+                    sum.redriven_chunks += one.redriven_chunks;
+                    sum.redriven_deliveries += one.redriven_deliveries;
                     sum.erased += one.erased;
                     sum.expiring += one.expiring;
                     sum.errors += one.errors;
