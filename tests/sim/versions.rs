@@ -10,7 +10,7 @@ use shared::jobs::enrich::newer::DEPLOYED_WITHIN;
 use shared::maintenance::tenants;
 use shared::ports::Clock;
 use shared::ports::QueueName::{Enrich, EnrichBulk, Webhook, WebhookRetry};
-use shared::schema::{profile_key, progress_key, secret_key, starts_attribute};
+use shared::schema::{attempts_attribute, profile_key, progress_key, secret_key};
 use shared::webhooks::{replay, secrets};
 use testkit::harness::{
     CONFIG, HOOK, Happened, Options, Version, World, invariants, record, submission,
@@ -349,7 +349,7 @@ fn starts(world: &World, id: &shared::domain::ids::JobId) -> bool {
         .store
         .peek(&progress_key(id, 0))
         .expect("progress");
-    shard.attributes.contains_key(starts_attribute(0))
+    shard.attributes.contains_key(attempts_attribute(0))
 }
 
 #[test]

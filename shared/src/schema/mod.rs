@@ -73,7 +73,7 @@ pub use self::job::{
 };
 pub use self::latest::{NEWEST, latest_key};
 pub use self::origin::origin_key;
-pub use self::progress::{DONE, held_attribute, progress_key, read_progress, starts_attribute};
+pub use self::progress::{DONE, attempts_attribute, held_attribute, progress_key, read_progress};
 pub use self::tenant::{
     BALANCE, OPEN_CHUNKS, USED, api_key_key, credits_key, profile_key, read_api_key, read_profile,
     read_secrets, secret_key,

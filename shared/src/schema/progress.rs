@@ -35,7 +35,7 @@ pub fn read_progress<'a>(shards: impl IntoIterator<Item = &'a Item>) -> Progress
 
 /// Returns the attribute of a progress shard that counts the starts of a chunk, from its second receive on.
 /// One of [`SHARD_CHUNKS`] fixed names, because attribute names of changes are static.
-pub fn starts_attribute(chunk: u32) -> &'static str {
+pub fn attempts_attribute(chunk: u32) -> &'static str {
     static NAMES: OnceLock<Vec<String>> = OnceLock::new();
     chunk_attribute(&NAMES, "starts", chunk)
 }
@@ -109,7 +109,7 @@ pub(crate) fn holds(shard: &Item, chunk: u32, lease: &Lease) -> bool {
 
 /// Reads how many attempts at a chunk were counted.
 pub(crate) fn read_starts(shard: &Item, chunk: u32) -> i64 {
-    get_n(shard, starts_attribute(chunk)).unwrap_or(0)
+    get_n(shard, attempts_attribute(chunk)).unwrap_or(0)
 }
 
 /// Reads when the first suspended record of a chunk is asked for again.
@@ -132,7 +132,7 @@ pub(crate) fn take_chunk(
     let slot = chunk_lease(chunk);
     let mut changes = slot.take(lease);
     if counts {
-        changes.push(Change::Add(starts_attribute(chunk), 1));
+        changes.push(Change::Add(attempts_attribute(chunk), 1));
     }
     let free: Vec<Condition> = slot
         .is_free_as_read(shard, now)
@@ -150,10 +150,15 @@ pub(crate) fn take_chunk(
 }
 
 /// Counts no attempt at a chunk any more, or so many, on condition that it has this very lease.
-pub(crate) fn count_starts(job: &JobId, chunk: u32, lease: &Lease, starts: Option<i64>) -> Update {
+pub(crate) fn count_starts(
+    job: &JobId,
+    chunk: u32,
+    lease: &Lease,
+    attempts: Option<i64>,
+) -> Update {
     Update {
         key: progress_key(job, shard_of(chunk)),
-        changes: vec![set_or_remove(starts_attribute(chunk), starts)],
+        changes: vec![set_or_remove(attempts_attribute(chunk), attempts)],
         condition: Some(chunk_lease(chunk).is_held_by(lease)),
     }
 }

@@ -15,9 +15,9 @@ use crate::schema::progress::{
 };
 
 /// The start, counted from the second receive on, from which records run one by one, each marked before it begins.
-pub(crate) const SERIAL_FROM: i64 = 2;
+pub(crate) const ISOLATE_FROM_ATTEMPT: i64 = 2;
 /// The counted start that fails what is left: the eighth with the first, which is not counted.
-pub(crate) const LAST_START: i64 = 7;
+pub(crate) const LAST_ATTEMPT: i64 = 7;
 /// A first message received so soon after the submission has its chunk to itself: the sweep asks for nothing before, and
 /// every window is longer than an invocation by as much.
 const ALONE: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ const ALONE: Duration = Duration::from_secs(30);
 /// A run's hold on its chunk.
 pub(crate) struct ChunkLease {
     /// Starts counted so far, this one included if it is.
-    pub(crate) starts: i64,
+    pub(crate) attempts: i64,
     /// As written; `None` where none was needed.
     pub(crate) lease: Option<Lease>,
 }
@@ -50,7 +50,7 @@ pub(crate) async fn take(
     let again = receives >= 2 || message.start == Start::Redrive;
     if alone && !again && message.start == Start::First && now < job.spec.created_at.plus(ALONE) {
         return Ok(Some(ChunkLease {
-            starts: read_starts(shard, chunk),
+            attempts: read_starts(shard, chunk),
             lease: None,
         }));
     }
@@ -86,10 +86,10 @@ pub(crate) async fn take(
     let counted = read_starts(&item, chunk);
     // A continuation goes on as the run before it, one by one where that did, and gives nothing up.
     Ok(Some(ChunkLease {
-        starts: if again {
+        attempts: if again {
             counted
         } else {
-            counted.min(LAST_START - 1)
+            counted.min(LAST_ATTEMPT - 1)
         },
         lease: Some(lease),
     }))
@@ -97,12 +97,12 @@ pub(crate) async fn take(
 
 /// A run that ends in time and has something to show for it was no death, and neither was what made it start: in a lane
 /// that is behind, messages of a healthy chunk wait longer than any hold lasts. What goes one by one goes on so.
-pub(crate) async fn forget_starts(ports: &Ports, job: &Job, chunk: u32, held: &ChunkLease) {
-    let (Some(lease), 1..) = (&held.lease, held.starts) else {
+pub(crate) async fn forget_attempts(ports: &Ports, job: &Job, chunk: u32, held: &ChunkLease) {
+    let (Some(lease), 1..) = (&held.lease, held.attempts) else {
         return;
     };
-    let starts = (held.starts >= SERIAL_FROM).then_some(SERIAL_FROM);
-    let update = count_starts(&job.spec.id, chunk, lease, starts);
+    let attempts = (held.attempts >= ISOLATE_FROM_ATTEMPT).then_some(ISOLATE_FROM_ATTEMPT);
+    let update = count_starts(&job.spec.id, chunk, lease, attempts);
     match ports.store.update(update).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
         Err(error) => {

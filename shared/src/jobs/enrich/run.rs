@@ -358,7 +358,7 @@ impl Run<'_> {
     /// that no answer is paid for and then cut off. What is finished while others go on is put away after a while, so that
     /// it can be shown and is not bought again after a crash; what is finished when time runs out is put away too, and so
     /// is what waits for an upstream.
-    pub(crate) async fn together(&self, known: &mut Known) -> Result<(), StepError> {
+    pub(crate) async fn run_concurrent(&self, known: &mut Known) -> Result<(), StepError> {
         let bound = self
             .registry
             .kind(&self.job.spec.kind)
@@ -466,7 +466,7 @@ impl Run<'_> {
 
     /// Runs what is missing one record after the other, each marked before it begins and put away when it has ended: a
     /// record that takes the process down with it is found out, and costs nobody else's outcome.
-    pub(crate) async fn one_by_one(&self, known: &mut Known) -> Result<(), StepError> {
+    pub(crate) async fn run_isolated(&self, known: &mut Known) -> Result<(), StepError> {
         let begin_until = self.begin_until();
         for (nth, at) in self.missing(&known.finished).into_iter().enumerate() {
             // The outcome stands behind its mark, which may come in once more.

@@ -18,7 +18,7 @@ use crate::domain::job::{Job, JobEvent, Status, next_status};
 use crate::domain::record::Outcome;
 use crate::domain::time::Timestamp;
 use crate::jobs::enrich::lease::{
-    ChunkLease, LAST_START, SERIAL_FROM, forget_starts, park, release, take,
+    ChunkLease, ISOLATE_FROM_ATTEMPT, LAST_ATTEMPT, forget_attempts, park, release, take,
 };
 use crate::jobs::submit::{send, send_later};
 use crate::jobs::{Ports, StepError, full_range};
@@ -339,8 +339,8 @@ async fn work(
     lane: QueueName,
     held: &ChunkLease,
 ) -> Result<Found, StepError> {
-    let (ports, job, starts) = (run.ports, run.job, held.starts);
-    if starts >= LAST_START {
+    let (ports, job, attempts) = (run.ports, run.job, held.attempts);
+    if attempts >= LAST_ATTEMPT {
         for at in run.missing(&known.finished) {
             let detail =
                 "the worker ended before this record did, eight times; its chunk was given up";
@@ -354,10 +354,10 @@ async fn work(
         }
     }
     let before = known.finished.len();
-    if starts >= SERIAL_FROM {
-        run.one_by_one(known).await?;
+    if attempts >= ISOLATE_FROM_ATTEMPT {
+        run.run_isolated(known).await?;
     } else {
-        run.together(known).await?;
+        run.run_concurrent(known).await?;
     }
     let missing = run.missing(&known.finished).len();
     if missing == 0 {
@@ -373,7 +373,7 @@ async fn work(
     let next_at = run.next_at(known, job.status);
     if next_at > ports.clock.now() {
         tracing::info!(left = missing, gained, "chunk waits for upstreams");
-        forget_starts(ports, job, message.chunk, held).await;
+        forget_attempts(ports, job, message.chunk, held).await;
         // Sent before it is noted: were it not sent after that, this run's own message would come back too early for anything.
         // Where one was sent for the same time before, that is on its way.
         if run.wake != Some(next_at) {
@@ -390,7 +390,7 @@ async fn work(
     }
     tracing::info!(left = missing, gained, "chunk continues in another run");
     if gained > 0 {
-        forget_starts(ports, job, message.chunk, held).await;
+        forget_attempts(ports, job, message.chunk, held).await;
     }
     let next = ChunkMessage {
         lease_until: held.lease.as_ref().map(|lease| lease.until.0),

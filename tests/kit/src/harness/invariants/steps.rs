@@ -11,8 +11,8 @@ use shared::domain::time::Timestamp;
 use shared::ports::{Item, Key};
 use shared::schema::{
     ATTEMPTS, BALANCE, DONE, DUE, DUE_SHARD, DueItem, END, EXPIRES_AT, LEASE_TOKEN, LEASE_UNTIL,
-    NEWEST, OPEN_CHUNKS, STATE, STATUS, USED, credits_key, delivery_key, due_item, get_n, get_s,
-    get_set, held_attribute, meta_key, read_meta, result_key, starts_attribute,
+    NEWEST, OPEN_CHUNKS, STATE, STATUS, USED, attempts_attribute, credits_key, delivery_key,
+    due_item, get_n, get_s, get_set, held_attribute, meta_key, read_meta, result_key,
 };
 
 use super::past::Ledger;
@@ -149,7 +149,7 @@ impl Moment<'_> {
     }
 
     /// Whether the write that made this change changed this item too.
-    fn together(&self, with: &Changed, key: &Key) -> bool {
+    fn in_one_transaction(&self, with: &Changed, key: &Key) -> bool {
         self.changes
             .iter()
             .any(|changed| changed.write == with.write && changed.key == *key)
@@ -251,7 +251,7 @@ fn done_told_and_settled_at_once(moment: &Moment<'_>) -> Verdict {
             return Ok(());
         }
         let id = &job.spec.id;
-        if !moment.together(changed, &credits_key(&job.spec.tenant)) {
+        if !moment.in_one_transaction(changed, &credits_key(&job.spec.tenant)) {
             return Err(format!(
                 "{id} is {:?} and its credits are not settled",
                 job.status
@@ -261,8 +261,8 @@ fn done_told_and_settled_at_once(moment: &Moment<'_>) -> Verdict {
         if job.status == Status::Deleted || (job.end.is_none() && is_expired(after, moment.at)) {
             return Ok(());
         }
-        let told =
-            job.spec.webhook.is_none() || moment.together(changed, &delivery_key(&id.delivery(0)));
+        let told = job.spec.webhook.is_none()
+            || moment.in_one_transaction(changed, &delivery_key(&id.delivery(0)));
         if job.end.is_none() || !told {
             return Err(format!("{id} ended without its event"));
         }
@@ -314,7 +314,7 @@ fn progress_only_grows(moment: &Moment<'_>) -> Verdict {
             return Err(format!("{} forgot {lost}", show(after)));
         }
         all(0..SHARD_CHUNKS, |chunk| {
-            let starts = starts_attribute(chunk);
+            let starts = attempts_attribute(chunk);
             let held = number(before, held_attribute(chunk));
             let holder = moment.at.0 < held && held == number(after, held_attribute(chunk));
             let forgot = number(after, starts) < number(before, starts) && !holder;

@@ -212,10 +212,10 @@ impl<'s> Piece<'s> {
 
     /// As many as are matched.
     fn capped(pieces: impl Iterator<Item = Self>) -> Vec<Self> {
-        let mut together = 0;
+        let mut total = 0;
         let fits = |piece: &Self| {
-            together += piece.text.len();
-            together <= MAX_TOGETHER
+            total += piece.text.len();
+            total <= MAX_TOGETHER
         };
         pieces.take(MAX_PIECES).take_while(fits).collect()
     }

@@ -168,9 +168,9 @@ fn labelled(lines: &[Line], at: usize) -> Option<String> {
 /// Returns whether four digits stand together.
 fn has_year(text: &str) -> bool {
     let is_digit = |c: &char| c.is_ascii_digit() || ('\u{ff10}'..='\u{ff19}').contains(c);
-    let mut together = 0;
+    let mut total = 0;
     text.chars().any(|c| {
-        together = if is_digit(&c) { together + 1 } else { 0 };
-        together == 4
+        total = if is_digit(&c) { total + 1 } else { 0 };
+        total == 4
     })
 }
