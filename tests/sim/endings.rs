@@ -265,14 +265,14 @@ fn a_chunk_erased_between_two_reads_of_a_run_was_logged_as_corrupt() {
     let ran: Vec<_> = world
         .happened()
         .into_iter()
-        .filter(|h| matches!(h, Happened::Ran { .. }))
+        .filter(|h| matches!(h, Happened::ChunkOutcome { .. }))
         .collect();
     assert!(
         matches!(
             ran[..],
-            [Happened::Ran {
+            [Happened::ChunkOutcome {
                 receives: 1,
-                answer: Ok(step::Ran::Moot),
+                answer: Ok(step::ChunkOutcome::NoOp),
                 ..
             }]
         ),

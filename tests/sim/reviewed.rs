@@ -10,7 +10,7 @@ use shared::domain::error::ApiError;
 use shared::domain::job::{Accepted, Status, Submission, Webhook};
 use shared::domain::record::OutcomeStatus;
 use shared::jobs::enrich::step;
-use shared::jobs::enrich::step::Ran;
+use shared::jobs::enrich::step::ChunkOutcome;
 use shared::jobs::idempotency::Idempotency;
 use shared::jobs::submit::{Terms, submit};
 use shared::jobs::{StepError, delete, read, retry};
@@ -529,7 +529,7 @@ fn an_exchange_that_ended_later_undid_a_410() {
 }
 
 /// Runs the first chunk of the job once, for this message.
-fn run(world: &World, message: &ChunkMessage) -> Result<Ran, String> {
+fn run(world: &World, message: &ChunkMessage) -> Result<ChunkOutcome, String> {
     let timeout = crate::ENRICH_TIMEOUT;
     let receipt = step::Receipt {
         lane: QueueName::Enrich,
@@ -558,10 +558,10 @@ fn a_run_that_resumed_took_the_hold_of_another() {
         takes_chunk,
         ..ChunkMessage::new(id.clone(), 0, Start::Resume)
     };
-    assert_eq!(run(&world, &resume(Some(held - 1))), Ok(Ran::Moot));
-    assert_eq!(run(&world, &resume(None)), Ok(Ran::Moot));
+    assert_eq!(run(&world, &resume(Some(held - 1))), Ok(ChunkOutcome::NoOp));
+    assert_eq!(run(&world, &resume(None)), Ok(ChunkOutcome::NoOp));
     assert_eq!(world.asked(), []);
-    assert_eq!(run(&world, &resume(Some(held))), Ok(Ran::Done));
+    assert_eq!(run(&world, &resume(Some(held))), Ok(ChunkOutcome::Done));
 }
 
 #[test]
@@ -582,7 +582,7 @@ fn a_hold_whose_answer_was_lost_kept_its_own_run_out() {
     });
     assert_eq!(
         run(&world, &ChunkMessage::new(id, 0, Start::Redrive)),
-        Ok(Ran::Done)
+        Ok(ChunkOutcome::Done)
     );
 }
 
@@ -746,7 +746,7 @@ fn connections_that_died_between_two_invocations_were_used_again() {
     let runs = world
         .happened()
         .iter()
-        .filter(|happened| matches!(happened, Happened::Ran { .. }))
+        .filter(|happened| matches!(happened, Happened::ChunkOutcome { .. }))
         .count();
     assert_eq!((sender.forgotten.load(Ordering::SeqCst), runs), (runs, 3));
 }

@@ -39,7 +39,7 @@ fn a_chunk_that_runs_out_of_time_goes_on_where_it_stopped() {
     let runs = world
         .happened()
         .iter()
-        .filter(|h| matches!(h, Happened::Ran { .. }))
+        .filter(|h| matches!(h, Happened::ChunkOutcome { .. }))
         .count();
     assert_eq!(runs, 4);
     assert!(
@@ -66,7 +66,7 @@ fn a_panicking_provider_costs_its_record_alone() {
     let runs = world
         .happened()
         .iter()
-        .filter(|h| matches!(h, Happened::Ran { .. }))
+        .filter(|h| matches!(h, Happened::ChunkOutcome { .. }))
         .count();
     assert_eq!(runs, 1);
 }
@@ -229,7 +229,7 @@ fn a_job_past_its_run_limit_expires_and_keeps_what_it_has() {
         world
             .happened()
             .iter()
-            .any(|h| matches!(h, Happened::Ran { .. }))
+            .any(|h| matches!(h, Happened::ChunkOutcome { .. }))
     });
     assert!(done);
     world.options.enrichers = 0;

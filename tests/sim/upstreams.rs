@@ -241,7 +241,7 @@ fn forged_and_repeated_callbacks_change_nothing() {
     for _ in 0..3 {
         assert_eq!(
             world.call(async |p| post(p, &ours[0], &waits).await),
-            Ok(Posted::Moot)
+            Ok(Posted::NoOp)
         );
         world.run_for(MINUTE);
     }
@@ -257,7 +257,7 @@ fn forged_and_repeated_callbacks_change_nothing() {
     assert_eq!(all_found(&world, &other, 2), Ok(()));
     assert_eq!(
         world.call(async |p| post(p, &ours[1], &body).await),
-        Ok(Posted::Moot),
+        Ok(Posted::NoOp),
         "the job has ended"
     );
 }
@@ -305,7 +305,7 @@ fn a_url_takes_few_posts_that_say_nothing() {
         let expected = if percent < 3 {
             Posted::Taken
         } else {
-            Posted::Moot
+            Posted::NoOp
         };
         assert_eq!(
             world.call(async |p| post(p, &url, &said).await),
@@ -313,7 +313,7 @@ fn a_url_takes_few_posts_that_say_nothing() {
         );
         assert_eq!(
             world.call(async |p| post(p, &url, &said).await),
-            Ok(Posted::Moot)
+            Ok(Posted::NoOp)
         );
         world.run_for(MINUTE);
     }

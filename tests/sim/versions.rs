@@ -372,7 +372,7 @@ fn what_enrich_does_not_know_yet_waits_until_it_does() {
             let runs = world
                 .happened()
                 .into_iter()
-                .filter(|h| matches!(h, Happened::Ran { .. }))
+                .filter(|h| matches!(h, Happened::ChunkOutcome { .. }))
                 .count();
             assert!(runs <= 60, "{what}: {runs} runs");
             world.enrich_is_updated();

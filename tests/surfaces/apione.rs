@@ -629,7 +629,7 @@ fn a_canceled_and_an_expired_job_are_failed_with_their_results_so_far() {
         world
             .happened()
             .iter()
-            .any(|h| matches!(h, Happened::Ran { .. }))
+            .any(|h| matches!(h, Happened::ChunkOutcome { .. }))
     };
 
     let id = submit(&mut served, &submission(&domains));

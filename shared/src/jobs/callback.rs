@@ -32,7 +32,7 @@ const SKEW: Duration = Duration::from_millis(500);
 pub enum Posted {
     Taken,
     /// It was said before, or enough was, or nobody waits any more: nothing was changed.
-    Moot,
+    NoOp,
 }
 
 /// Takes `body` for the record that the claim names.
@@ -53,7 +53,7 @@ pub async fn post(ports: &Ports, claimed: &Claimed, body: &Value) -> Result<Post
     let job = read_meta(&meta)?;
     let of = &claimed.of;
     if !job.status.is_live() || of.chunk >= job.spec.chunks {
-        return Ok(Posted::Moot);
+        return Ok(Posted::NoOp);
     }
     let posted = keep(ports, &job, of, body).await?;
     // What was said before may be ours, whose answer was lost: its message may not have been sent.
@@ -75,13 +75,13 @@ async fn keep(
             Err(StoreError::ConditionFailed(failed)) => {
                 let before = failed.iter().find_map(|failed| failed.existing.as_ref());
                 if before.is_some_and(|before| read_call(before).is_ok_and(|said| said == *body)) {
-                    return Ok(Posted::Moot);
+                    return Ok(Posted::NoOp);
                 }
             }
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(Posted::Moot)
+    Ok(Posted::NoOp)
 }
 
 /// Sends for the chunk, unless somebody has within [`GATHER`]: that message comes after what was just stored.

@@ -15,7 +15,7 @@ use crate::domain::chunk::ChunkMessage;
 use crate::domain::delivery::WakeMessage;
 use crate::domain::time::Timestamp;
 use crate::jobs::enrich::step;
-use crate::jobs::enrich::step::Ran;
+use crate::jobs::enrich::step::ChunkOutcome;
 use crate::jobs::{Ports, StepError};
 use crate::ports::QueueName;
 use crate::providers::Registry;
@@ -102,7 +102,7 @@ pub async fn enrich(
     registry: &Registry,
     timeout: Duration,
     event: SqsEvent,
-) -> Result<Batch<ChunkMessage, Ran>, NoIdentity> {
+) -> Result<Batch<ChunkMessage, ChunkOutcome>, NoIdentity> {
     let (ports, deadline) = (invocation.ports, invocation.deadline);
     ports.http.forget_connections();
     batch(

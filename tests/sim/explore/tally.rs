@@ -6,7 +6,7 @@ use shared::domain::delivery::DeliveryState;
 use shared::domain::error::ApiError;
 use shared::domain::job::ResultLine;
 use shared::jobs::callback::Posted;
-use shared::jobs::enrich::step::Ran;
+use shared::jobs::enrich::step::ChunkOutcome;
 use shared::ports::QueueName;
 use shared::webhooks::dispatch::Dispatched;
 use testkit::harness::{Happened, World};
@@ -55,17 +55,17 @@ impl Tally {
     pub(super) fn end(&mut self, world: &World) {
         for happened in world.happened() {
             match happened {
-                Happened::Ran {
-                    answer: Ok(Ran::Continues),
+                Happened::ChunkOutcome {
+                    answer: Ok(ChunkOutcome::Continues),
                     ..
                 } => self.one("chunk: continues in another run"),
-                Happened::Ran {
+                Happened::ChunkOutcome {
                     answer: Ok(_),
                     receives,
                     ..
                 } if receives > 1 => self.one("chunk: received again"),
-                Happened::Ran { answer: Err(_), .. } => self.one("chunk: run failed"),
-                Happened::Ran { .. } | Happened::Swept(_) => {}
+                Happened::ChunkOutcome { answer: Err(_), .. } => self.one("chunk: run failed"),
+                Happened::ChunkOutcome { .. } | Happened::Swept(_) => {}
                 Happened::Dispatched {
                     answer: Ok(done), ..
                 } => self.one(match done {
@@ -120,7 +120,7 @@ impl Tally {
         for post in world.upstream.posts() {
             let answer = match post.answer {
                 Some(Ok(Posted::Taken)) => "taken",
-                Some(Ok(Posted::Moot)) => "moot",
+                Some(Ok(Posted::NoOp)) => "moot",
                 Some(Err(ApiError::NotFound { .. })) if post.forged => "refused",
                 Some(Err(ApiError::NotFound { .. })) => "of a job that is gone",
                 _ => continue,

@@ -1,6 +1,6 @@
 //! Puts what a run over a chunk found: parts of it before the chunk is done, the answers to keep, and the result.
 
-use super::run::{Came, Known, Run};
+use super::run::{Known, RecordOutcome, Run};
 use crate::domain::record::Outcome;
 use crate::jobs::{StepError, full_range};
 use crate::ports::{Item, StoreError};
@@ -13,20 +13,20 @@ impl Run<'_> {
     /// again: a poll is no news.
     pub(crate) async fn put_away(
         &self,
-        came: &[(u32, Came)],
+        record_outcome: &[(u32, RecordOutcome)],
         known: &Known,
         parts: &mut u32,
     ) -> Result<(), StepError> {
         let (mut outcomes, mut parked) = (Vec::new(), Vec::new());
-        for (at, came) in came {
-            match came {
-                Came::Done(outcome) => outcomes.push((*at, outcome.clone())),
-                Came::Parked(now)
+        for (at, record_outcome) in record_outcome {
+            match record_outcome {
+                RecordOutcome::Done(outcome) => outcomes.push((*at, outcome.clone())),
+                RecordOutcome::Parked(now)
                     if known
                         .parked
                         .get(at)
                         .is_some_and(|before| before.waits_as(now)) => {}
-                Came::Parked(now) => parked.push((*at, (**now).clone())),
+                RecordOutcome::Parked(now) => parked.push((*at, (**now).clone())),
             }
         }
         let outcomes = groups(outcomes).into_iter().map(|outcomes| Part {

@@ -44,12 +44,12 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    fn learn(&mut self, at: u32, came: Came) {
+    fn learn(&mut self, at: u32, record_outcome: RecordOutcome) {
         let heard = self.parked.get(&at).map_or(0, Parked::heard);
         self.tried.insert(at, heard);
-        match came {
-            Came::Done(outcome) => drop(self.finished.insert(at, outcome)),
-            Came::Parked(parked) => drop(self.parked.insert(at, *parked)),
+        match record_outcome {
+            RecordOutcome::Done(outcome) => drop(self.finished.insert(at, outcome)),
+            RecordOutcome::Parked(parked) => drop(self.parked.insert(at, *parked)),
         }
     }
 }
@@ -73,7 +73,7 @@ async fn beside<T, S: Stream + Unpin>(
 
 /// What came of a record in this run.
 #[derive(Clone)]
-pub(crate) enum Came {
+pub(crate) enum RecordOutcome {
     Done(Outcome),
     Parked(Box<Parked>),
 }
@@ -83,7 +83,7 @@ struct Batch {
     /// Still to begin.
     waiting: Peekable<IntoIter<u32>>,
     /// What came of those that have ended.
-    fresh: Vec<(u32, Came)>,
+    fresh: Vec<(u32, RecordOutcome)>,
     /// How many of these were put away.
     kept: usize,
     /// The parts that were put.
@@ -206,23 +206,25 @@ impl Run<'_> {
 
     /// Asks the waterfall. What an upstream posted for a question that a run had put which died is looked at as soon as the
     /// question has been put again: it may not be posted a second time.
-    async fn ask(&self, at: u32, parked: Option<Parked>) -> Came {
+    async fn ask(&self, at: u32, parked: Option<Parked>) -> RecordOutcome {
         let taken = parked.as_ref().is_some_and(Parked::is_taken);
         match self.ask_once(at, parked).await {
-            Came::Parked(now) if !taken && now.is_taken() && self.posted(at, &now).is_some() => {
+            RecordOutcome::Parked(now)
+                if !taken && now.is_taken() && self.posted(at, &now).is_some() =>
+            {
                 self.ask_once(at, Some(*now)).await
             }
-            came => came,
+            record_outcome => record_outcome,
         }
     }
 
     /// Asks the waterfall, within the record's limit and the run's. A panic in a provider costs its record alone.
-    async fn ask_once(&self, at: u32, parked: Option<Parked>) -> Came {
+    async fn ask_once(&self, at: u32, parked: Option<Parked>) -> RecordOutcome {
         let (Some(record), Some(waterfall)) = (
             self.record(at),
             self.registry.waterfall(&self.job.spec.kind),
         ) else {
-            return Came::Done(Outcome::failed(
+            return RecordOutcome::Done(Outcome::failed(
                 "provider_unconfigured",
                 format!(
                     "type {} is not in this deployment's providers.toml",
@@ -233,7 +235,7 @@ impl Run<'_> {
         if parked.is_none()
             && let Some(outcome) = self.names_nobody(waterfall)
         {
-            return Came::Done(outcome);
+            return RecordOutcome::Done(outcome);
         }
         let limit = self.limit().min(self.until.since(self.ports.clock.now()));
         let ports = self.provider_ports();
@@ -265,14 +267,14 @@ impl Run<'_> {
             cache: self.cache.as_deref(),
         };
         let asked = AssertUnwindSafe(waterfall.run(&request, parked, &ports)).catch_unwind();
-        Came::Done(
+        RecordOutcome::Done(
             match within(self.ports.clock.as_ref(), limit, asked).await {
                 Some(Ok(Progress::Done(outcome))) => self.bounded(outcome),
                 Some(Ok(Progress::Parked(parked))) => {
                     waterfall
                         .tell(&parked, self.until.since(self.ports.clock.now()), &ports)
                         .await;
-                    return Came::Parked(parked);
+                    return RecordOutcome::Parked(parked);
                 }
                 Some(Err(_)) => Outcome::failed(
                     "internal_error",
@@ -415,8 +417,8 @@ impl Run<'_> {
         }
         drop(running);
         self.keep_rest(&mut batch, known).await?;
-        for (at, came) in batch.fresh {
-            known.learn(at, came);
+        for (at, record_outcome) in batch.fresh {
+            known.learn(at, record_outcome);
         }
         Ok(())
     }
@@ -427,7 +429,7 @@ impl Run<'_> {
         loop {
             let at = *batch.waiting.peek()?;
             if let Some(outcome) = self.not_run(at, status) {
-                batch.fresh.push((at, Came::Done(outcome)));
+                batch.fresh.push((at, RecordOutcome::Done(outcome)));
                 batch.waiting.next();
             } else if self.ports.clock.now() <= self.begin_until() {
                 return batch.waiting.next();
@@ -441,7 +443,7 @@ impl Run<'_> {
     /// with the next.
     async fn keep_early(
         &self,
-        running: &mut (impl Stream<Item = (u32, Came)> + Unpin),
+        running: &mut (impl Stream<Item = (u32, RecordOutcome)> + Unpin),
         batch: &mut Batch,
         known: &Known,
     ) {
@@ -455,7 +457,9 @@ impl Run<'_> {
 
     /// Puts away what was not yet, unless every record has finished: then they are in the result.
     async fn keep_rest(&self, batch: &mut Batch, known: &Known) -> Result<(), StepError> {
-        let done = |(_, came): &&(u32, Came)| matches!(came, Came::Done(_));
+        let done = |(_, record_outcome): &&(u32, RecordOutcome)| {
+            matches!(record_outcome, RecordOutcome::Done(_))
+        };
         let done = batch.fresh.iter().filter(done).count();
         if known.finished.len() + done < self.chunk.records.len() {
             let rest = &batch.fresh[batch.kept..];
@@ -475,8 +479,8 @@ impl Run<'_> {
             if self.goes_on_at(at, known, status) > self.ports.clock.now() {
                 continue;
             }
-            let came = match self.not_run(at, status) {
-                Some(outcome) => Came::Done(outcome),
+            let record_outcome = match self.not_run(at, status) {
+                Some(outcome) => RecordOutcome::Done(outcome),
                 None if self.ports.clock.now() > begin_until => return Ok(()),
                 None => {
                     self.keep(
@@ -494,22 +498,22 @@ impl Run<'_> {
                         self.keep(mark, &Part::default()).await?;
                         return Ok(());
                     }
-                    let came = self.ask(at, known.parked.get(&at).cloned()).await;
-                    let part = match &came {
-                        Came::Done(outcome) => Part {
+                    let record_outcome = self.ask(at, known.parked.get(&at).cloned()).await;
+                    let part = match &record_outcome {
+                        RecordOutcome::Done(outcome) => Part {
                             outcomes: vec![(at, outcome.clone())],
                             ..Part::default()
                         },
-                        Came::Parked(parked) => Part {
+                        RecordOutcome::Parked(parked) => Part {
                             parked: vec![(at, (**parked).clone())],
                             ..Part::default()
                         },
                     };
                     self.keep(mark + 1, &part).await?;
-                    came
+                    record_outcome
                 }
             };
-            known.learn(at, came);
+            known.learn(at, record_outcome);
         }
         Ok(())
     }

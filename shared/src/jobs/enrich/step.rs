@@ -45,7 +45,7 @@ pub fn longest_record(timeout: Duration) -> Duration {
 
 /// What came of one run over a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ran {
+pub enum ChunkOutcome {
     /// The chunk has its result, and progress shows it.
     Done,
     /// Time ran out; what was finished is kept, and a message for the rest is sent.
@@ -54,7 +54,7 @@ pub enum Ran {
     /// the time when to go on is sent.
     Waits,
     /// The job has ended or is gone, there is no such chunk, or another run holds it: nothing to do.
-    Moot,
+    NoOp,
 }
 
 /// How this run came about.
@@ -76,10 +76,10 @@ pub async fn step(
     registry: &Registry,
     message: &ChunkMessage,
     receipt: &Receipt,
-) -> Result<Ran, StepError> {
+) -> Result<ChunkOutcome, StepError> {
     match run(ports, registry, message, receipt).await {
         // The job was erased while this ran: its items are not there to be updated.
-        Err(StepError::Store(StoreError::ConditionFailed(_))) => Ok(Ran::Moot),
+        Err(StepError::Store(StoreError::ConditionFailed(_))) => Ok(ChunkOutcome::NoOp),
         answer => answer,
     }
 }
@@ -89,7 +89,7 @@ async fn run(
     registry: &Registry,
     message: &ChunkMessage,
     receipt: &Receipt,
-) -> Result<Ran, StepError> {
+) -> Result<ChunkOutcome, StepError> {
     let (id, n) = (&message.job, message.chunk);
     let heads = [meta_key(id), progress_key(id, shard_of(n))];
     let (heads, items) = futures_util::join!(
@@ -98,11 +98,11 @@ async fn run(
     );
     let [meta, shard] = <[_; 2]>::try_from(heads?).map_err(|_| StepError::Corrupt("read"))?;
     let (Some(meta), Some(shard)) = (current(meta, ports.clock.now()), shard) else {
-        return Ok(Ran::Moot);
+        return Ok(ChunkOutcome::NoOp);
     };
     let job = read_meta(&meta)?;
     if !job.status.is_live() || n >= job.spec.chunks {
-        return Ok(Ran::Moot);
+        return Ok(ChunkOutcome::NoOp);
     }
     let mut state = read_chunks(&items?)?.remove(&n).unwrap_or_default();
     let Some(chunk) = state.chunk.take() else {
@@ -127,8 +127,8 @@ async fn run(
         )
         .await?
         {
-            Found::All(outcomes) => outcomes,
-            Found::Some(ran) => return Ok(ran),
+            Progressed::All(outcomes) => outcomes,
+            Progressed::Some(ran) => return Ok(ran),
         }
     };
     if let Some(webhook) = &job.spec.record_webhook {
@@ -151,7 +151,7 @@ async fn run(
 }
 
 /// A chunk that is not there was erased after the head was read, or was never written, which cannot be.
-async fn chunkless(ports: &Ports, id: &JobId) -> Result<Ran, StepError> {
+async fn chunkless(ports: &Ports, id: &JobId) -> Result<ChunkOutcome, StepError> {
     let meta = current(ports.store.get(&meta_key(id)).await?, ports.clock.now());
     let live = meta
         .as_ref()
@@ -161,26 +161,31 @@ async fn chunkless(ports: &Ports, id: &JobId) -> Result<Ran, StepError> {
     if live {
         Err(StepError::Corrupt("chunk"))
     } else {
-        Ok(Ran::Moot)
+        Ok(ChunkOutcome::NoOp)
     }
 }
 
 /// Level-triggered: every run that sees its shard full carries the news on, whether or not it filled it.
-async fn close_shard(ports: &Ports, job: &Job, shard: u32, done: u32) -> Result<Ran, StepError> {
+async fn close_shard(
+    ports: &Ports,
+    job: &Job,
+    shard: u32,
+    done: u32,
+) -> Result<ChunkOutcome, StepError> {
     let (id, chunks) = (&job.spec.id, job.spec.chunks);
     if done < chunks_in_shard(shard, chunks) {
-        return Ok(Ran::Done);
+        return Ok(ChunkOutcome::Done);
     }
     if shard_count(chunks) > 1 {
         let update = schema::job::shard_done(id, shard);
         let meta = read_meta(&ports.store.update(update).await?)?;
         if meta.shards_done < shard_count(chunks) {
-            return Ok(Ran::Done);
+            return Ok(ChunkOutcome::Done);
         }
     }
     match finish(ports, id).await? {
-        Finished::Now | Finished::Before | Finished::NotYet => Ok(Ran::Done),
-        Finished::Gone => Ok(Ran::Moot),
+        Finished::Now | Finished::Before | Finished::NotYet => Ok(ChunkOutcome::Done),
+        Finished::Gone => Ok(ChunkOutcome::NoOp),
     }
 }
 
@@ -193,10 +198,10 @@ struct Read<'a> {
 }
 
 /// How far a run came with a chunk.
-enum Found {
+enum Progressed {
     /// The outcome of every record, as stored.
     All(Vec<Outcome>),
-    Some(Ran),
+    Some(ChunkOutcome),
 }
 
 /// Finds the outcome of every record of the chunk and puts the result.
@@ -207,7 +212,7 @@ async fn find(
     message: &ChunkMessage,
     receipt: &Receipt,
     read: Read<'_>,
-) -> Result<Found, StepError> {
+) -> Result<Progressed, StepError> {
     let Read {
         meta,
         shard,
@@ -229,7 +234,7 @@ async fn find(
     {
         return put_off(ports, job, message, receipt.lane, &what, at)
             .await
-            .map(Found::Some);
+            .map(Progressed::Some);
     }
     let mut known = Known {
         finished,
@@ -241,7 +246,7 @@ async fn find(
     if !known.parked.is_empty() {
         run.calls = calls(ports, job, message.chunk).await?;
         if let Some(ran) = too_early(&run, &known, message, receipt.lane).await? {
-            return Ok(Found::Some(ran));
+            return Ok(Progressed::Some(ran));
         }
     }
     if let Some(running) = next_status(job.status, JobEvent::Begin) {
@@ -262,7 +267,7 @@ async fn find(
     )
     .await?
     else {
-        return Ok(Found::Some(Ran::Moot));
+        return Ok(Progressed::Some(ChunkOutcome::NoOp));
     };
     let found = async {
         if called_back {
@@ -316,7 +321,7 @@ async fn too_early(
     known: &Known,
     message: &ChunkMessage,
     lane: QueueName,
-) -> Result<Option<Ran>, StepError> {
+) -> Result<Option<ChunkOutcome>, StepError> {
     let next_at = run.next_at(known, run.job.status);
     if next_at <= run.ports.clock.now() {
         return Ok(None);
@@ -324,10 +329,10 @@ async fn too_early(
     // Of the messages that come too early one is enough: that which was sent for this time. Should it be lost, the sweep's
     // comes after it.
     if message.wake != run.wake.map(|at| at.0) {
-        return Ok(Some(Ran::Moot));
+        return Ok(Some(ChunkOutcome::NoOp));
     }
     wait(run.ports, run.job, run.number, next_at, lane).await?;
-    Ok(Some(Ran::Waits))
+    Ok(Some(ChunkOutcome::Waits))
 }
 
 /// Works on what is missing, puts the result where nothing is any more, and sends for the rest.
@@ -338,7 +343,7 @@ async fn work(
     begun: &BTreeMap<u32, u32>,
     lane: QueueName,
     held: &ChunkLease,
-) -> Result<Found, StepError> {
+) -> Result<Progressed, StepError> {
     let (ports, job, attempts) = (run.ports, run.job, held.attempts);
     if attempts >= LAST_ATTEMPT {
         for at in run.missing(&known.finished) {
@@ -365,7 +370,7 @@ async fn work(
             .put(std::mem::take(&mut known.finished).into_values().collect())
             .await?;
         run.keep_answers().await;
-        return Ok(Found::All(outcomes));
+        return Ok(Progressed::All(outcomes));
     }
     run.keep_answers().await;
     let gained = known.finished.len() - before;
@@ -386,7 +391,7 @@ async fn work(
         if count(&calls) > count(&run.calls) {
             wait(ports, job, message.chunk, ports.clock.now(), lane).await?;
         }
-        return Ok(Found::Some(Ran::Waits));
+        return Ok(Progressed::Some(ChunkOutcome::Waits));
     }
     tracing::info!(left = missing, gained, "chunk continues in another run");
     if gained > 0 {
@@ -397,7 +402,7 @@ async fn work(
         ..ChunkMessage::new(job.spec.id.clone(), run.number, Start::Resume)
     };
     send(ports, &job.spec.tenant, vec![next], lane).await?;
-    Ok(Found::Some(Ran::Continues))
+    Ok(Progressed::Some(ChunkOutcome::Continues))
 }
 
 /// Sends for a chunk at a time to come. One that is farther off than a queue's longest delay is sent again on the way.
@@ -431,7 +436,7 @@ async fn put_off(
     lane: QueueName,
     what: &str,
     at: Timestamp,
-) -> Result<Ran, StepError> {
+) -> Result<ChunkOutcome, StepError> {
     tracing::warn!(what, "not known to this version; tried again later");
     // A first message has its chunk to itself only right after the submission.
     let start = if message.start == Start::First {
@@ -451,7 +456,7 @@ async fn put_off(
         at.since(ports.clock.now()),
     )
     .await?;
-    Ok(Ran::Waits)
+    Ok(ChunkOutcome::Waits)
 }
 
 async fn calls(ports: &Ports, job: &Job, chunk: u32) -> Result<Calls, StepError> {

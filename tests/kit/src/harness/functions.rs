@@ -11,7 +11,7 @@ use shared::domain::chunk::ChunkMessage;
 use shared::domain::ids::JobId;
 use shared::domain::time::Timestamp;
 use shared::jobs::Ports;
-use shared::jobs::enrich::step::Ran;
+use shared::jobs::enrich::step::ChunkOutcome;
 use shared::lambda::sqs;
 use shared::lambda::sqs::{Batch, Handled, Invocation, NoIdentity};
 use shared::maintenance::sweep::Swept;
@@ -24,11 +24,11 @@ use crate::sim::{Received, Sim, SimClock, mapping};
 /// What a function did, in the order it ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Happened {
-    Ran {
+    ChunkOutcome {
         job: JobId,
         chunk: u32,
         receives: u32,
-        answer: Result<Ran, String>,
+        answer: Result<ChunkOutcome, String>,
     },
     Dispatched {
         job: JobId,
@@ -125,7 +125,7 @@ impl Function {
             {
                 unended.runs.remove(at);
             }
-            self.note(message.map(|m| Happened::Ran {
+            self.note(message.map(|m| Happened::ChunkOutcome {
                 job: m.job,
                 chunk: m.chunk,
                 receives,

@@ -110,7 +110,7 @@ fn bent_pages_are_read_to_their_end() {
             let page = Document::read(&text);
             parked::is_nobodys(&url, &page);
             profile::profile("acme.example", &url, &page, 2026);
-            links::Found::read(&links::base(&url, &page), &page);
+            links::PageLinks::read(&links::base(&url, &page), &page);
             // The rules are slow to match in a build for tests.
             if n % 29 == 0 {
                 detect(&url, &text);

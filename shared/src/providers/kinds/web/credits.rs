@@ -314,7 +314,7 @@ fn glued(text: &str) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::super::links::Found;
+    use super::super::links::PageLinks;
     use super::super::profile::profile;
     use super::*;
     use crate::providers::testing::timed;
@@ -589,7 +589,7 @@ mod tests {
             ),
         ] {
             let base = Url::parse(&format!("https://{domain}/")).unwrap();
-            let found = Found::read(
+            let found = PageLinks::read(
                 &base,
                 &Document::read(&format!("<footer><p>{html}</footer>")),
             );

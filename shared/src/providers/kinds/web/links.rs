@@ -46,7 +46,7 @@ const FEEDS: [&str; 4] = [
 
 /// Everything of interest that a page links to; URLs are absolute, none is twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct PageLinks {
     /// Profiles on networks, the company's or not. See [`choose`](super::social::choose).
     pub(super) profiles: Vec<Candidate>,
     pub(super) phones: Vec<String>,
@@ -57,7 +57,7 @@ pub(super) struct Found {
     pub(super) feeds: Vec<String>,
 }
 
-impl Found {
+impl PageLinks {
     pub(super) fn read(base: &Url, page: &Document) -> Self {
         Self::read_without(&Credits::read(base, page), base, page)
     }
@@ -407,7 +407,7 @@ mod tests {
             <a href=https://other.example/contact>no</a><a href=/blog/atom.xml>a</a><a href=javascript:void(0)>x</a><a href='https://['>x</a>";
         let page = Document::read(html);
         let url = Url::parse("https://www.acme.example/").unwrap();
-        let found = Found::read(&base(&url, &page), &page);
+        let found = PageLinks::read(&base(&url, &page), &page);
         let profiles: Vec<_> = found
             .profiles
             .iter()
@@ -502,7 +502,7 @@ mod tests {
                 Document::read(html),
                 Url::parse("https://www.acme.example/").unwrap(),
             );
-            Found::read(&base(&url, &page), &page).contact
+            PageLinks::read(&base(&url, &page), &page).contact
         };
         let imprint = "<a href=/i>Impressum</a>";
         assert_eq!(
@@ -530,8 +530,8 @@ mod tests {
         for html in [anchors, near] {
             let page = Document::read(&html);
             assert_eq!(page.anchors.len(), 2_000);
-            let (found, took) = timed(|| Found::read(&base(&url, &page), &page));
-            assert_eq!(found, Found::default());
+            let (found, took) = timed(|| PageLinks::read(&base(&url, &page), &page));
+            assert_eq!(found, PageLinks::default());
             assert!(took < std::time::Duration::from_secs(15), "{took:?}");
         }
         let long = Url::parse(&format!("https://{}x.com/acme", "a.".repeat(130))).unwrap();

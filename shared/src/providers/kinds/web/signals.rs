@@ -15,7 +15,7 @@ use super::feed::{self, Entry};
 use super::fetch::{Agent, Miss, Visit, Want};
 use super::html::Document;
 use super::json_ld::{self, Graph, text, types};
-use super::links::{self, Found};
+use super::links::{self, PageLinks};
 use super::page::Page;
 use super::parked::is_nobodys;
 use crate::catalog::{ConfigError, KindConfig, Settings, Table, WebConfig};
@@ -150,7 +150,7 @@ impl Provider for Signals {
         if !home.fits || is_nobodys(&home.url, &document) {
             return Answer::NotFound;
         }
-        let found = Found::read(&links::base(&home.url, &document), &document);
+        let found = PageLinks::read(&links::base(&home.url, &document), &document);
         let mut news = News::default();
         news.read_feeds(&mut visit, &found.feeds).await;
         let now = ports.clock.now();

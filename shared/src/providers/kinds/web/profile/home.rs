@@ -184,7 +184,7 @@ impl Home<'_> {
     /// no phones.
     fn put_contacts(&self, profile: &mut Profile, faxes: &[String], this_year: i32) {
         let credits = Credits::read(&self.base, self.page);
-        let found = links::Found::read_without(&credits, &self.base, self.page);
+        let found = links::PageLinks::read_without(&credits, &self.base, self.page);
         let is_fax = |number: &String| faxes.iter().any(|fax| phones::same(fax, number));
         let links_to = found.phones.into_iter().filter(|number| !is_fax(number));
         add_values(profile, "phones", links_to.collect(), sure::LINK);

@@ -1,5 +1,5 @@
 use super::super::html::Document;
-use super::super::links::{Found, base};
+use super::super::links::{PageLinks, base};
 use super::*;
 
 fn of(url: &str) -> Option<String> {
@@ -303,7 +303,7 @@ fn every_pattern_of_the_table_can_be_read() {
 fn chosen(html: &str) -> Vec<String> {
     let page = Document::read(html);
     let url = Url::parse("https://www.acme.example/").unwrap();
-    let found = Found::read(&base(&url, &page), &page);
+    let found = PageLinks::read(&base(&url, &page), &page);
     let names = names("acme.example", ["Acme Anvils GmbH"]);
     choose(&found.profiles, &names)
         .into_iter()
