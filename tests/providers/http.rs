@@ -11,7 +11,7 @@ use shared::domain::record::{Outcome, OutcomeStatus};
 use shared::lambda::system::{NoAssets, NoDns, SystemClock, SystemEntropy};
 use shared::net::{PlainHttp, ReqwestSender, Settings};
 use shared::providers::kinds::READERS;
-use shared::providers::waterfall::{Parked, Progress, Request};
+use shared::providers::waterfall::{Progress, Request, Suspended};
 use shared::providers::{Ports, Registry, build};
 use testkit::servers::{Answer, Server};
 
@@ -52,7 +52,7 @@ fn ports() -> Ports {
 async fn progress(
     registry: &Registry,
     value: Value,
-    parked: Option<(Parked, Option<Value>)>,
+    suspended: Option<(Suspended, Option<Value>)>,
     ports: &Ports,
 ) -> Progress {
     let Value::Object(input) = value else {
@@ -70,22 +70,22 @@ async fn progress(
     registry
         .waterfall("t")
         .expect("the type")
-        .run(&request, parked, ports)
+        .run(&request, suspended, ports)
         .await
 }
 
 async fn outcome(registry: &Registry, value: Value, ports: &Ports) -> Outcome {
     match progress(registry, value, None, ports).await {
         Progress::Done(outcome) => outcome,
-        Progress::Parked(parked) => panic!("{parked:?}"),
+        Progress::Suspended(suspended) => panic!("{suspended:?}"),
     }
 }
 
-fn parked(progress: Progress) -> Parked {
-    let Progress::Parked(parked) = progress else {
+fn suspended(progress: Progress) -> Suspended {
+    let Progress::Suspended(suspended) = progress else {
         panic!("{progress:?}")
     };
-    *parked
+    *suspended
 }
 
 const BULK: &str = r#"
@@ -249,16 +249,16 @@ async fn an_upstream_that_answers_later_is_asked_again_and_believed_by_its_own_w
     let (registry, ports) = (registry(&server, SLOW), ports());
     assert!(registry.waterfall("t").unwrap().calls_back());
     let begun = async |domain: &str| {
-        parked(progress(&registry, json!({"domain": domain}), None, &ports).await)
+        suspended(progress(&registry, json!({"domain": domain}), None, &ports).await)
     };
-    let resumed = async |domain: &str, parked: Parked, posted: Option<Value>| {
+    let resumed = async |domain: &str, suspended: Suspended, posted: Option<Value>| {
         // As it is stored between two runs.
-        let stored = serde_json::to_string(&parked).unwrap();
-        let parked = serde_json::from_str(&stored).unwrap();
+        let stored = serde_json::to_string(&suspended).unwrap();
+        let suspended = serde_json::from_str(&stored).unwrap();
         progress(
             &registry,
             json!({"domain": domain}),
-            Some((parked, posted)),
+            Some((suspended, posted)),
             &ports,
         )
         .await
@@ -282,11 +282,12 @@ async fn an_upstream_that_answers_later_is_asked_again_and_believed_by_its_own_w
     assert_eq!(first.header("idempotency-key").len(), 64, "a digest");
     // A forged answer at the callback URL only has the upstream asked, which knows better.
     let forged = json!({"status": "FINISHED", "contact": {"emails": ["mallory@example.com"]}});
-    let waiting = parked(resumed("wait.example", begun("wait.example").await, Some(forged)).await);
+    let waiting =
+        suspended(resumed("wait.example", begun("wait.example").await, Some(forged)).await);
     assert_eq!(waiting.provider(), "api");
     // An upstream that is busy is asked when it says.
     let now = ports.clock.now();
-    let busy = parked(resumed("busy.example", begun("busy.example").await, None).await);
+    let busy = suspended(resumed("busy.example", begun("busy.example").await, None).await);
     let wait = busy.resume_at().since(now);
     assert!(
         (Duration::from_secs(25)..Duration::from_secs(60)).contains(&wait),
@@ -400,7 +401,7 @@ async fn vendors_that_misbehave_end_in_time_and_in_words_without_the_secret() {
         "a redirect was followed"
     );
     // Nobody else could answer: the record waits for as long as the vendor asks.
-    let waits = parked(progress(&registry, json!({"domain": "limited"}), None, &ports).await);
+    let waits = suspended(progress(&registry, json!({"domain": "limited"}), None, &ports).await);
     let wait = waits.resume_at().since(ports.clock.now());
     assert!(
         (Duration::from_secs(20)..Duration::from_secs(45)).contains(&wait),

@@ -424,7 +424,7 @@ macro_rules! controls {
 }
 
 /// A test of each invariant of what clients hear, and the table of them.
-macro_rules! heard {
+macro_rules! observed {
     ($($name:ident: $invariant:literal, $broken:ident;)*) => {
         $(
             #[test]
@@ -433,11 +433,11 @@ macro_rules! heard {
                 assert!(noticed.is_ok(), "{} does not notice {:?}: {noticed:?}", $invariant, Broken::$broken);
             }
         )*
-        const HEARD: &[(&str, Broken)] = &[$(($invariant, Broken::$broken)),*];
+        const OBSERVED: &[(&str, Broken)] = &[$(($invariant, Broken::$broken)),*];
     };
 }
 
-heard! {
+observed! {
     a_job_that_is_accepted_and_not_kept_is_found_out: "accepted_for_good", JobIsNotKept;
     two_jobs_of_one_key_are_found_out: "same_key_same_job", KeyIsTakenTwice;
     an_outcome_that_changes_is_found_out: "told_stays_true", ResultsChange;
@@ -513,7 +513,7 @@ fn every_invariant_has_a_control() {
     let known: BTreeSet<&str> = end.chain(steps).chain(clients).collect();
     let controlled: BTreeSet<&str> = CONTROLS
         .iter()
-        .chain(HEARD)
+        .chain(OBSERVED)
         .map(|(name, _)| *name)
         .collect();
     assert_eq!(

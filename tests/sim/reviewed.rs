@@ -647,10 +647,10 @@ fn a_submission_was_refused_for_credits_that_were_there_again() {
         world.registry.clone(),
         world.tenant.clone(),
     );
-    let heard = Arc::clone(&answer);
+    let observed = Arc::clone(&answer);
     world.spawn("client", async move {
         let wanted = submission(&domains("found", 2));
-        *heard.lock().unwrap() =
+        *observed.lock().unwrap() =
             Some(World::request(&ports, &registry, &tenant, wanted, None).await);
     });
     world.run_for(SECOND);

@@ -24,15 +24,15 @@ use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
 struct Treatment {
     /// `None`: never.
     after: Option<Duration>,
-    look_in: Duration,
+    poll_after: Duration,
     give_up_in: Duration,
 }
 
 impl Treatment {
-    fn new(after: Duration, look_in: Duration) -> Self {
+    fn new(after: Duration, poll_after: Duration) -> Self {
         Self {
             after: Some(after),
-            look_in,
+            poll_after,
             give_up_in: 6 * HOUR,
         }
     }
@@ -43,7 +43,9 @@ impl Treatment {
             says: Says::Name,
             calls: Calls::Never,
         };
-        world.upstream.treat(manners, self.look_in, self.give_up_in);
+        world
+            .upstream
+            .treat(manners, self.poll_after, self.give_up_in);
         Arc::clone(&world.upstream)
     }
 }

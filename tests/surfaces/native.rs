@@ -314,11 +314,11 @@ fn a_dry_run_says_that_nobody_could_be_asked() {
 #[test]
 fn a_job_shows_whom_it_waits_for_and_its_tag_says_when_that_changes() {
     let mut served = Served::new(World::new(), SURFACES, "", |_| {
-        let (look_in, give_up_in) = (Duration::from_secs(20), Duration::from_secs(65));
+        let (poll_after, give_up_in) = (Duration::from_secs(20), Duration::from_secs(65));
         let outage = Some(Outage { status: Some(429) });
         let later = Later {
-            ticket: None,
-            look_in,
+            upstream_token: None,
+            poll_after,
             give_up_in,
             refused: false,
             outage,

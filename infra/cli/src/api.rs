@@ -44,7 +44,7 @@ pub(crate) struct Api {
     key: HeaderValue,
     screen: Arc<Screen>,
     first_wait: Duration,
-    heard: AtomicBool,
+    answered: AtomicBool,
 }
 
 /// One request. `path` begins with `/v1/`.
@@ -185,7 +185,7 @@ impl Api {
             key,
             screen,
             first_wait: Duration::from_millis(500),
-            heard: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
         })
     }
 
@@ -216,13 +216,13 @@ impl Api {
                 } => (why, asked, problem),
             };
             let wait = asked.unwrap_or_else(|| self.backoff(tries));
-            let most = if self.heard.load(Ordering::Relaxed) {
+            let most = if self.answered.load(Ordering::Relaxed) {
                 TRIES
             } else {
                 FIRST_TRIES
             };
             if tries >= most || wait > LONGEST_ASKED {
-                let never = self.local && !self.heard.load(Ordering::Relaxed);
+                let never = self.local && !self.answered.load(Ordering::Relaxed);
                 let why = if never {
                     format!("{why}\n{OTHER_STACK}")
                 } else {
@@ -298,7 +298,7 @@ impl Api {
             }
             Err(error) => return silent(&error),
         };
-        self.heard.store(true, Ordering::Relaxed);
+        self.answered.store(true, Ordering::Relaxed);
         let status = response.status().as_u16();
         let asked = asked_to_wait(response.headers(), SystemClock.now());
         let etag = response

@@ -152,8 +152,8 @@ pub(crate) async fn webhook_test(
     let id = delivery["id"].as_str().and_then(DeliveryId::parse);
     let id =
         id.ok_or_else(|| Failure::failed("the answer has no delivery id; is the URL right?"))?;
-    let (path, mut heard, mut seen) = (format!("/v1/deliveries/{id}"), Instant::now(), 0);
-    while delivery["state"] == "pending" && heard.elapsed() < TEST_PATIENCE {
+    let (path, mut answered, mut seen) = (format!("/v1/deliveries/{id}"), Instant::now(), 0);
+    while delivery["state"] == "pending" && answered.elapsed() < TEST_PATIENCE {
         tokio::time::sleep(ASK_EVERY).await;
         delivery = match api.send(Request::get(&path)).await {
             Ok(answer) => answer.json,
@@ -168,7 +168,7 @@ pub(crate) async fn webhook_test(
             .filter(|attempt| has_outcome(attempt))
             .count();
         if over > seen {
-            (seen, heard) = (over, Instant::now());
+            (seen, answered) = (over, Instant::now());
             if far(&delivery, SystemClock.now()) {
                 break;
             }

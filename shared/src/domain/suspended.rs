@@ -9,22 +9,23 @@ use super::time::Timestamp;
 
 /// A record between two runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Parked {
+pub struct Suspended {
     /// The providers still to be asked, first the one that is waited for. Never empty.
     pub(crate) left: Vec<String>,
     pub(crate) merged: Merged,
+    #[serde(rename = "ticket")]
     #[serde(
         default,
         deserialize_with = "json::sent",
         skip_serializing_if = "Option::is_none"
     )]
-    pub(crate) ticket: Option<Value>,
+    pub(crate) upstream_token: Option<Value>,
     pub(crate) resume_at: Timestamp,
     pub(crate) give_up_at: Timestamp,
     /// The number of its upstream's posts that the provider has seen: it is shown each of them
     /// once.
     #[serde(default, rename = "heard_posts", skip_serializing_if = "is_none_yet")]
-    pub(crate) heard: usize,
+    pub(crate) callbacks_seen: usize,
     /// That the upstream cannot be asked, where that is what is waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) outage: Option<Outage>,
@@ -34,11 +35,11 @@ pub struct Parked {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-fn is_none_yet(heard: &usize) -> bool {
-    *heard == 0
+fn is_none_yet(callbacks_seen: &usize) -> bool {
+    *callbacks_seen == 0
 }
 
-impl Parked {
+impl Suspended {
     /// When to go on, unless the upstream calls back before.
     pub fn resume_at(&self) -> Timestamp {
         self.resume_at
@@ -46,12 +47,12 @@ impl Parked {
 
     /// Returns whether the provider has taken the question, and is not yet to be asked it.
     pub fn is_taken(&self) -> bool {
-        self.ticket.is_some()
+        self.upstream_token.is_some()
     }
 
     /// Returns how many of its upstream's posts the provider has seen.
-    pub fn heard(&self) -> usize {
-        self.heard
+    pub fn callbacks_seen(&self) -> usize {
+        self.callbacks_seen
     }
 
     /// Returns whether `later` is the same but for the time of the next look, and what the upstream

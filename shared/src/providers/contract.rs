@@ -80,10 +80,10 @@ impl From<f64> for Confidence {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Later {
     /// What the provider needs to find its answer again, such as the upstream's id; handed back as
-    /// [`Earlier::ticket`]. `None`: nothing was asked yet, and the question is put afresh.
-    pub ticket: Option<Value>,
+    /// [`Earlier::upstream_token`]. `None`: nothing was asked yet, and the question is put afresh.
+    pub upstream_token: Option<Value>,
     /// Not asked again before, unless the upstream calls back.
-    pub look_in: Duration,
+    pub poll_after: Duration,
     /// From the first such answer of this provider on: with no answer by then, the provider has failed.
     pub give_up_in: Duration,
     /// Nothing was put to the provider this time: its limits stood before it. What was posted is still unheard, and a look
@@ -97,7 +97,7 @@ pub struct Later {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Earlier {
     /// As the provider gave it.
-    pub ticket: Value,
+    pub upstream_token: Value,
     /// What the upstream posted to [`Question::callback`] since, where it did. It came from outside: the URL was ours, the
     /// content is whatever it is.
     pub posted: Option<Value>,

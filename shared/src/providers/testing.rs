@@ -58,7 +58,7 @@ pub(super) async fn outcome(
     };
     match waterfall.run(&request, None, ports).await {
         Progress::Done(outcome) => outcome,
-        Progress::Parked(parked) => panic!("{parked:?}"),
+        Progress::Suspended(suspended) => panic!("{suspended:?}"),
     }
 }
 

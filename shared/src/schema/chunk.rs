@@ -9,7 +9,7 @@ use crate::domain::chunk::shard_of;
 use crate::domain::ids::JobId;
 use crate::domain::json;
 use crate::domain::record::{Outcome, Record};
-use crate::domain::suspended::Parked;
+use crate::domain::suspended::Suspended;
 use crate::domain::time::Timestamp;
 use crate::ports::{Attributes, Item, Key, Select, Value};
 
@@ -102,7 +102,7 @@ pub struct Part {
     pub outcomes: Vec<(u32, Outcome)>,
     /// Records whose provider answers later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub parked: Vec<(u32, Parked)>,
+    pub suspended: Vec<(u32, Suspended)>,
 }
 
 /// Names the part that a submission itself puts. It sorts before those of runs, whose names are ULIDs of this age.
@@ -218,7 +218,7 @@ pub struct ChunkState {
     /// How often a record was begun on its own since it was last parked.
     pub begun: BTreeMap<u32, u32>,
     /// Parked by runs before, as the latest left them; what has finished since is in `finished` too.
-    pub parked: BTreeMap<u32, Parked>,
+    pub suspended: BTreeMap<u32, Suspended>,
 }
 
 /// `CHUNK#n` of the sort key of any of a chunk's items.
@@ -274,9 +274,9 @@ pub fn read_chunks(items: &[Item]) -> Result<BTreeMap<u32, ChunkState>, Corrupt>
                 for (at, outcome) in part.outcomes {
                     state.finished.entry(at).or_insert(outcome);
                 }
-                for (at, parked) in part.parked {
+                for (at, suspended) in part.suspended {
                     state.begun.remove(&at);
-                    state.parked.insert(at, parked);
+                    state.suspended.insert(at, suspended);
                 }
             }
             _ => {}
@@ -341,7 +341,7 @@ mod tests {
             let part = Part {
                 begun: Some(1),
                 outcomes: vec![(0, outcomes(1, 64).remove(0))],
-                parked: Vec::new(),
+                suspended: Vec::new(),
             };
             part_item(&job(), chunk, "run1", 0, &part, Timestamp(0)).unwrap()
         };

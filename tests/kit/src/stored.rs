@@ -477,11 +477,11 @@ impl Moved {
                 for outcome in list(part.get_mut("outcomes")) {
                     self.outcome(&mut outcome[1]);
                 }
-                for parked in list(part.get_mut("parked")) {
+                for suspended in list(part.get_mut("parked")) {
                     for name in ["resume_at", "give_up_at", "since"] {
-                        self.millis(&mut parked[1], name);
+                        self.millis(&mut suspended[1], name);
                     }
-                    self.outcome(&mut parked[1]["merged"]);
+                    self.outcome(&mut suspended[1]["merged"]);
                 }
             }),
             _ => panic!("say whether {name} of {key:?} has times"),

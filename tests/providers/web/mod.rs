@@ -132,7 +132,7 @@ async fn run(net: &Internet, kind: &str, input: Value) -> Outcome {
         .await
     {
         Progress::Done(outcome) => outcome,
-        Progress::Parked(parked) => panic!("{parked:?}"),
+        Progress::Suspended(suspended) => panic!("{suspended:?}"),
     }
 }
 

@@ -15,7 +15,7 @@ use shared::jobs::{Ports, cancel, delete, read, retry};
 use shared::lambda::api::Api;
 use shared::providers::Registry;
 use shared::webhooks::{replay, secrets};
-use testkit::harness::invariants::{Heard, Request, Sent, Told};
+use testkit::harness::invariants::{Observed, Request, Sent, Told};
 use testkit::harness::strangers::Question;
 use testkit::harness::{Tenant, Version, World};
 
@@ -75,13 +75,13 @@ impl Desk {
             Request::Cancel { job } | Request::Delete { job } | Request::Read { job },
         ) = (&answer, &request)
         {
-            self.hear(&Heard::Absent { job });
+            self.hear(&Observed::Absent { job });
         }
         answer
     }
 
-    fn hear(&self, heard: &Heard<'_>) {
-        self.told.borrow_mut().hear(heard);
+    fn hear(&self, observed: &Observed<'_>) {
+        self.told.borrow_mut().hear(observed);
     }
 
     async fn answer(&self, request: &Request) -> Result<Got, ApiError> {
@@ -107,8 +107,8 @@ impl Desk {
             Request::Cancel { job } => {
                 let was_gone = self.told.borrow().is_gone(job);
                 let view = cancel::cancel(ports, tenant, job, ENRICH_TIMEOUT).await?;
-                self.hear(&Heard::Canceled { job });
-                self.hear(&Heard::Shown {
+                self.hear(&Observed::Canceled { job });
+                self.hear(&Observed::Shown {
                     view: &view,
                     was_gone,
                     version: self.version,
@@ -117,14 +117,14 @@ impl Desk {
             }
             Request::Delete { job } => {
                 let was_gone = self.told.borrow().is_gone(job);
-                self.hear(&Heard::Doomed { job });
+                self.hear(&Observed::Doomed { job });
                 delete::delete(ports, tenant, job, ENRICH_TIMEOUT).await?;
-                self.hear(&Heard::Erased { job, was_gone });
+                self.hear(&Observed::Erased { job, was_gone });
                 Ok(Got::Done("erased"))
             }
             Request::Replay { id, key } => {
                 let delivery = replay::replay(ports, tenant, id, Some(&key_of(key))).await?;
-                self.hear(&Heard::Replayed {
+                self.hear(&Observed::Replayed {
                     tenant,
                     id,
                     delivery: &delivery,
@@ -134,7 +134,7 @@ impl Desk {
             Request::Read { job } => self.read(job).await,
             Request::Rotate { key } => {
                 let rotated = secrets::rotate(ports, tenant, OVERLAP, Some(&key_of(key))).await?;
-                self.hear(&Heard::Secret {
+                self.hear(&Observed::Secret {
                     tenant,
                     key,
                     secret: rotated.secret.reveal(),
@@ -154,7 +154,7 @@ impl Desk {
             unreachable!("no client asks for a price")
         };
         let job = &view.job.spec.id;
-        self.hear(&Heard::Accepted {
+        self.hear(&Observed::Accepted {
             tenant: &self.tenant.id,
             key,
             job,
@@ -165,7 +165,7 @@ impl Desk {
     async fn read(&self, job: &JobId) -> Result<Got, ApiError> {
         let was_gone = self.told.borrow().is_gone(job);
         let view = read::job(&self.ports, &self.tenant.id, job).await?;
-        self.hear(&Heard::Shown {
+        self.hear(&Observed::Shown {
             view: &view,
             was_gone,
             version: self.version,
@@ -177,12 +177,12 @@ impl Desk {
                 .await
                 .map_err(ApiError::from)?;
             for line in &page.lines {
-                self.hear(&Heard::Line { job, place, line });
+                self.hear(&Observed::Line { job, place, line });
                 place += 1;
             }
             if page.lines.is_empty() {
                 if page.next.is_some() {
-                    self.hear(&Heard::EmptyPage {
+                    self.hear(&Observed::EmptyPage {
                         view: &view,
                         after: place,
                     });
@@ -216,7 +216,7 @@ impl Desk {
             at,
             answered_at: self.ports.clock.now(),
         };
-        self.hear(&Heard::Refused {
+        self.hear(&Observed::Refused {
             sent,
             error,
             past: None,
@@ -238,7 +238,7 @@ impl Desk {
             // Nobody could be asked.
             if there.0 != 503 && never.0 != 503 {
                 let (there, never) = ((there.0, there.1.as_str()), (never.0, never.1.as_str()));
-                self.hear(&Heard::Stranger {
+                self.hear(&Observed::Stranger {
                     asked: &question.to_string(),
                     there,
                     never,

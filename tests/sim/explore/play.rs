@@ -14,7 +14,7 @@ use shared::domain::time::Timestamp;
 use shared::maintenance::tenants;
 use shared::schema::{EXPIRES_AT, get_n, read_delivery};
 use testkit::harness::broken::Broken;
-use testkit::harness::invariants::{self, Heard, Request, Sent, Told};
+use testkit::harness::invariants::{self, Observed, Request, Sent, Told};
 use testkit::harness::{Options, Tenant, Version, World};
 use testkit::sim::{Fault, Reply};
 
@@ -286,7 +286,7 @@ impl<'a> Game<'a> {
                     return self
                         .asked
                         .iter()
-                        .for_each(|asked| told.hear(&Heard::Silence { who: &asked.name }));
+                        .for_each(|asked| told.hear(&Observed::Silence { who: &asked.name }));
                 }
                 self.world.sim.clock.advance_to(until);
             }
@@ -508,11 +508,11 @@ impl<'a> Game<'a> {
         };
         let past = Some((self.world.steps.past(), &*self.world.registry));
         let mut told = self.desk.told.borrow_mut();
-        told.hear(&Heard::Refused { sent, error, past });
+        told.hear(&Observed::Refused { sent, error, past });
         if let (Request::Submit { .. }, ApiError::NotFound { .. }, Some(known)) =
             (&asked.request, error, self.jobs.get(&asked.number))
         {
-            told.hear(&Heard::Absent { job: &known.id });
+            told.hear(&Observed::Absent { job: &known.id });
         }
         drop(told);
         if !self.asked.iter().any(|other| other.number == asked.number) {

@@ -29,8 +29,8 @@ impl Tally {
         self.add(name, 1);
     }
 
-    /// `parked` says whether an upstream has questions that it has not answered.
-    pub(super) fn fault(&mut self, call: &Call, fault: Fault, parked: bool) {
+    /// `suspended` says whether an upstream has questions that it has not answered.
+    pub(super) fn fault(&mut self, call: &Call, fault: Fault, suspended: bool) {
         let kind = match fault {
             Fault::Delay(by) if by > crate::MINUTE / 2 => "Delay, standing still".to_owned(),
             other => format!("{other:?}")
@@ -46,7 +46,7 @@ impl Tally {
             self.one(format!("killed: {who}"));
             self.add(
                 "killed: while records are parked",
-                u64::from(parked && who.starts_with("Enrich")),
+                u64::from(suspended && who.starts_with("Enrich")),
             );
         }
     }
@@ -96,8 +96,8 @@ impl Tally {
         self.add("sweep: erased", swept.erased.into());
         self.add("sweep: expired", swept.expiring.into());
         self.add("sweep: repair failed", swept.errors.into());
-        let (parked, turns) = world.steps.past().parked();
-        self.add("waits: parked for an answer", parked as u64);
+        let (suspended, turns) = world.steps.past().suspended();
+        self.add("waits: parked for an answer", suspended as u64);
         self.add("waits: parked for its turn", turns);
         self.add(
             "waits: polled",

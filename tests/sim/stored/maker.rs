@@ -245,7 +245,7 @@ impl Maker {
     }
 
     /// Records that an upstream answers later: one has been, the message about it is on its way, one has not.
-    fn parked(&mut self) {
+    fn suspended(&mut self) {
         let domains = [0, 1, 2].map(|n| format!("{n}.{}.example", self.tag()));
         let job = self.native(&late(&domains[..2], None));
         self.enrich(SECOND, |_, _, _| false);
@@ -813,7 +813,7 @@ impl Maker {
         let chosen = self.chosen();
         self.retried();
         self.told_before();
-        self.parked();
+        self.suspended();
         self.pieces();
         self.turns();
         self.refused();

@@ -370,13 +370,18 @@ struct Slow(Mutex<Vec<Option<Value>>>);
 impl Provider for Slow {
     async fn ask(&self, question: &Question<'_>, _: &Ports) -> Answer {
         let mut seen = self.0.lock().unwrap();
-        seen.push(question.earlier.map(|earlier| earlier.ticket.clone()));
+        seen.push(
+            question
+                .earlier
+                .map(|earlier| earlier.upstream_token.clone()),
+        );
         assert!(question.callback.is_none(), "nobody can call back");
         let wait = |seconds| {
-            let (look_in, give_up_in) = (Duration::from_secs(seconds), Duration::from_secs(3_600));
+            let (poll_after, give_up_in) =
+                (Duration::from_secs(seconds), Duration::from_secs(3_600));
             Answer::Later(Later {
-                ticket: Some(json!("t1")),
-                look_in,
+                upstream_token: Some(json!("t1")),
+                poll_after,
                 give_up_in,
                 refused: false,
                 outage: None,

@@ -172,7 +172,7 @@ impl Trial<'_> {
             .waterfall(&args.kind)
             .ok_or_else(|| Failure::failed("the type is gone"))?;
         let (screen, key, clock) = (Screen::new(), fresh_key(), self.ports.clock.as_ref());
-        let mut parked = None;
+        let mut suspended = None;
         loop {
             let limit = waterfall.kind().record_timeout();
             let order = args.providers.as_deref();
@@ -184,13 +184,13 @@ impl Trial<'_> {
                 callback: None,
                 cache: None,
             };
-            match waterfall.run(&request, parked.take(), self.ports).await {
+            match waterfall.run(&request, suspended.take(), self.ports).await {
                 Progress::Done(outcome) => return Ok(outcome),
-                Progress::Parked(waiting) => {
+                Progress::Suspended(waiting) => {
                     let wait = waiting.resume_at().since(clock.now());
                     screen.note(&self.waits(waiting.provider(), wait)?);
                     clock.sleep(wait).await;
-                    parked = Some((*waiting, None));
+                    suspended = Some((*waiting, None));
                 }
             }
         }

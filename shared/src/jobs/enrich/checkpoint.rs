@@ -17,28 +17,28 @@ impl Run<'_> {
         known: &Known,
         parts: &mut u32,
     ) -> Result<(), StepError> {
-        let (mut outcomes, mut parked) = (Vec::new(), Vec::new());
+        let (mut outcomes, mut suspended) = (Vec::new(), Vec::new());
         for (at, record_outcome) in record_outcome {
             match record_outcome {
                 RecordOutcome::Done(outcome) => outcomes.push((*at, outcome.clone())),
-                RecordOutcome::Parked(now)
+                RecordOutcome::Suspended(now)
                     if known
-                        .parked
+                        .suspended
                         .get(at)
                         .is_some_and(|before| before.waits_as(now)) => {}
-                RecordOutcome::Parked(now) => parked.push((*at, (**now).clone())),
+                RecordOutcome::Suspended(now) => suspended.push((*at, (**now).clone())),
             }
         }
         let outcomes = groups(outcomes).into_iter().map(|outcomes| Part {
             outcomes,
             ..Part::default()
         });
-        let parked = groups(parked).into_iter().map(|parked| Part {
-            parked,
+        let suspended = groups(suspended).into_iter().map(|suspended| Part {
+            suspended,
             ..Part::default()
         });
         let mut items = Vec::new();
-        for part in outcomes.chain(parked) {
+        for part in outcomes.chain(suspended) {
             items.push(self.part(*parts, &part)?);
             *parts += 1;
         }

@@ -119,7 +119,7 @@ fn over(ports: &Ports) -> Lease {
 
 /// Leaves a chunk of which all that is left waits for upstreams: gives it back, so that whoever has news of them can take it,
 /// and says when the next look is. Lost, the hold runs out by itself, and every message looks.
-pub(crate) async fn park(
+pub(crate) async fn suspend_chunk(
     ports: &Ports,
     job: &Job,
     chunk: u32,

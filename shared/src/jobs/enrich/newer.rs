@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::job::{Job, Status};
-use crate::domain::suspended::Parked;
+use crate::domain::suspended::Suspended;
 use crate::domain::time::Timestamp;
 use crate::providers::Registry;
 
@@ -18,7 +18,7 @@ const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs
 pub(crate) fn unknown<'a>(
     registry: &Registry,
     job: &'a Job,
-    parked: impl IntoIterator<Item = &'a Parked>,
+    suspended: impl IntoIterator<Item = &'a Suspended>,
 ) -> Option<String> {
     let spec = &job.spec;
     // Its records end without anybody being asked.
@@ -36,7 +36,7 @@ pub(crate) fn unknown<'a>(
         .iter()
         .flatten()
         .map(String::as_str)
-        .chain(parked.into_iter().map(Parked::provider));
+        .chain(suspended.into_iter().map(Suspended::provider));
     named
         .find(|name| !kind.providers().any(|provider| provider == *name))
         .map(|name| format!("provider {name} of type {}", spec.kind))

@@ -14,7 +14,7 @@ use crate::catalog::RecordType;
 use crate::domain::callback::{CallbackFor, KEY_BYTES};
 use crate::domain::job::{Job, Status};
 use crate::domain::record::{MAX_DEPTH, Outcome, OutcomeError, OutcomeStatus, Record, depth};
-use crate::domain::suspended::Parked;
+use crate::domain::suspended::Suspended;
 use crate::domain::time::Timestamp;
 use crate::jobs::{Ports, StepError};
 use crate::ports::within;
@@ -38,18 +38,18 @@ pub(crate) type Calls = BTreeMap<(u32, String), Vec<serde_json::Value>>;
 pub(crate) struct Known {
     pub(crate) finished: BTreeMap<u32, Outcome>,
     /// Of records that have not finished: where they wait. Entries of those that have are passed over.
-    pub(crate) parked: BTreeMap<u32, Parked>,
+    pub(crate) suspended: BTreeMap<u32, Suspended>,
     /// Asked for in this run; with how many posts had been seen before.
     pub(crate) tried: BTreeMap<u32, usize>,
 }
 
 impl Known {
     fn learn(&mut self, at: u32, record_outcome: RecordOutcome) {
-        let heard = self.parked.get(&at).map_or(0, Parked::heard);
-        self.tried.insert(at, heard);
+        let callbacks_seen = self.suspended.get(&at).map_or(0, Suspended::callbacks_seen);
+        self.tried.insert(at, callbacks_seen);
         match record_outcome {
             RecordOutcome::Done(outcome) => drop(self.finished.insert(at, outcome)),
-            RecordOutcome::Parked(parked) => drop(self.parked.insert(at, *parked)),
+            RecordOutcome::Suspended(suspended) => drop(self.suspended.insert(at, *suspended)),
         }
     }
 }
@@ -75,7 +75,7 @@ async fn beside<T, S: Stream + Unpin>(
 #[derive(Clone)]
 pub(crate) enum RecordOutcome {
     Done(Outcome),
-    Parked(Box<Parked>),
+    Suspended(Box<Suspended>),
 }
 
 /// Records that are run concurrently.
@@ -138,29 +138,30 @@ impl Run<'_> {
     /// stands for it.
     fn goes_on_at(&self, at: u32, known: &Known, status: Status) -> Timestamp {
         let now = self.ports.clock.now();
-        let Some(parked) = known.parked.get(&at) else {
+        let Some(suspended) = known.suspended.get(&at) else {
             return now;
         };
         let (tried, ends) = (
             known.tried.get(&at),
             matches!(status, Status::Canceling | Status::Expiring),
         );
-        if let Some(heard) = tried {
+        if let Some(callbacks_seen) = tried {
             // Of several posts each is shown by itself, unless the first could not be.
-            let more = parked.heard() > *heard && self.posted(at, parked).is_some();
-            if more { now } else { parked.resume_at() }
-        } else if ends || self.posted(at, parked).is_some() {
+            let more = suspended.callbacks_seen() > *callbacks_seen
+                && self.posted(at, suspended).is_some();
+            if more { now } else { suspended.resume_at() }
+        } else if ends || self.posted(at, suspended).is_some() {
             now
         } else {
-            parked.resume_at().max(self.wake.unwrap_or(now))
+            suspended.resume_at().max(self.wake.unwrap_or(now))
         }
     }
 
     /// What the upstream that a record waits for has posted first of what was not looked at before.
-    fn posted(&self, at: u32, parked: &Parked) -> Option<&serde_json::Value> {
+    fn posted(&self, at: u32, suspended: &Suspended) -> Option<&serde_json::Value> {
         self.calls
-            .get(&(at, parked.provider().to_owned()))?
-            .get(parked.heard())
+            .get(&(at, suspended.provider().to_owned()))?
+            .get(suspended.callbacks_seen())
     }
 
     fn record(&self, at: u32) -> Option<&Record> {
@@ -206,10 +207,10 @@ impl Run<'_> {
 
     /// Asks the waterfall. What an upstream posted for a question that a run had put which died is looked at as soon as the
     /// question has been put again: it may not be posted a second time.
-    async fn ask(&self, at: u32, parked: Option<Parked>) -> RecordOutcome {
-        let taken = parked.as_ref().is_some_and(Parked::is_taken);
-        match self.ask_once(at, parked).await {
-            RecordOutcome::Parked(now)
+    async fn ask(&self, at: u32, suspended: Option<Suspended>) -> RecordOutcome {
+        let taken = suspended.as_ref().is_some_and(Suspended::is_taken);
+        match self.ask_once(at, suspended).await {
+            RecordOutcome::Suspended(now)
                 if !taken && now.is_taken() && self.posted(at, &now).is_some() =>
             {
                 self.ask_once(at, Some(*now)).await
@@ -219,7 +220,7 @@ impl Run<'_> {
     }
 
     /// Asks the waterfall, within the record's limit and the run's. A panic in a provider costs its record alone.
-    async fn ask_once(&self, at: u32, parked: Option<Parked>) -> RecordOutcome {
+    async fn ask_once(&self, at: u32, suspended: Option<Suspended>) -> RecordOutcome {
         let (Some(record), Some(waterfall)) = (
             self.record(at),
             self.registry.waterfall(&self.job.spec.kind),
@@ -232,16 +233,16 @@ impl Run<'_> {
                 ),
             ));
         };
-        if parked.is_none()
+        if suspended.is_none()
             && let Some(outcome) = self.names_nobody(waterfall)
         {
             return RecordOutcome::Done(outcome);
         }
         let limit = self.limit().min(self.until.since(self.ports.clock.now()));
         let ports = self.provider_ports();
-        let parked = parked.map(|parked| {
-            let posted = self.posted(at, &parked).cloned();
-            (parked, posted)
+        let suspended = suspended.map(|suspended| {
+            let posted = self.posted(at, &suspended).cloned();
+            (suspended, posted)
         });
         let (key, base) = (self.callback_key, self.ports.public_url.as_deref());
         let url = key.zip(base).map(|(key, base)| {
@@ -266,15 +267,15 @@ impl Run<'_> {
                 .map(|url| url as &(dyn Fn(&str) -> String + Sync)),
             cache: self.cache.as_deref(),
         };
-        let asked = AssertUnwindSafe(waterfall.run(&request, parked, &ports)).catch_unwind();
+        let asked = AssertUnwindSafe(waterfall.run(&request, suspended, &ports)).catch_unwind();
         RecordOutcome::Done(
             match within(self.ports.clock.as_ref(), limit, asked).await {
                 Some(Ok(Progress::Done(outcome))) => self.bounded(outcome),
-                Some(Ok(Progress::Parked(parked))) => {
+                Some(Ok(Progress::Suspended(suspended))) => {
                     waterfall
-                        .tell(&parked, self.until.since(self.ports.clock.now()), &ports)
+                        .tell(&suspended, self.until.since(self.ports.clock.now()), &ports)
                         .await;
-                    return RecordOutcome::Parked(parked);
+                    return RecordOutcome::Suspended(suspended);
                 }
                 Some(Err(_)) => Outcome::failed(
                     "internal_error",
@@ -395,8 +396,8 @@ impl Run<'_> {
             while running.len() < bound
                 && let Some(at) = self.next_to_ask(&mut batch, status)
             {
-                let parked = known.parked.get(&at).cloned();
-                running.push(async move { (at, self.ask(at, parked).await) });
+                let suspended = known.suspended.get(&at).cloned();
+                running.push(async move { (at, self.ask(at, suspended).await) });
             }
             noted = batch.fresh.len();
             let next = match keep_at {
@@ -498,14 +499,14 @@ impl Run<'_> {
                         self.keep(mark, &Part::default()).await?;
                         return Ok(());
                     }
-                    let record_outcome = self.ask(at, known.parked.get(&at).cloned()).await;
+                    let record_outcome = self.ask(at, known.suspended.get(&at).cloned()).await;
                     let part = match &record_outcome {
                         RecordOutcome::Done(outcome) => Part {
                             outcomes: vec![(at, outcome.clone())],
                             ..Part::default()
                         },
-                        RecordOutcome::Parked(parked) => Part {
-                            parked: vec![(at, (**parked).clone())],
+                        RecordOutcome::Suspended(suspended) => Part {
+                            suspended: vec![(at, (**suspended).clone())],
                             ..Part::default()
                         },
                     };

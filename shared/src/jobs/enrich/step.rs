@@ -18,7 +18,7 @@ use crate::domain::job::{Job, JobEvent, Status, next_status};
 use crate::domain::record::Outcome;
 use crate::domain::time::Timestamp;
 use crate::jobs::enrich::lease::{
-    ChunkLease, ISOLATE_FROM_ATTEMPT, LAST_ATTEMPT, forget_attempts, park, release, take,
+    ChunkLease, ISOLATE_FROM_ATTEMPT, LAST_ATTEMPT, forget_attempts, release, suspend_chunk, take,
 };
 use crate::jobs::submit::{send, send_later};
 use crate::jobs::{Ports, StepError, full_range};
@@ -221,14 +221,14 @@ async fn find(
     } = read;
     let ChunkState {
         finished,
-        parked,
+        suspended,
         begun,
         ..
     } = state;
-    let waited_for = parked
+    let waited_for = suspended
         .iter()
         .filter(|(at, _)| !finished.contains_key(at))
-        .map(|(_, parked)| parked);
+        .map(|(_, suspended)| suspended);
     if let Some(what) = newer::unknown(registry, job, waited_for)
         && let Some(at) = newer::try_again_at(job, ports.clock.now())
     {
@@ -238,12 +238,12 @@ async fn find(
     }
     let mut known = Known {
         finished,
-        parked,
+        suspended,
         ..Known::default()
     };
     let wake = schema::progress::read_wake(shard, message.chunk);
     let mut run = run_over(ports, registry, job, message.chunk, chunk, receipt, wake);
-    if !known.parked.is_empty() {
+    if !known.suspended.is_empty() {
         run.calls = calls(ports, job, message.chunk).await?;
         if let Some(ran) = too_early(&run, &known, message, receipt.lane).await? {
             return Ok(Progressed::Some(ran));
@@ -384,7 +384,7 @@ async fn work(
         if run.wake != Some(next_at) {
             wait(ports, job, message.chunk, next_at, lane).await?;
         }
-        park(ports, job, message.chunk, held, next_at).await;
+        suspend_chunk(ports, job, message.chunk, held, next_at).await;
         // What was posted while this run held the chunk brought a message that found it held.
         let calls = calls(ports, job, message.chunk).await?;
         let count = |calls: &Calls| calls.values().map(Vec::len).sum::<usize>();

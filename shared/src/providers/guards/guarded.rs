@@ -39,7 +39,7 @@ pub const BUSY: Duration = Duration::from_secs(24 * 3600);
 /// An upstream that says that it has too many requests is let alone for this long at least.
 const BREATHER: Duration = Duration::from_secs(10);
 /// Nobody is parked for longer at a time.
-const LONGEST_PARK: Duration = Duration::from_secs(900);
+const LONGEST_SUSPENSION: Duration = Duration::from_secs(900);
 /// Records of one chunk are asked again together, at times that are multiples of this: each time costs a run.
 const TOGETHER: Duration = Duration::from_secs(2);
 
@@ -281,11 +281,13 @@ pub(crate) fn later(
 ) -> Answer {
     let grid = i64::try_from(TOGETHER.as_millis()).unwrap_or(1);
     let at = Timestamp(at.0.saturating_add(grid).div_euclid(grid) * grid);
-    let ticket = question.earlier.map(|earlier| earlier.ticket.clone());
-    let look_in = at.since(ports.clock.now()).min(LONGEST_PARK);
+    let upstream_token = question
+        .earlier
+        .map(|earlier| earlier.upstream_token.clone());
+    let poll_after = at.since(ports.clock.now()).min(LONGEST_SUSPENSION);
     Answer::Later(Later {
-        ticket,
-        look_in,
+        upstream_token,
+        poll_after,
         give_up_in,
         refused,
         outage,

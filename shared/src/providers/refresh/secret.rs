@@ -423,10 +423,10 @@ mod tests {
         let input = input(json!({"domain": "a.com"}));
         let first = question(&input, Duration::from_secs(20));
         let earlier = Earlier {
-            ticket: json!({"id": 7}),
+            upstream_token: json!({"id": 7}),
             posted: None,
         };
-        for (question, ticket, patience) in [
+        for (question, upstream_token, patience) in [
             (first, None, 30),
             (
                 Question {
@@ -446,9 +446,9 @@ mod tests {
             ),
         ] {
             let Answer::Later(Later {
-                ticket: kept,
+                upstream_token: kept,
                 refused,
-                look_in,
+                poll_after,
                 give_up_in,
                 ..
             }) = acme.ask(&question, &ports).await
@@ -457,11 +457,11 @@ mod tests {
             };
             assert_eq!(
                 (kept, refused, give_up_in),
-                (ticket, true, Duration::from_secs(patience))
+                (upstream_token, true, Duration::from_secs(patience))
             );
             assert!(
-                (Duration::from_secs(5)..Duration::from_secs(8)).contains(&look_in),
-                "{look_in:?}"
+                (Duration::from_secs(5)..Duration::from_secs(8)).contains(&poll_after),
+                "{poll_after:?}"
             );
         }
     }

@@ -13,7 +13,7 @@ use super::time_share::share;
 use super::wait::EarlierWait;
 use crate::catalog::RecordType;
 use crate::domain::record::FailureCode;
-use crate::domain::suspended::{Merged, Parked};
+use crate::domain::suspended::{Merged, Suspended};
 use crate::domain::time::Timestamp;
 use crate::ports::within;
 use crate::providers::{Answer, Later, Ports, Question};
@@ -161,20 +161,20 @@ impl Run<'_> {
         if let Some(outage) = wait.outage {
             step.notices.waits(step.name(), outage.status, now);
         }
-        if let Some(unfit) = self.merged.unfit(later.ticket.as_ref()) {
+        if let Some(unfit) = self.merged.unfit(later.upstream_token.as_ref()) {
             return ControlFlow::Break(Progress::Done(unfit));
         }
-        let Some(resume_at) = wait.poll_at(later.look_in, now) else {
-            return ControlFlow::Continue(wait.in_vain(later.ticket.is_some()));
+        let Some(resume_at) = wait.poll_at(later.poll_after, now) else {
+            return ControlFlow::Continue(wait.in_vain(later.upstream_token.is_some()));
         };
         let left = self.steps[at..].iter().map(|step| step.name().to_owned());
-        ControlFlow::Break(Progress::Parked(Box::new(Parked {
+        ControlFlow::Break(Progress::Suspended(Box::new(Suspended {
             left: left.collect(),
             merged: std::mem::take(&mut self.merged),
-            ticket: later.ticket,
+            upstream_token: later.upstream_token,
             resume_at,
             give_up_at: wait.give_up_at,
-            heard: wait.callbacks_seen,
+            callbacks_seen: wait.callbacks_seen,
             outage: wait.outage,
             since: Some(wait.since),
         })))

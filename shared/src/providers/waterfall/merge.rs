@@ -92,18 +92,18 @@ impl Merged {
 
     /// What becomes of a record that cannot be kept until its provider answers, if it cannot: what was found so far must fit an
     /// outcome, and be read again.
-    pub(super) fn unfit(&self, ticket: Option<&Value>) -> Option<Outcome> {
+    pub(super) fn unfit(&self, upstream_token: Option<&Value>) -> Option<Outcome> {
         if self
             .data
             .values()
-            .chain(ticket)
+            .chain(upstream_token)
             .any(|value| depth(value) > MAX_DEPTH)
         {
             let detail = format!("a provider's answer nests deeper than {MAX_DEPTH} levels");
             return Some(Outcome::failed("outcome_too_deep", detail));
         }
         let mut size = Count(0);
-        let written = serde_json::to_writer(&mut size, &(self, ticket));
+        let written = serde_json::to_writer(&mut size, &(self, upstream_token));
         (written.is_err() || size.0 > MAX_OUTCOME_BYTES).then(|| too_large(size.0))
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::domain::record::Outcome;
-use crate::domain::suspended::Parked;
+use crate::domain::suspended::Suspended;
 use crate::providers::guards::answer_cache::Cache;
 
 /// One record's turn at a waterfall.
@@ -42,5 +42,5 @@ impl std::fmt::Debug for Request<'_> {
 pub enum Progress {
     Done(Outcome),
     /// A provider answers later.
-    Parked(Box<Parked>),
+    Suspended(Box<Suspended>),
 }

@@ -12,7 +12,7 @@ use super::step::Step;
 use super::wait::EarlierWait;
 use crate::catalog::RecordType;
 use crate::domain::record::{Outcome, without_blanks};
-use crate::domain::suspended::{Merged, Parked};
+use crate::domain::suspended::{Merged, Suspended};
 use crate::providers::{Earlier, Ports};
 
 /// The providers of one type, in order.
@@ -42,31 +42,31 @@ impl Waterfall {
     }
 
     /// Tells callers whom a record waits for that could not put its question. Takes at most `limit`.
-    pub async fn tell(&self, parked: &Parked, limit: Duration, ports: &Ports) {
+    pub async fn tell(&self, suspended: &Suspended, limit: Duration, ports: &Ports) {
         let step = self
             .steps
             .iter()
-            .find(|step| step.name() == parked.provider() && !parked.is_taken());
+            .find(|step| step.name() == suspended.provider() && !suspended.is_taken());
         if let Some(step) = step {
             step.waits
-                .tell(ports, parked.resume_at, parked.outage, limit)
+                .tell(ports, suspended.resume_at, suspended.outage, limit)
                 .await;
         }
     }
 
-    /// Works on one record until its outcome is known or a provider answers later. `parked` is
+    /// Works on one record until its outcome is known or a provider answers later. `suspended` is
     /// what an earlier run came to, with what the upstream posted since. Never panics by itself,
     /// never answers `skipped` or `canceled`.
     pub async fn run(
         &self,
         request: &Request<'_>,
-        parked: Option<(Parked, Option<Value>)>,
+        suspended: Option<(Suspended, Option<Value>)>,
         ports: &Ports,
     ) -> Progress {
         if let Err(what) = self.kind.usable() {
             return Progress::Done(Outcome::failed("provider_unconfigured", what));
         }
-        let (names, merged, mut waited) = self.begin_or_resume(request, parked);
+        let (names, merged, mut waited) = self.begin_or_resume(request, suspended);
         // Who was waited for and is gone from the configuration is not waited for any more.
         let gone = names.first().is_some_and(|name| self.step(name).is_none());
         waited.take_if(|_| gone);
@@ -99,9 +99,9 @@ impl Waterfall {
     fn begin_or_resume(
         &self,
         request: &Request<'_>,
-        parked: Option<(Parked, Option<Value>)>,
+        suspended: Option<(Suspended, Option<Value>)>,
     ) -> (Vec<String>, Merged, Option<EarlierWait>) {
-        let Some((before, posted)) = parked else {
+        let Some((before, posted)) = suspended else {
             let own = || {
                 self.steps
                     .iter()
@@ -113,12 +113,15 @@ impl Waterfall {
         };
         let waited = EarlierWait {
             give_up_at: Some(before.give_up_at),
-            callbacks_seen: before.heard,
+            callbacks_seen: before.callbacks_seen,
             // Who has not taken the question is shown nothing.
-            has_unseen_callback: posted.is_some() && before.ticket.is_some(),
+            has_unseen_callback: posted.is_some() && before.upstream_token.is_some(),
             outage: before.outage,
             since: before.since,
-            earlier: before.ticket.map(|ticket| Earlier { ticket, posted }),
+            earlier: before.upstream_token.map(|upstream_token| Earlier {
+                upstream_token,
+                posted,
+            }),
         };
         (before.left, before.merged, Some(waited))
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{Parked, Progress, Request};
+use super::{Progress, Request, Suspended};
 use crate::catalog::Config;
 use crate::domain::record::{FailureCode, MAX_OUTCOME_BYTES, Outcome, OutcomeStatus, Source};
 use crate::domain::suspended::Outage;
@@ -301,12 +301,12 @@ async fn an_upstream_that_answers_again_ends_the_wait_for_it() {
         outage(Some(429), 30),
         later(None, 86_400),
     ];
-    let Progress::Parked(parked) = turns(rounds, vec![], &[10, 600, 10]).await else {
+    let Progress::Suspended(suspended) = turns(rounds, vec![], &[10, 600, 10]).await else {
         panic!()
     };
-    assert_eq!(parked.outage, None);
+    assert_eq!(suspended.outage, None);
     assert_eq!(
-        parked.give_up_at.since(parked.since.unwrap()),
+        suspended.give_up_at.since(suspended.since.unwrap()),
         Duration::from_secs(86_400),
         "all together"
     );
@@ -423,12 +423,12 @@ impl Provider for Noting {
 }
 
 /// Key, callback and what was taken before, of a question.
-type Heard = (String, Option<String>, Option<Earlier>);
+type Listening = (String, Option<String>, Option<Earlier>);
 
 /// Takes the question, and answers at the second look or when it was posted to.
 #[derive(Debug, Default)]
 struct Slow {
-    questions: Mutex<Vec<Heard>>,
+    questions: Mutex<Vec<Listening>>,
 }
 
 #[async_trait]
@@ -444,8 +444,8 @@ impl Provider for Slow {
         match posted {
             Some(posted) if posted != Value::Null => found(posted),
             _ => Answer::Later(Later {
-                ticket: Some(json!(questions.len())),
-                look_in: Duration::from_secs(60),
+                upstream_token: Some(json!(questions.len())),
+                poll_after: Duration::from_secs(60),
                 give_up_in: Duration::from_secs(150),
                 refused: false,
                 outage: None,
@@ -494,25 +494,25 @@ async fn a_parked_record_goes_on_where_it_was_whatever_was_stored_between() {
         callback: Some(&url),
         cache: None,
     };
-    let run = async |parked| match waterfall.run(&request, parked, &ports).await {
-        Progress::Parked(parked) => {
+    let run = async |suspended| match waterfall.run(&request, suspended, &ports).await {
+        Progress::Suspended(suspended) => {
             // As it is stored.
-            let text = serde_json::to_string(&parked).unwrap();
-            Err(serde_json::from_str::<Parked>(&text).unwrap())
+            let text = serde_json::to_string(&suspended).unwrap();
+            Err(serde_json::from_str::<Suspended>(&text).unwrap())
         }
         Progress::Done(outcome) => Ok(outcome),
     };
     let first = run(None).await.unwrap_err();
     let began = ports.clock.now();
     assert_eq!(
-        (first.provider(), first.resume_at(), first.heard()),
+        (first.provider(), first.resume_at(), first.callbacks_seen()),
         ("slow", began.plus(Duration::from_secs(60)), 0)
     );
     script.pass(Duration::from_secs(60));
     let second = run(Some((first.clone(), Some(Value::Null))))
         .await
         .unwrap_err();
-    assert_eq!(second.heard(), 1, "a posted answer is shown once");
+    assert_eq!(second.callbacks_seen(), 1, "a posted answer is shown once");
     assert!(!first.waits_as(&second));
     assert_eq!(*asked.lock().unwrap(), ["a"], "nobody is asked twice");
     // Whatever the provider says, the whole wait began with its first answer.
@@ -539,7 +539,7 @@ async fn a_parked_record_goes_on_where_it_was_whatever_was_stored_between() {
     assert_eq!(
         questions[1].2,
         Some(Earlier {
-            ticket: json!(1),
+            upstream_token: json!(1),
             posted: Some(Value::Null)
         })
     );
@@ -560,11 +560,11 @@ impl Provider for Turns {
     }
 }
 
-fn later(ticket: Option<Value>, give_up_s: u64) -> Answer {
-    let (look_in, give_up_in) = (Duration::from_secs(10), Duration::from_secs(give_up_s));
+fn later(upstream_token: Option<Value>, give_up_s: u64) -> Answer {
+    let (poll_after, give_up_in) = (Duration::from_secs(10), Duration::from_secs(give_up_s));
     Answer::Later(Later {
-        ticket,
-        look_in,
+        upstream_token,
+        poll_after,
         give_up_in,
         refused: false,
         outage: None,
@@ -573,10 +573,10 @@ fn later(ticket: Option<Value>, give_up_s: u64) -> Answer {
 
 /// A look after a question that was taken is put off.
 fn refused(give_up_s: u64) -> Answer {
-    let (look_in, give_up_in) = (Duration::from_secs(10), Duration::from_secs(give_up_s));
+    let (poll_after, give_up_in) = (Duration::from_secs(10), Duration::from_secs(give_up_s));
     Answer::Later(Later {
-        ticket: Some(json!(1)),
-        look_in,
+        upstream_token: Some(json!(1)),
+        poll_after,
         give_up_in,
         refused: true,
         outage: None,
@@ -611,10 +611,12 @@ async fn turns(first: Vec<Answer>, second: Vec<Answer>, pauses: &[u64]) -> Progr
     let mut progress = waterfall.run(&request, None, &ports).await;
     for pause in pauses {
         script.pass(Duration::from_secs(*pause));
-        let Progress::Parked(parked) = progress else {
+        let Progress::Suspended(suspended) = progress else {
             panic!("{progress:?}")
         };
-        progress = waterfall.run(&request, Some((*parked, None)), &ports).await;
+        progress = waterfall
+            .run(&request, Some((*suspended, None)), &ports)
+            .await;
     }
     progress
 }
@@ -640,8 +642,8 @@ async fn what_cannot_be_kept_or_read_again_was_parked_and_wedged_its_chunk() {
 
 #[tokio::test]
 async fn what_was_posted_was_lost_where_a_limit_kept_it_from_its_provider() {
-    for (second, heard) in [(refused(100), 0), (later(Some(json!(1)), 100), 1)] {
-        let Progress::Parked(first) = turns(vec![later(Some(json!(1)), 100)], vec![], &[]).await
+    for (second, callbacks_seen) in [(refused(100), 0), (later(Some(json!(1)), 100), 1)] {
+        let Progress::Suspended(first) = turns(vec![later(Some(json!(1)), 100)], vec![], &[]).await
         else {
             panic!()
         };
@@ -667,10 +669,10 @@ async fn what_was_posted_was_lost_where_a_limit_kept_it_from_its_provider() {
             Some((*first, Some(json!("posted")))),
             &ports,
         );
-        let Progress::Parked(parked) = again.await else {
+        let Progress::Suspended(suspended) = again.await else {
             panic!()
         };
-        assert_eq!(parked.heard(), heard);
+        assert_eq!(suspended.callbacks_seen(), callbacks_seen);
     }
 }
 
@@ -698,38 +700,41 @@ async fn what_was_posted_was_taken_for_heard_by_a_question_that_was_only_put() {
         cache: None,
     };
     let mut before = None;
-    for (taken, heard) in [(false, 0), (true, 0), (true, 1)] {
+    for (taken, callbacks_seen) in [(false, 0), (true, 0), (true, 1)] {
         let again = registry
             .waterfall("t")
             .unwrap()
             .run(&request, before, &ports)
             .await;
-        let Progress::Parked(parked) = again else {
+        let Progress::Suspended(suspended) = again else {
             panic!("{again:?}")
         };
-        assert_eq!((parked.is_taken(), parked.heard()), (taken, heard));
-        before = Some((*parked, Some(json!("posted"))));
+        assert_eq!(
+            (suspended.is_taken(), suspended.callbacks_seen()),
+            (taken, callbacks_seen)
+        );
+        before = Some((*suspended, Some(json!("posted"))));
     }
 }
 
 #[tokio::test]
 async fn a_question_that_was_put_late_was_given_up_by_the_time_it_had_waited_to_be_put() {
     let answers = || vec![later(None, 100), later(Some(json!(1)), 150)];
-    let Progress::Parked(parked) = turns(answers(), vec![], &[90]).await else {
+    let Progress::Suspended(suspended) = turns(answers(), vec![], &[90]).await else {
         panic!("not parked")
     };
     let began = Timestamp(1_767_225_600_000);
     assert_eq!(
-        parked.give_up_at,
+        suspended.give_up_at,
         began.plus(Duration::from_secs(240)),
         "150 s from when it was put"
     );
     let again = vec![later(None, 100), later(None, 100)];
-    let Progress::Parked(parked) = turns(again, vec![], &[90]).await else {
+    let Progress::Suspended(suspended) = turns(again, vec![], &[90]).await else {
         panic!("not parked")
     };
     assert_eq!(
-        parked.give_up_at,
+        suspended.give_up_at,
         began.plus(Duration::from_secs(100)),
         "waiting on is no new wait"
     );
@@ -750,7 +755,7 @@ async fn a_question_was_given_up_unasked_because_its_last_look_was_put_off() {
     assert_eq!(outcome.status, OutcomeStatus::Found);
     let code = |progress| match progress {
         Progress::Done(outcome) => outcome.error.map(|error| error.code),
-        Progress::Parked(_) => None,
+        Progress::Suspended(_) => None,
     };
     let nothing = || vec![Answer::NotFound];
     let asked = turns(vec![taken(), refused(600), taken()], nothing(), &[150, 10]).await;

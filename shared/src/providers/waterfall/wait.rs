@@ -39,7 +39,7 @@ impl EarlierWait {
     /// Returns how the provider is waited for after it said that it answers later.
     pub(super) fn goes_on(&self, later: &Later, now: Timestamp) -> Wait {
         // Of a question that was only waiting to be put, the wait for its answer begins when it is put.
-        let put_now = self.earlier.is_none() && later.ticket.is_some();
+        let put_now = self.earlier.is_none() && later.upstream_token.is_some();
         let (outage, since) = if put_now {
             (None, None)
         } else {
@@ -50,7 +50,7 @@ impl EarlierWait {
         let give_up_at = match self.give_up_at {
             None => anew,
             Some(_) if put_now => anew,
-            Some(until) if later.ticket.is_some() => until,
+            Some(until) if later.upstream_token.is_some() => until,
             // A wait for our own rate, which can be long, has become one for the upstream, or ceased to be.
             Some(until) => match (outage, later.outage) {
                 (None, Some(_)) => until.min(anew),
@@ -59,7 +59,7 @@ impl EarlierWait {
             },
         };
         // A poll that limits of ours put off is made before the question is given up.
-        let put_off = later.refused && later.ticket.is_some();
+        let put_off = later.refused && later.upstream_token.is_some();
         Wait {
             give_up_at,
             last_poll_at: if put_off {

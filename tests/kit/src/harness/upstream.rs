@@ -200,10 +200,10 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Upstream {
-    /// From now on every question is treated so; the scripted provider asks again after `look_in`, and for `give_up_in` at most.
-    pub fn treat(&self, all: Manners, look_in: Duration, give_up_in: Duration) {
+    /// From now on every question is treated so; the scripted provider asks again after `poll_after`, and for `give_up_in` at most.
+    pub fn treat(&self, all: Manners, poll_after: Duration, give_up_in: Duration) {
         *lock(&self.manners) = Box::new(move |_| all);
-        *lock(&self.look) = (look_in, give_up_in);
+        *lock(&self.look) = (poll_after, give_up_in);
     }
 
     /// Takes a question. What it says at once, if it does.
@@ -436,11 +436,11 @@ impl Provider for Late {
             .get("domain")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        let (look_in, give_up_in) = *lock(&self.0.look);
+        let (poll_after, give_up_in) = *lock(&self.0.look);
         let later = |key: &str| {
             Answer::Later(Later {
-                ticket: Some(Value::from(key)),
-                look_in,
+                upstream_token: Some(Value::from(key)),
+                poll_after,
                 give_up_in,
                 refused: false,
                 outage: None,
@@ -450,7 +450,7 @@ impl Provider for Late {
             let said = self.0.ask(question.key, domain, question.callback, now);
             return said.map_or_else(|| later(question.key), |says| answer(says, domain));
         };
-        let key = earlier.ticket.as_str().unwrap_or_default();
+        let key = earlier.upstream_token.as_str().unwrap_or_default();
         if let Some(posted) = &earlier.posted
             && posted["id"] == key
         {

@@ -970,12 +970,12 @@ async fn an_error_in_place_of_the_answer_opens_the_circuit_and_holds_the_rate() 
         };
         assert_eq!(outcome.error.unwrap().code, "provider_error");
     }
-    let Progress::Parked(parked) = run(&registry, &ports).await else {
+    let Progress::Suspended(suspended) = run(&registry, &ports).await else {
         panic!("the circuit is closed")
     };
-    let parked = serde_json::to_value(&parked).unwrap();
+    let suspended = serde_json::to_value(&suspended).unwrap();
     assert_eq!(
-        (script.requests().len(), &parked["outage"]["status"]),
+        (script.requests().len(), &suspended["outage"]["status"]),
         (2, &json!(502))
     );
 
@@ -984,8 +984,14 @@ async fn an_error_in_place_of_the_answer_opens_the_circuit_and_holds_the_rate() 
     let registry = limited("rate = { per_second = 50 }\nbreaker = false");
     let (ports, script) = crate::providers::testing::ports();
     script.answer_with(200, &[("retry-after", "100")], &error(429));
-    assert!(matches!(run(&registry, &ports).await, Progress::Parked(_)));
-    assert!(matches!(run(&registry, &ports).await, Progress::Parked(_)));
+    assert!(matches!(
+        run(&registry, &ports).await,
+        Progress::Suspended(_)
+    ));
+    assert!(matches!(
+        run(&registry, &ports).await,
+        Progress::Suspended(_)
+    ));
     assert_eq!(script.requests().len(), 1);
     script.pass(Duration::from_secs(101));
     script.answer(200, &says(r#"{"a": "x"}"#));

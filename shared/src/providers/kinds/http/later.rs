@@ -33,7 +33,7 @@ pub(super) fn taken(later: &LaterConfig, first: &Response<'_>) -> Option<Answer>
             (None, Some(done)) => !holds(done, first)?,
             (None, None) => true,
         };
-        Ok(waits.then(|| ticket(later, first)).flatten())
+        Ok(waits.then(|| upstream_token(later, first)).flatten())
     };
     waits().unwrap_or_else(Some)
 }
@@ -58,7 +58,7 @@ fn failed(later: &LaterConfig, response: &Response<'_>) -> Result<Option<Answer>
     }))
 }
 
-fn ticket(later: &LaterConfig, first: &Response<'_>) -> Option<Answer> {
+fn upstream_token(later: &LaterConfig, first: &Response<'_>) -> Option<Answer> {
     match first.pick(&later.id) {
         Ok(Some(id @ (Value::String(_) | Value::Number(_)))) => Some(wait(later, &id, None)),
         // Without `when`, it is the id that says so.
@@ -75,8 +75,8 @@ fn wait(later: &LaterConfig, id: &Value, asked: Option<Duration>) -> Answer {
         later.give_up
     };
     Answer::Later(Later {
-        ticket: Some(json!({"id": id})),
-        look_in: every.max(asked.unwrap_or_default()),
+        upstream_token: Some(json!({"id": id})),
+        poll_after: every.max(asked.unwrap_or_default()),
         give_up_in: later.give_up,
         refused: false,
         outage: None,
@@ -105,7 +105,7 @@ pub(super) async fn go_on(
     earlier: &Earlier,
     attempt: &Attempt<'_>,
 ) -> Result<Answer, Fault> {
-    let Some(id) = earlier.ticket.get("id") else {
+    let Some(id) = earlier.upstream_token.get("id") else {
         return Err(Fault::lasting(
             "the stored question was taken by another version of this provider's configuration",
         ));

@@ -17,7 +17,7 @@ use super::{Past, Verdict, same};
 use crate::harness::{Version, World};
 
 /// An invariant of what a client hears, after all that clients heard before.
-pub type Rule = fn(&Told, &Heard<'_>) -> Verdict;
+pub type Rule = fn(&Told, &Observed<'_>) -> Verdict;
 
 /// What must hold of everything that clients hear.
 pub const CLIENTS: [(&str, Rule); 12] = [
@@ -32,7 +32,7 @@ pub const CLIENTS: [(&str, Rule); 12] = [
     ("replayed_as_asked", replayed_as_asked),
     ("answered_as_documented", answered_as_documented),
     ("clients_are_answered", clients_are_answered),
-    ("strangers_learn_nothing", strangers_learn_nothing),
+    ("strangers_learn_nothing", other_tenants_learn_nothing),
 ];
 
 /// What a client asks for. A key stands for one request, however often that is sent.
@@ -85,7 +85,7 @@ pub struct Sent<'a> {
 
 /// Something that a client learns.
 #[derive(Debug)]
-pub enum Heard<'a> {
+pub enum Observed<'a> {
     /// This key's job.
     Accepted {
         tenant: &'a TenantId,
@@ -169,13 +169,15 @@ pub struct Told {
 
 impl Told {
     /// Holds what a client hears against all that clients heard before, and remembers it.
-    pub fn hear(&mut self, heard: &Heard<'_>) {
-        let wrong = CLIENTS
-            .iter()
-            .filter_map(|(name, rule)| rule(self, heard).err().map(|why| format!("{name}: {why}")));
+    pub fn hear(&mut self, observed: &Observed<'_>) {
+        let wrong = CLIENTS.iter().filter_map(|(name, rule)| {
+            rule(self, observed)
+                .err()
+                .map(|why| format!("{name}: {why}"))
+        });
         let wrong: Vec<String> = wrong.collect();
         self.wrong.extend(wrong);
-        self.learn(heard);
+        self.learn(observed);
     }
 
     /// Whether a job was told to be erased.
@@ -188,14 +190,14 @@ impl Told {
         std::mem::take(&mut self.wrong)
     }
 
-    fn learn(&mut self, heard: &Heard<'_>) {
-        match heard {
-            Heard::Accepted { tenant, key, job } => {
+    fn learn(&mut self, observed: &Observed<'_>) {
+        match observed {
+            Observed::Accepted { tenant, key, job } => {
                 self.keys
                     .entry(((*tenant).clone(), (*key).to_owned()))
                     .or_insert_with(|| (*job).clone());
             }
-            Heard::Shown { view, version, .. } => {
+            Observed::Shown { view, version, .. } => {
                 let id = &view.job.spec.id;
                 if !view.status().is_live() {
                     self.ended.entry(id.clone()).or_insert(view.status());
@@ -204,17 +206,17 @@ impl Told {
                     self.done.insert(id.clone(), view.counts().total());
                 }
             }
-            Heard::Canceled { job } => drop(self.canceled.insert((*job).clone())),
-            Heard::Doomed { job } => drop(self.doomed.insert((*job).clone())),
-            Heard::Erased { job, .. } | Heard::Absent { job } => {
+            Observed::Canceled { job } => drop(self.canceled.insert((*job).clone())),
+            Observed::Doomed { job } => drop(self.doomed.insert((*job).clone())),
+            Observed::Erased { job, .. } | Observed::Absent { job } => {
                 self.gone.insert((*job).clone());
             }
-            Heard::Line { job, line, .. } => {
+            Observed::Line { job, line, .. } => {
                 self.lines
                     .entry(((*job).clone(), line.index))
                     .or_insert_with(|| line.outcome.clone());
             }
-            Heard::Secret {
+            Observed::Secret {
                 tenant,
                 key,
                 secret,
@@ -224,17 +226,17 @@ impl Told {
                     .entry(named)
                     .or_insert_with(|| (*secret).to_owned());
             }
-            Heard::Replayed { id, delivery, .. } => {
+            Observed::Replayed { id, delivery, .. } => {
                 if delivery.explicit {
                     let promised = self.promised.entry((*id).clone()).or_default();
                     *promised = (*promised).max(delivery.round_start + 1);
                 }
             }
-            Heard::EmptyPage { .. }
-            | Heard::Over { .. }
-            | Heard::Refused { .. }
-            | Heard::Silence { .. }
-            | Heard::Stranger { .. } => {}
+            Observed::EmptyPage { .. }
+            | Observed::Over { .. }
+            | Observed::Refused { .. }
+            | Observed::Silence { .. }
+            | Observed::Stranger { .. } => {}
         }
     }
 
@@ -244,7 +246,7 @@ impl Told {
             let was_gone = self.is_gone(&id);
             match world.call(async |ports| read::job(ports, &tenant, &id).await) {
                 Ok(view) => {
-                    self.hear(&Heard::Shown {
+                    self.hear(&Observed::Shown {
                         view: &view,
                         was_gone,
                         version,
@@ -255,7 +257,7 @@ impl Told {
                             .call(async |ports| results(ports, &view, cursor, usize::MAX).await);
                         let Ok(page) = page else { break };
                         for line in &page.lines {
-                            self.hear(&Heard::Line {
+                            self.hear(&Observed::Line {
                                 job: &id,
                                 place,
                                 line,
@@ -264,14 +266,14 @@ impl Told {
                         }
                         next = page.next.filter(|_| !page.lines.is_empty());
                         if page.lines.is_empty() && page.next.is_some() {
-                            self.hear(&Heard::EmptyPage {
+                            self.hear(&Observed::EmptyPage {
                                 view: &view,
                                 after: place,
                             });
                         }
                     }
                 }
-                Err(ApiError::NotFound { .. }) => self.hear(&Heard::Absent { job: &id }),
+                Err(ApiError::NotFound { .. }) => self.hear(&Observed::Absent { job: &id }),
                 Err(other) => self
                     .wrong
                     .push(format!("accepted_for_good: {id}: {other:?}")),
@@ -283,7 +285,7 @@ impl Told {
             };
             if let Ok(delivery) = world.call(async |ports| read::delivery(ports, tenant, &id).await)
             {
-                self.hear(&Heard::Over {
+                self.hear(&Observed::Over {
                     delivery: &delivery,
                 });
             }
@@ -292,9 +294,9 @@ impl Told {
 }
 
 /// A job that was accepted is there until somebody erases it.
-fn accepted_for_good(told: &Told, heard: &Heard<'_>) -> Verdict {
-    match heard {
-        Heard::Absent { job } if !told.doomed.contains(*job) => {
+fn accepted_for_good(told: &Told, observed: &Observed<'_>) -> Verdict {
+    match observed {
+        Observed::Absent { job } if !told.doomed.contains(*job) => {
             Err(format!("{job} is not found, and nobody erased it"))
         }
         _ => Ok(()),
@@ -302,8 +304,8 @@ fn accepted_for_good(told: &Told, heard: &Heard<'_>) -> Verdict {
 }
 
 /// A key gets one job, whoever asks and however often.
-fn same_key_same_job(told: &Told, heard: &Heard<'_>) -> Verdict {
-    let Heard::Accepted { tenant, key, job } = heard else {
+fn same_key_same_job(told: &Told, observed: &Observed<'_>) -> Verdict {
+    let Observed::Accepted { tenant, key, job } = observed else {
         return Ok(());
     };
     let before = told.keys.get(&((*tenant).clone(), (*key).to_owned()));
@@ -313,9 +315,9 @@ fn same_key_same_job(told: &Told, heard: &Heard<'_>) -> Verdict {
 }
 
 /// The outcome of a record, the end of a job, and how many records are done: what was shown once stays.
-fn told_stays_true(told: &Told, heard: &Heard<'_>) -> Verdict {
-    match heard {
-        Heard::Shown { view, version, .. } => {
+fn told_stays_true(told: &Told, observed: &Observed<'_>) -> Verdict {
+    match observed {
+        Observed::Shown { view, version, .. } => {
             let (id, status) = (&view.job.spec.id, view.status());
             if let Some(before) = told.ended.get(id) {
                 same(&format!("status of {id}"), &status, before)?;
@@ -336,7 +338,7 @@ fn told_stays_true(told: &Told, heard: &Heard<'_>) -> Verdict {
                 ))
             }
         }
-        Heard::Line { job, line, .. } => {
+        Observed::Line { job, line, .. } => {
             let before = told.lines.get(&((*job).clone(), line.index));
             before.map_or(Ok(()), |before| {
                 same(
@@ -351,14 +353,14 @@ fn told_stays_true(told: &Told, heard: &Heard<'_>) -> Verdict {
 }
 
 /// Nobody sees a job again that was answered to be erased, and it is erased once.
-fn erased_stays_erased(_: &Told, heard: &Heard<'_>) -> Verdict {
-    match heard {
-        Heard::Shown {
+fn erased_stays_erased(_: &Told, observed: &Observed<'_>) -> Verdict {
+    match observed {
+        Observed::Shown {
             view,
             was_gone: true,
             ..
         } => Err(format!("{} is shown again", view.job.spec.id)),
-        Heard::Erased {
+        Observed::Erased {
             job,
             was_gone: true,
         } => Err(format!("{job} was erased twice")),
@@ -366,8 +368,8 @@ fn erased_stays_erased(_: &Told, heard: &Heard<'_>) -> Verdict {
     }
 }
 
-fn canceled_stays_canceled(told: &Told, heard: &Heard<'_>) -> Verdict {
-    let Heard::Shown { view, .. } = heard else {
+fn canceled_stays_canceled(told: &Told, observed: &Observed<'_>) -> Verdict {
+    let Observed::Shown { view, .. } = observed else {
         return Ok(());
     };
     let (id, status) = (&view.job.spec.id, view.status());
@@ -378,9 +380,9 @@ fn canceled_stays_canceled(told: &Told, heard: &Heard<'_>) -> Verdict {
 }
 
 /// Whoever reads page after page gets the lines of the input, in its order.
-fn in_input_order(_: &Told, heard: &Heard<'_>) -> Verdict {
-    match heard {
-        Heard::Line { job, place, line } => same(
+fn in_input_order(_: &Told, observed: &Observed<'_>) -> Verdict {
+    match observed {
+        Observed::Line { job, place, line } => same(
             &format!("place of the next line of {job}"),
             &line.index,
             place,
@@ -390,8 +392,8 @@ fn in_input_order(_: &Told, heard: &Heard<'_>) -> Verdict {
 }
 
 /// A job that has ended shows all of its lines, unless somebody erases it meanwhile.
-fn no_gap_in_results(told: &Told, heard: &Heard<'_>) -> Verdict {
-    let Heard::EmptyPage { view, after } = heard else {
+fn no_gap_in_results(told: &Told, observed: &Observed<'_>) -> Verdict {
+    let Observed::EmptyPage { view, after } = observed else {
         return Ok(());
     };
     let id = &view.job.spec.id;
@@ -401,12 +403,12 @@ fn no_gap_in_results(told: &Told, heard: &Heard<'_>) -> Verdict {
     Err(format!("{id} has ended and shows {after} lines"))
 }
 
-fn one_secret_per_key(told: &Told, heard: &Heard<'_>) -> Verdict {
-    let Heard::Secret {
+fn one_secret_per_key(told: &Told, observed: &Observed<'_>) -> Verdict {
+    let Observed::Secret {
         tenant,
         key,
         secret,
-    } = heard
+    } = observed
     else {
         return Ok(());
     };
@@ -418,9 +420,9 @@ fn one_secret_per_key(told: &Told, heard: &Heard<'_>) -> Verdict {
 
 /// An event that is sent again is the one that was asked for, and has an attempt more when all is over, unless a newer
 /// one made it void. One whose attempt is under way is answered as it is.
-fn replayed_as_asked(told: &Told, heard: &Heard<'_>) -> Verdict {
-    match heard {
-        Heard::Replayed {
+fn replayed_as_asked(told: &Told, observed: &Observed<'_>) -> Verdict {
+    match observed {
+        Observed::Replayed {
             tenant,
             id,
             delivery,
@@ -436,7 +438,7 @@ fn replayed_as_asked(told: &Told, heard: &Heard<'_>) -> Verdict {
                 ))
             }
         }
-        Heard::Over { delivery } => {
+        Observed::Over { delivery } => {
             let (id, had) = (&delivery.id, delivery.attempts);
             let promised = told.promised.get(id).copied().unwrap_or(0);
             let void = delivery.state == DeliveryState::Exhausted
@@ -452,20 +454,20 @@ fn replayed_as_asked(told: &Told, heard: &Heard<'_>) -> Verdict {
 }
 
 /// A client that goes on asking is answered.
-fn clients_are_answered(_: &Told, heard: &Heard<'_>) -> Verdict {
-    match heard {
-        Heard::Silence { who } => Err(format!("{who} waits for more than an hour")),
+fn clients_are_answered(_: &Told, observed: &Observed<'_>) -> Verdict {
+    match observed {
+        Observed::Silence { who } => Err(format!("{who} waits for more than an hour")),
         _ => Ok(()),
     }
 }
 
 /// What is another tenant's is answered like what never was.
-fn strangers_learn_nothing(_: &Told, heard: &Heard<'_>) -> Verdict {
-    let Heard::Stranger {
+fn other_tenants_learn_nothing(_: &Told, observed: &Observed<'_>) -> Verdict {
+    let Observed::Stranger {
         asked,
         there,
         never,
-    } = heard
+    } = observed
     else {
         return Ok(());
     };
@@ -475,8 +477,8 @@ fn strangers_learn_nothing(_: &Told, heard: &Heard<'_>) -> Verdict {
 
 /// Each refusal is one that the request may get, and its reason was true at a moment between the request and its answer.
 /// Source: the API description in `docs/API.md`.
-fn answered_as_documented(told: &Told, heard: &Heard<'_>) -> Verdict {
-    let Heard::Refused { sent, error, past } = heard else {
+fn answered_as_documented(told: &Told, observed: &Observed<'_>) -> Verdict {
+    let Observed::Refused { sent, error, past } = observed else {
         return Ok(());
     };
     let right = match (error, past) {

@@ -20,7 +20,7 @@ use shared::domain::delivery::{GRACE, LEASE_MARGIN, LEASE_WRITE};
 use shared::domain::record::Record;
 use shared::schema::{profile_key, read_profile};
 
-pub use self::clients::{CLIENTS, Heard, Request, Rule, Sent, Told};
+pub use self::clients::{CLIENTS, Observed, Request, Rule, Sent, Told};
 pub use self::end::End;
 pub use self::past::{Past, Steps};
 pub use self::steps::{Moment, STEPS, Step};

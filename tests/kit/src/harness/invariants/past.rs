@@ -247,15 +247,15 @@ impl Past {
                 continue;
             };
             for (chunk, state) in read_chunks(std::slice::from_ref(item)).unwrap_or_default() {
-                for (place, parked) in state.parked {
-                    let provider = parked.provider().to_owned();
+                for (place, suspended) in state.suspended {
+                    let provider = suspended.provider().to_owned();
                     let of = CallbackFor {
                         job: job.clone(),
                         chunk,
                         at: place,
                         provider,
                     };
-                    let stored = serde_json::to_value(&parked).unwrap_or_default();
+                    let stored = serde_json::to_value(&suspended).unwrap_or_default();
                     if stored["ticket"].is_null() {
                         self.turns += 1;
                     } else {
@@ -267,12 +267,12 @@ impl Past {
     }
 
     /// When this question's ticket was first stored, if it was.
-    pub fn ticket(&self, of: &CallbackFor) -> Option<Timestamp> {
+    pub fn upstream_token(&self, of: &CallbackFor) -> Option<Timestamp> {
         self.tickets.get(of).copied()
     }
 
     /// How many records were stored as waiting for an answer, and how often one was as waiting for its turn.
-    pub fn parked(&self) -> (usize, u64) {
+    pub fn suspended(&self) -> (usize, u64) {
         (self.tickets.len(), self.turns)
     }
 

@@ -32,7 +32,7 @@ pub(super) fn no_question_is_bought_twice(world: &World, _: &End) -> Verdict {
                 of.job
             ));
         }
-        let stored = world.steps.past().ticket(&of);
+        let stored = world.steps.past().upstream_token(&of);
         let late = |at: &Timestamp| {
             stored.is_some_and(|stored| *at > stored.plus(world.options.enrich_timeout))
         };

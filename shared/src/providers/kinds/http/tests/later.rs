@@ -40,10 +40,10 @@ async fn ask(
     }
 }
 
-fn taken(id: impl Into<Value>, look_in: u64, give_up_in: u64) -> Answer {
+fn taken(id: impl Into<Value>, poll_after: u64, give_up_in: u64) -> Answer {
     Answer::Later(Later {
-        ticket: Some(json!({"id": id.into()})),
-        look_in: Duration::from_secs(look_in),
+        upstream_token: Some(json!({"id": id.into()})),
+        poll_after: Duration::from_secs(poll_after),
         give_up_in: Duration::from_secs(give_up_in),
         refused: false,
         outage: None,
@@ -52,7 +52,7 @@ fn taken(id: impl Into<Value>, look_in: u64, give_up_in: u64) -> Answer {
 
 fn earlier(posted: Option<Value>) -> Earlier {
     Earlier {
-        ticket: json!({"id": "j/1"}),
+        upstream_token: json!({"id": "j/1"}),
         posted,
     }
 }
@@ -272,7 +272,7 @@ async fn a_posted_answer_is_read_where_there_is_nothing_to_poll() {
     let answer = ask(
         &api,
         Earlier {
-            ticket: json!("old"),
+            upstream_token: json!("old"),
             posted: None,
         },
         |_| (),

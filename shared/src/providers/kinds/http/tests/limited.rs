@@ -51,7 +51,7 @@ async fn ask(
 /// For each answer, in how many seconds to ask again.
 fn waits(answers: &[Answer]) -> Vec<u64> {
     let wait = |answer: &Answer| match answer {
-        Answer::Later(later) if later.ticket.is_none() => later.look_in.as_secs(),
+        Answer::Later(later) if later.upstream_token.is_none() => later.poll_after.as_secs(),
         other => panic!("{other:?}"),
     };
     answers.iter().map(wait).collect()
@@ -180,7 +180,7 @@ async fn an_answer_that_was_posted_waited_for_a_turn_that_it_did_not_need() {
     };
     let (taken, _) = clock.run(api.ask(&first, &ports)).await;
     assert!(
-        matches!(&taken, Answer::Later(later) if !later.refused && later.ticket.is_some()),
+        matches!(&taken, Answer::Later(later) if !later.refused && later.upstream_token.is_some()),
         "{taken:?}"
     );
     for (posted, wanted) in [
@@ -188,7 +188,7 @@ async fn an_answer_that_was_posted_waited_for_a_turn_that_it_did_not_need() {
         (None, None),
     ] {
         let earlier = Earlier {
-            ticket: json!({"id": "j"}),
+            upstream_token: json!({"id": "j"}),
             posted,
         };
         let asked = Question {
