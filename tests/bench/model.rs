@@ -11,7 +11,7 @@ use serde_json::Value;
 use shared::aws::Usage;
 use shared::catalog::Catalog;
 use shared::domain::chunk::ChunkMessage;
-use shared::domain::delivery::WakeMessage;
+use shared::domain::delivery::DeliveryTask;
 use shared::domain::ids::TenantId;
 use shared::domain::tenant::{ENRICH_CONCURRENCY, fast_chunks};
 use shared::jobs::Ports;
@@ -111,7 +111,7 @@ pub(crate) fn run(body: &Value) -> Result<Used, Failed> {
     counter.note("enrich", &mut used);
 
     for received in sim.queue.receive(QueueName::Webhook, usize::MAX) {
-        let message: WakeMessage = serde_json::from_str(&received.body)?;
+        let message: DeliveryTask = serde_json::from_str(&received.body)?;
         let deadline = sim.clock.now().plus(Duration::from_secs(60));
         let receipt = dispatch::Receipt {
             lane: QueueName::Webhook,

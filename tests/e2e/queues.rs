@@ -35,8 +35,8 @@ async fn unsent(tenant: &Tenant, url: &str) -> (String, String) {
     let delivery = replay::test(&ports, &tenant.id, "native", || Ok(url.to_owned()), None)
         .await
         .unwrap();
-    let wake = json!({"v": 1, "job": delivery.id.job.as_str(), "delivery": 0, "attempt": 1});
-    (delivery.id.to_string(), wake.to_string())
+    let task = json!({"v": 1, "job": delivery.id.job.as_str(), "delivery": 0, "attempt": 1});
+    (delivery.id.to_string(), task.to_string())
 }
 
 pub(crate) async fn an_unreadable_message_fails_alone() {
@@ -52,11 +52,11 @@ pub(crate) async fn an_unreadable_message_fails_alone() {
     ];
 
     // A batch by hand, so that good and bad are surely in one.
-    let (first, wake_first) = unsent(&tenant, &receiver.url("/first")).await;
-    let (last, wake_last) = unsent(&tenant, &receiver.url("/last")).await;
-    let bodies: Vec<&str> = std::iter::once(wake_first.as_str())
+    let (first, first_task) = unsent(&tenant, &receiver.url("/first")).await;
+    let (last, last_task) = unsent(&tenant, &receiver.url("/last")).await;
+    let bodies: Vec<&str> = std::iter::once(first_task.as_str())
         .chain(bad)
-        .chain([wake_last.as_str()])
+        .chain([last_task.as_str()])
         .collect();
     let records: Vec<_> = bodies
         .iter()
@@ -116,8 +116,8 @@ pub(crate) async fn an_unreadable_message_fails_alone() {
     let (_, found) = aws("AmazonSQS.GetQueueUrl", ROOT, &json!({"QueueName": dead})).await;
     let dead = text(&found, "QueueUrl").to_owned();
 
-    let (first, wake_first) = unsent(&tenant, &receiver.url("/queued")).await;
-    let (last, wake_last) = unsent(&tenant, &receiver.url("/queued")).await;
+    let (first, first_task) = unsent(&tenant, &receiver.url("/queued")).await;
+    let (last, last_task) = unsent(&tenant, &receiver.url("/queued")).await;
     let garbage = format!("garbage of {}", tenant.id);
     let message = |body: &str| Message {
         body: body.to_owned(),
@@ -129,7 +129,7 @@ pub(crate) async fn an_unreadable_message_fails_alone() {
         .queue
         .send(
             QueueName::Webhook,
-            [&wake_first, &garbage, &wake_last]
+            [&first_task, &garbage, &last_task]
                 .map(|b| message(b))
                 .into(),
         )

@@ -4,7 +4,7 @@ use aws_lambda_events::sqs::SqsEvent;
 use serde::de::DeserializeOwned;
 use shared::catalog::Catalog;
 use shared::domain::chunk::ChunkMessage;
-use shared::domain::delivery::WakeMessage;
+use shared::domain::delivery::DeliveryTask;
 use shared::lambda::http::{ApiRequest, GatewayRequest};
 use shared::providers::kinds::READERS;
 use shared::surfaces::{Call, Reading, Routed, SURFACES, route};
@@ -91,7 +91,7 @@ fn message<T: DeserializeOwned>(function: &str, queue: &str) -> T {
 fn the_queue_events_hold_messages() {
     assert_eq!(message::<ChunkMessage>("enrich", "EnrichQueue").v, 1);
     assert_eq!(
-        message::<WakeMessage>("dispatch", "WebhookQueue").attempt,
+        message::<DeliveryTask>("dispatch", "WebhookQueue").attempt,
         1
     );
 }

@@ -299,7 +299,7 @@ impl Counts {
     }
 }
 
-/// The words of a name, in lower case: `wake`, `message` of `WakeMessage` and of `WAKE_MESSAGE`.
+/// The words of a name, in lower case: `wake`, `message` of `DeliveryTask` and of `WAKE_MESSAGE`.
 fn parts(name: &str) -> BTreeSet<String> {
     let mut parts = BTreeSet::new();
     for part in name.split('_') {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::domain::backoff::NATIVE_DELAYS;
-use shared::domain::delivery::{Delivery, DeliveryState, WakeMessage};
+use shared::domain::delivery::{Delivery, DeliveryState, DeliveryTask};
 use shared::domain::ids::JobId;
 use shared::domain::job::{self, Submission};
 use shared::domain::signature::{Secret, verify};
@@ -590,7 +590,7 @@ fn a_lease_that_was_written_too_late_sends_nothing() {
 }
 
 #[test]
-fn stale_wakes_are_dropped_and_early_ones_moved() {
+fn stale_tasks_are_dropped_and_early_ones_moved() {
     let mut world = World::new();
     schedule(&world, &[600]);
     world.receiver.answers([500]);
@@ -600,16 +600,16 @@ fn stale_wakes_are_dropped_and_early_ones_moved() {
         lane: QueueName::WebhookRetry,
         deadline: world.now().plus(MINUTE),
     };
-    let wake = |attempt| {
-        let message = WakeMessage::new(&id.delivery(0), attempt);
+    let dispatched = |attempt| {
+        let message = DeliveryTask::new(&id.delivery(0), attempt);
         world
             .call(async |p| dispatch::step(p, &message, &receipt).await)
             .unwrap()
     };
-    assert_eq!(wake(1), Dispatched::Stale);
-    assert_eq!(wake(3), Dispatched::Stale);
+    assert_eq!(dispatched(1), Dispatched::Stale);
+    assert_eq!(dispatched(3), Dispatched::Stale);
     world.sim.queue.lose(QueueName::WebhookRetry);
-    assert_eq!(wake(2), Dispatched::Moved);
+    assert_eq!(dispatched(2), Dispatched::Moved);
     assert_eq!(world.receiver.exchanges().len(), 1);
     world.settle(HOUR);
     assert_eq!(times(&world), [Duration::ZERO, 600 * SECOND]);
@@ -625,7 +625,7 @@ fn an_attempt_is_not_begun_without_the_time_to_end_it() {
         lane: QueueName::Webhook,
         deadline: world.now().plus(29 * SECOND),
     };
-    let message = WakeMessage::new(&id.delivery(0), 1);
+    let message = DeliveryTask::new(&id.delivery(0), 1);
     assert_eq!(
         world.call(async |p| dispatch::step(p, &message, &receipt).await),
         Ok(Dispatched::NoTime)

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use shared::domain::delivery::{Delivery, DeliveryState, WakeMessage};
+use shared::domain::delivery::{Delivery, DeliveryState, DeliveryTask};
 use shared::domain::ids::JobId;
 use shared::domain::job::{Status, Submission};
 use shared::jobs::{delete, read};
@@ -600,7 +600,7 @@ fn put_off(surplus: usize) -> usize {
     let waiting = delivery(&world, &newer);
     for _ in 0..surplus {
         let body =
-            serde_json::to_string(&WakeMessage::new(&waiting.id, waiting.attempts + 1)).unwrap();
+            serde_json::to_string(&DeliveryTask::new(&waiting.id, waiting.attempts + 1)).unwrap();
         let message = Message {
             body,
             delay: Duration::ZERO,

@@ -129,7 +129,7 @@ fn an_end_that_nobody_lived_to_write_is_written() {
 }
 
 #[test]
-fn a_lost_wake_is_sent_again() {
+fn a_lost_task_is_sent_again() {
     let mut world = World::new();
     let id = world.job(submission(&["found-0"]));
     once(&world, Op::Send, "Webhook", Fault::FailBefore);

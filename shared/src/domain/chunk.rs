@@ -46,8 +46,8 @@ pub struct ChunkMessage {
     pub lease_until: Option<i64>,
     /// When the chunk's first parked record may go on, in milliseconds: the message waits for that
     /// time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wake: Option<i64>,
+    #[serde(rename = "wake", default, skip_serializing_if = "Option::is_none")]
+    pub poll_at: Option<i64>,
 }
 
 impl ChunkMessage {
@@ -59,7 +59,7 @@ impl ChunkMessage {
             chunk,
             start,
             lease_until: None,
-            wake: None,
+            poll_at: None,
         }
     }
 }

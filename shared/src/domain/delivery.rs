@@ -206,7 +206,7 @@ pub struct Delivery {
 
 /// The message that asks for one attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WakeMessage {
+pub struct DeliveryTask {
     /// Version of this format.
     pub v: u8,
     /// The job that the event is about.
@@ -221,7 +221,7 @@ pub struct WakeMessage {
     pub at: Option<Timestamp>,
 }
 
-impl WakeMessage {
+impl DeliveryTask {
     /// Asks for an attempt whenever it is planned for.
     pub fn new(id: &DeliveryId, attempt: u32) -> Self {
         Self {

@@ -14,8 +14,8 @@ use crate::domain::error::ApiError;
 use crate::domain::job::Job;
 use crate::ports::StoreError;
 use crate::schema::{
-    call_wake, credits_key, current, insert_call, job::read_callback_key, meta_key, read_call,
-    read_credits, read_meta,
+    credits_key, current, enqueue_callbacks, insert_call, job::read_callback_key, meta_key,
+    read_call, read_credits, read_meta,
 };
 
 /// How long what is posted waits for more of the same chunk: an upstream that answers for a thousand records would
@@ -57,7 +57,7 @@ pub async fn post(ports: &Ports, claimed: &Claimed, body: &Value) -> Result<Post
     }
     let posted = keep(ports, &job, of, body).await?;
     // What was said before may be ours, whose answer was lost: its message may not have been sent.
-    wake(ports, &job, of).await?;
+    enqueue_chunk(ports, &job, of).await?;
     Ok(posted)
 }
 
@@ -85,9 +85,9 @@ async fn keep(
 }
 
 /// Sends for the chunk, unless somebody has within [`GATHER`]: that message comes after what was just stored.
-async fn wake(ports: &Ports, job: &Job, of: &CallbackFor) -> Result<(), StepError> {
+async fn enqueue_chunk(ports: &Ports, job: &Job, of: &CallbackFor) -> Result<(), StepError> {
     let now = ports.clock.now();
-    let update = call_wake(of, now.plus(GATHER), now.plus(SKEW), job.spec.expires_at);
+    let update = enqueue_callbacks(of, now.plus(GATHER), now.plus(SKEW), job.spec.expires_at);
     match ports.store.update(update).await {
         Ok(_) => {}
         Err(StoreError::ConditionFailed(_)) => return Ok(()),

@@ -12,7 +12,7 @@ use tracing::{Instrument, error_span};
 
 use crate::domain::backoff::message_delay;
 use crate::domain::chunk::ChunkMessage;
-use crate::domain::delivery::WakeMessage;
+use crate::domain::delivery::DeliveryTask;
 use crate::domain::time::Timestamp;
 use crate::jobs::enrich::step;
 use crate::jobs::enrich::step::ChunkOutcome;
@@ -142,7 +142,7 @@ pub async fn enrich(
 pub async fn dispatch(
     invocation: &Invocation<'_>,
     event: SqsEvent,
-) -> Result<Batch<WakeMessage, Dispatched>, NoIdentity> {
+) -> Result<Batch<DeliveryTask, Dispatched>, NoIdentity> {
     let (ports, deadline) = (invocation.ports, invocation.deadline);
     let no_time = |done: &Dispatched| *done == Dispatched::NoTime;
     batch(
@@ -150,7 +150,7 @@ pub async fn dispatch(
         QueueName::Webhook,
         event,
         no_time,
-        async |received: Received<'_, WakeMessage>| {
+        async |received: Received<'_, DeliveryTask>| {
             let Received { message, lane, .. } = received;
             let id = message.job.delivery(message.delivery);
             let span =

@@ -13,7 +13,7 @@ use crate::domain::ids::{DeliveryId, JobId, TenantId};
 use crate::domain::job::{Job, JobEvent, JobView, Status, next_status};
 use crate::domain::time::Timestamp;
 use crate::jobs::delete::erase;
-use crate::jobs::enrich::finish::{Finished, finish, load, wake};
+use crate::jobs::enrich::finish::{Finished, enqueue_delivery, finish, load};
 use crate::jobs::submit::{FIRST_LOOK, enqueue, lanes};
 use crate::jobs::{Ports, StepError, transact};
 use crate::ports::{Item, Key, Query, QueueName, Select, StoreError, Update};
@@ -382,7 +382,7 @@ async fn look_at_delivery(
     let longer = again.then(|| (2 * window).min(MAX_WINDOW));
     let update = schema::delivery::look_again(id, due, next, longer);
     if claim(ports, update).await? && again {
-        wake(ports, &delivery, QueueName::WebhookRetry).await;
+        enqueue_delivery(ports, &delivery, QueueName::WebhookRetry).await;
         swept.redriven_deliveries += 1;
     }
     Ok(())

@@ -23,7 +23,7 @@ pub const MAX_QUEUE_DELAY: Duration = Duration::from_secs(900);
 /// A message to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// JSON of a `ChunkMessage` or a `WakeMessage`, as the queue has them.
+    /// JSON of a `ChunkMessage` or a `DeliveryTask`, as the queue has them.
     pub body: String,
     /// Whole seconds up to [`MAX_QUEUE_DELAY`]; longer ones are cut to it.
     pub delay: Duration,

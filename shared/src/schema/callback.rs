@@ -12,7 +12,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::{Attributes, Change, Condition, Item, Key, Put, Select, Update, Value};
 
 /// Until when a message is on its way for what upstreams posted.
-const WAKE_UNTIL: &str = "wake_until";
+const ENQUEUED_UNTIL: &str = "wake_until";
 
 /// Returns the key of what an upstream posted, the `nth` time. Behind all chunks of the shard, so that
 /// who reads results does not read it along.
@@ -30,7 +30,7 @@ pub fn call_key(of: &CallbackFor, nth: usize) -> Key {
 }
 
 /// Returns the key of the mark that a message is on its way for what upstreams posted for a chunk.
-fn call_wake_key(job: &JobId, chunk: u32) -> Key {
+fn callback_task_key(job: &JobId, chunk: u32) -> Key {
     key(
         shard_pk(job, shard_of(chunk)),
         format!("CHUNK#CALL#{chunk:05}#WAKE"),
@@ -67,21 +67,21 @@ pub(crate) fn insert_call(
 
 /// Says that a message for what upstreams posted for a chunk is on its way until then, on condition
 /// that none is, or that one was until `over` at most.
-pub(crate) fn call_wake(
+pub(crate) fn enqueue_callbacks(
     of: &CallbackFor,
     until: Timestamp,
     over: Timestamp,
     expires_at: Timestamp,
 ) -> Update {
     Update {
-        key: call_wake_key(&of.job, of.chunk),
+        key: callback_task_key(&of.job, of.chunk),
         changes: vec![
-            Change::Set(WAKE_UNTIL, Value::N(until.0)),
+            Change::Set(ENQUEUED_UNTIL, Value::N(until.0)),
             expires(expires_at),
         ],
         condition: Some(Condition::Any(vec![
-            Condition::Absent(WAKE_UNTIL),
-            Condition::AtMost(WAKE_UNTIL, over.0),
+            Condition::Absent(ENQUEUED_UNTIL),
+            Condition::AtMost(ENQUEUED_UNTIL, over.0),
         ])),
     }
 }

@@ -47,7 +47,7 @@ mod tenant;
 pub(crate) mod waits;
 
 pub use self::callback::{call_key, calls_range, read_call, read_calls};
-pub(crate) use self::callback::{call_wake, insert_call};
+pub(crate) use self::callback::{enqueue_callbacks, insert_call};
 pub use self::chunk::{
     Chunk, ChunkOf, ChunkState, Part, chunk_item, chunk_key, chunk_range, groups, known_item,
     known_key, part_item, read_chunks, result_items, result_key, shard_range,

@@ -54,7 +54,7 @@ fn chunk_lease(chunk: u32) -> LeaseSlot {
 
 /// Returns the attribute of a progress shard that says when the first parked record of a chunk is asked for again. One message is
 /// on its way for that time; others that come before it have nothing to do.
-fn wake_attribute(chunk: u32) -> &'static str {
+fn poll_attribute(chunk: u32) -> &'static str {
     static NAMES: OnceLock<Vec<String>> = OnceLock::new();
     chunk_attribute(&NAMES, "wake", chunk)
 }
@@ -113,8 +113,8 @@ pub(crate) fn read_starts(shard: &Item, chunk: u32) -> i64 {
 }
 
 /// Reads when the first suspended record of a chunk is asked for again.
-pub(crate) fn read_wake(shard: &Item, chunk: u32) -> Option<Timestamp> {
-    get_n(shard, wake_attribute(chunk)).map(Timestamp)
+pub(crate) fn read_poll_at(shard: &Item, chunk: u32) -> Option<Timestamp> {
+    get_n(shard, poll_attribute(chunk)).map(Timestamp)
 }
 
 /// Takes the lease of a chunk and counts the attempt where `counts`. On condition that nobody took it
@@ -179,10 +179,10 @@ pub(crate) fn release(job: &JobId, chunk: u32, lease: &Lease, over: &Lease) -> U
 pub(crate) fn suspend(
     job: &JobId,
     chunk: u32,
-    wake: Timestamp,
+    poll_at: Timestamp,
     release: Option<(&Lease, &Lease)>,
 ) -> Update {
-    let mut changes = vec![Change::Set(wake_attribute(chunk), Value::N(wake.0))];
+    let mut changes = vec![Change::Set(poll_attribute(chunk), Value::N(poll_at.0))];
     let mut conditions = vec![Condition::ItemExists];
     if let Some((lease, over)) = release {
         let slot = chunk_lease(chunk);

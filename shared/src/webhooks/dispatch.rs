@@ -10,13 +10,13 @@ use super::exchange::{describe, exchange};
 use super::origin::Visit;
 use super::render::body;
 use crate::domain::delivery::{
-    Attempt, Delivery, DeliveryEvent, DeliveryRules, DeliveryState, GRACE, LEASE_MARGIN,
-    LEASE_WRITE, Next, QUEUE_HORIZON, RETRY_AFTER_CAP, SLOW_AFTER, WakeMessage,
+    Attempt, Delivery, DeliveryEvent, DeliveryRules, DeliveryState, DeliveryTask, GRACE,
+    LEASE_MARGIN, LEASE_WRITE, Next, QUEUE_HORIZON, RETRY_AFTER_CAP, SLOW_AFTER,
 };
 use crate::domain::lease::Lease;
 use crate::domain::signature::LiveSecret;
 use crate::domain::time::Timestamp;
-use crate::jobs::enrich::finish::wake;
+use crate::jobs::enrich::finish::enqueue_delivery;
 use crate::jobs::{Ports, StepError, insist};
 use crate::ports::{Item, QueueName, StoreError};
 use crate::schema;
@@ -68,7 +68,7 @@ struct Known {
 /// Makes the attempt that the message asks for.
 pub async fn step(
     ports: &Ports,
-    message: &WakeMessage,
+    message: &DeliveryTask,
     receipt: &Receipt,
 ) -> Result<Dispatched, StepError> {
     let id = message.job.delivery(message.delivery);
@@ -108,7 +108,7 @@ pub async fn step(
         return give_up(ports, delivery, "attempts_used_up").await;
     }
     if endpoint.slow && receipt.lane == QueueName::Webhook {
-        wake(ports, &delivery, QueueName::WebhookRetry).await;
+        enqueue_delivery(ports, &delivery, QueueName::WebhookRetry).await;
         return Ok(Dispatched::Moved);
     }
     let asked_to_wait = endpoint
@@ -125,7 +125,7 @@ pub async fn step(
         Visit::new(&delivery, origin, now),
     );
     if receipt.lane == QueueName::Webhook && !visit.enter(ports, now.plus(lease_of(&rules))).await {
-        wake(ports, &delivery, QueueName::WebhookRetry).await;
+        enqueue_delivery(ports, &delivery, QueueName::WebhookRetry).await;
         return Ok(Dispatched::Moved);
     }
     let mut known = Known {
@@ -200,7 +200,7 @@ async fn render_and_send(
 /// Sends a message on for an attempt whose time has not come; one that is far off is left to the sweep.
 async fn hand_on(ports: &Ports, delivery: &Delivery, lane: QueueName, now: Timestamp) {
     if delivery.next_attempt_at.since(now) <= QUEUE_HORIZON {
-        wake(ports, delivery, lane).await;
+        enqueue_delivery(ports, delivery, lane).await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::delivery::{Delivery, EventType};
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
-use crate::jobs::enrich::finish::wake;
+use crate::jobs::enrich::finish::enqueue_delivery;
 use crate::jobs::idempotency::Idempotency;
 use crate::jobs::{Ports, StepError, read, transact};
 use crate::ports::{QueueName, StoreError, Write};
@@ -55,7 +55,7 @@ pub async fn replay(
         }
         match transact(ports, writes).await {
             Ok(()) => {
-                wake(ports, &delivery, QueueName::Webhook).await;
+                enqueue_delivery(ports, &delivery, QueueName::Webhook).await;
                 return Ok(delivery);
             }
             Err(StoreError::ConditionFailed(_)) => {}
@@ -121,6 +121,6 @@ pub async fn test(
         }
         Err(error) => return Err(StepError::from(error).into()),
     }
-    wake(ports, &delivery, QueueName::Webhook).await;
+    enqueue_delivery(ports, &delivery, QueueName::Webhook).await;
     Ok(delivery)
 }

@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::{Error, Value};
 use shared::domain::chunk::ChunkMessage;
-use shared::domain::delivery::{Attempt, WakeMessage};
+use shared::domain::delivery::{Attempt, DeliveryTask};
 use shared::domain::job::{End, Spec};
 use shared::domain::record::Outcome;
 use shared::domain::signature::LiveSecret;
@@ -145,7 +145,7 @@ fn a_dump_holds_every_member_that_is_stored_and_no_other() {
             "part" => read::<Part>(noted),
             "result" => read::<Vec<Outcome>>(noted),
             "chunk message" => read::<ChunkMessage>(noted),
-            "wake message" => read::<WakeMessage>(noted),
+            "wake message" => read::<DeliveryTask>(noted),
             // Nobody else can name its type, no member of which may be missing.
             "delivery" => Ok(()),
             other => panic!("which type is stored as {other}?"),

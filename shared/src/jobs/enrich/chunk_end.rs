@@ -1,6 +1,6 @@
 //! What a chunk's result brings about: its records' events, and the job's progress.
 
-use super::finish::wake;
+use super::finish::enqueue_delivery;
 use crate::domain::delivery::{Delivery, EventType, FAST_EVENTS};
 use crate::domain::job::{Job, ResultLine, Webhook, told};
 use crate::domain::json;
@@ -42,7 +42,7 @@ pub(crate) async fn tell_of_records(
         );
         let put = schema::delivery::insert(&delivery, delivery.due(now));
         match ports.store.put(put).await {
-            Ok(()) => wake(ports, &delivery, lane).await,
+            Ok(()) => enqueue_delivery(ports, &delivery, lane).await,
             Err(StoreError::ConditionFailed(_)) => {}
             Err(error) => return Err(error.into()),
         }

@@ -1,7 +1,7 @@
 //! Finish: the end of a job, the settlement of its credits and the delivery of its event are one transaction.
 
 use crate::domain::chunk::shard_count;
-use crate::domain::delivery::{Delivery, EventType, WakeMessage};
+use crate::domain::delivery::{Delivery, DeliveryTask, EventType};
 use crate::domain::ids::JobId;
 use crate::domain::job::{End, JobEvent, JobView, Status, next_status};
 use crate::jobs::{Ports, StepError, transact};
@@ -105,7 +105,7 @@ pub async fn finish(ports: &Ports, id: &JobId) -> Result<Finished, StepError> {
                     "job ended"
                 );
                 if let Some(delivery) = &delivery {
-                    wake(ports, delivery, QueueName::Webhook).await;
+                    enqueue_delivery(ports, delivery, QueueName::Webhook).await;
                 }
                 return Ok(Finished::Now);
             }
@@ -129,9 +129,9 @@ fn event(status: Status) -> Option<EventType> {
 }
 
 /// Sends the message for a delivery's next attempt, as late as the queue can hold it. Lost, the sweep sends it.
-pub(crate) async fn wake(ports: &Ports, delivery: &Delivery, lane: QueueName) {
+pub(crate) async fn enqueue_delivery(ports: &Ports, delivery: &Delivery, lane: QueueName) {
     let message = Message {
-        body: json(&WakeMessage::next(delivery)),
+        body: json(&DeliveryTask::next(delivery)),
         delay: delivery.next_attempt_at.since(ports.clock.now()),
         group: delivery.tenant.to_string(),
     };

@@ -105,7 +105,7 @@ pub(crate) struct Run<'a> {
     pub(crate) longest: Duration,
     pub(crate) calls: Calls,
     /// When the next look was to be, by the run before.
-    pub(crate) wake: Option<Timestamp>,
+    pub(crate) poll_at: Option<Timestamp>,
     /// Signs the URLs at which upstreams may leave answers. `None` where none of this type can, or nobody can reach us.
     pub(crate) callback_key: Option<[u8; KEY_BYTES]>,
     /// Earlier answers, where any are kept.
@@ -153,7 +153,7 @@ impl Run<'_> {
         } else if ends || self.posted(at, suspended).is_some() {
             now
         } else {
-            suspended.resume_at().max(self.wake.unwrap_or(now))
+            suspended.resume_at().max(self.poll_at.unwrap_or(now))
         }
     }
 

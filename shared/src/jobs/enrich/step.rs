@@ -241,8 +241,8 @@ async fn find(
         suspended,
         ..Known::default()
     };
-    let wake = schema::progress::read_wake(shard, message.chunk);
-    let mut run = run_over(ports, registry, job, message.chunk, chunk, receipt, wake);
+    let poll_at = schema::progress::read_poll_at(shard, message.chunk);
+    let mut run = run_over(ports, registry, job, message.chunk, chunk, receipt, poll_at);
     if !known.suspended.is_empty() {
         run.calls = calls(ports, job, message.chunk).await?;
         if let Some(ran) = too_early(&run, &known, message, receipt.lane).await? {
@@ -292,7 +292,7 @@ fn run_over<'a>(
     number: u32,
     chunk: &'a Chunk,
     receipt: &Receipt,
-    wake: Option<Timestamp>,
+    poll_at: Option<Timestamp>,
 ) -> Run<'a> {
     Run {
         ports,
@@ -304,7 +304,7 @@ fn run_over<'a>(
         until: receipt.deadline.minus(RESERVE),
         longest: longest_record(receipt.timeout),
         calls: Calls::default(),
-        wake,
+        poll_at,
         callback_key: None,
         cache: registry.cache(
             &job.spec.kind,
@@ -328,7 +328,7 @@ async fn too_early(
     }
     // Of the messages that come too early one is enough: that which was sent for this time. Should it be lost, the sweep's
     // comes after it.
-    if message.wake != run.wake.map(|at| at.0) {
+    if message.poll_at != run.poll_at.map(|at| at.0) {
         return Ok(Some(ChunkOutcome::NoOp));
     }
     wait(run.ports, run.job, run.number, next_at, lane).await?;
@@ -381,7 +381,7 @@ async fn work(
         forget_attempts(ports, job, message.chunk, held).await;
         // Sent before it is noted: were it not sent after that, this run's own message would come back too early for anything.
         // Where one was sent for the same time before, that is on its way.
-        if run.wake != Some(next_at) {
+        if run.poll_at != Some(next_at) {
             wait(ports, job, message.chunk, next_at, lane).await?;
         }
         suspend_chunk(ports, job, message.chunk, held, next_at).await;
@@ -414,7 +414,7 @@ async fn wait(
     lane: QueueName,
 ) -> Result<(), StepError> {
     let next = ChunkMessage {
-        wake: Some(at.0),
+        poll_at: Some(at.0),
         ..ChunkMessage::new(job.spec.id.clone(), chunk, Start::Resume)
     };
     send_later(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use shared::domain::chunk::ChunkMessage;
-use shared::domain::delivery::WakeMessage;
+use shared::domain::delivery::DeliveryTask;
 use shared::lambda::sqs;
 use shared::lambda::sqs::{Invocation, NoIdentity};
 
@@ -30,8 +30,8 @@ pub fn batch(bytes: &[u8]) {
     super::without_secrets(&[&secrets[0], &secrets[1]], || {
         let queues = mapping::queue_urls();
         let chunk: fn(&str) -> bool = |body| serde_json::from_str::<ChunkMessage>(body).is_ok();
-        let wake: fn(&str) -> bool = |body| serde_json::from_str::<WakeMessage>(body).is_ok();
-        for (readable, enriching) in [(chunk, true), (wake, false)] {
+        let task: fn(&str) -> bool = |body| serde_json::from_str::<DeliveryTask>(body).is_ok();
+        for (readable, enriching) in [(chunk, true), (task, false)] {
             let deadline = world.now().plus(Duration::from_secs(120));
             let invocation = Invocation {
                 ports: &world.ports,

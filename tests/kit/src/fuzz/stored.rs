@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value as Json;
-use shared::domain::delivery::{DeliveryRules, WakeMessage};
+use shared::domain::delivery::{DeliveryRules, DeliveryTask};
 use shared::domain::ids::JobId;
 use shared::domain::job::{JobView, told};
 use shared::domain::signature::Secret;
@@ -138,7 +138,7 @@ fn delivery(item: &Item) {
     let _ = (
         delivery.due(NOW),
         delivery.round_is_used_up(&rules),
-        WakeMessage::next(&delivery),
+        DeliveryTask::next(&delivery),
     );
     if let Some(attempt) = delivery.log.last() {
         let _ = delivery.after(attempt, Some(Duration::from_secs(5)), &rules, NOW, 0.5);

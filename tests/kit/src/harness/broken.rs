@@ -114,7 +114,7 @@ pub enum Broken {
     /// Callback URLs are signed with a key that anybody can guess.
     KeysAreKnown,
     /// A chunk whose records wait is looked at half a day too late.
-    WakesAreFar,
+    PollsAreFar,
     /// A job that is over is read as running and without its results.
     EndsAreNotSeen,
 }
@@ -413,7 +413,7 @@ impl Store for BrokenStore {
                     }
                 }
             }
-            Broken::WakesAreFar if sk.starts_with("PROGRESS#") => {
+            Broken::PollsAreFar if sk.starts_with("PROGRESS#") => {
                 for change in &mut update.changes {
                     if let Change::Set(name, Value::N(at)) = change
                         && name.starts_with("wake")
