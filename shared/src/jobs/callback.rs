@@ -55,14 +55,14 @@ pub async fn post(ports: &Ports, claimed: &Claimed, body: &Value) -> Result<Post
     if !job.status.is_live() || of.chunk >= job.spec.chunks {
         return Ok(Posted::NoOp);
     }
-    let posted = keep(ports, &job, of, body).await?;
+    let posted = store_post(ports, &job, of, body).await?;
     // What was said before may be ours, whose answer was lost: its message may not have been sent.
     enqueue_chunk(ports, &job, of).await?;
     Ok(posted)
 }
 
 /// Stores what was posted behind what was posted before, unless that says the same or there is no place.
-async fn keep(
+async fn store_post(
     ports: &Ports,
     job: &Job,
     of: &CallbackFor,

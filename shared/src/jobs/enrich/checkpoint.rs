@@ -11,7 +11,7 @@ use crate::schema::{
 impl Run<'_> {
     /// Puts away what came as parts, numbered from `parts` on. What only waits on for what it waited for is not written
     /// again: a poll is no news.
-    pub(crate) async fn put_away(
+    pub(crate) async fn checkpoint(
         &self,
         record_outcome: &[(u32, RecordOutcome)],
         known: &Known,
@@ -61,7 +61,7 @@ impl Run<'_> {
     }
 
     /// Puts a part under this run's own name; nobody else writes there.
-    pub(crate) async fn keep(&self, k: u32, part: &Part) -> Result<(), StepError> {
+    pub(crate) async fn put_part(&self, k: u32, part: &Part) -> Result<(), StepError> {
         let put = overwrite(self.part(k, part)?);
         Ok(self.ports.store.put(put).await?)
     }

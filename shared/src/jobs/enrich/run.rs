@@ -417,7 +417,7 @@ impl Run<'_> {
             }
         }
         drop(running);
-        self.keep_rest(&mut batch, known).await?;
+        self.checkpoint_rest(&mut batch, known).await?;
         for (at, record_outcome) in batch.fresh {
             known.learn(at, record_outcome);
         }
@@ -449,7 +449,7 @@ impl Run<'_> {
         known: &Known,
     ) {
         let these = batch.fresh[batch.kept..].to_vec();
-        let put = self.put_away(&these, known, &mut batch.parts);
+        let put = self.checkpoint(&these, known, &mut batch.parts);
         match beside(running, &mut batch.fresh, put).await {
             Ok(()) => batch.kept += these.len(),
             Err(error) => tracing::warn!(error = %error, "outcomes not put away early"),
@@ -457,14 +457,14 @@ impl Run<'_> {
     }
 
     /// Puts away what was not yet, unless every record has finished: then they are in the result.
-    async fn keep_rest(&self, batch: &mut Batch, known: &Known) -> Result<(), StepError> {
+    async fn checkpoint_rest(&self, batch: &mut Batch, known: &Known) -> Result<(), StepError> {
         let done = |(_, record_outcome): &&(u32, RecordOutcome)| {
             matches!(record_outcome, RecordOutcome::Done(_))
         };
         let done = batch.fresh.iter().filter(done).count();
         if known.finished.len() + done < self.chunk.records.len() {
             let rest = &batch.fresh[batch.kept..];
-            self.put_away(rest, known, &mut batch.parts).await?;
+            self.checkpoint(rest, known, &mut batch.parts).await?;
         }
         Ok(())
     }
@@ -484,7 +484,7 @@ impl Run<'_> {
                 Some(outcome) => RecordOutcome::Done(outcome),
                 None if self.ports.clock.now() > begin_until => return Ok(()),
                 None => {
-                    self.keep(
+                    self.put_part(
                         mark,
                         &Part {
                             begun: Some(at),
@@ -496,7 +496,7 @@ impl Run<'_> {
                     // most of it must be left.
                     let left = self.until.since(self.ports.clock.now());
                     if nth > 0 && self.ports.clock.now() > begin_until || left < self.limit() / 2 {
-                        self.keep(mark, &Part::default()).await?;
+                        self.put_part(mark, &Part::default()).await?;
                         return Ok(());
                     }
                     let record_outcome = self.ask(at, known.suspended.get(&at).cloned()).await;
@@ -510,7 +510,7 @@ impl Run<'_> {
                             ..Part::default()
                         },
                     };
-                    self.keep(mark + 1, &part).await?;
+                    self.put_part(mark + 1, &part).await?;
                     record_outcome
                 }
             };

@@ -312,7 +312,7 @@ impl Cache {
     }
 
     /// Notes an answer, to be written by [`write`](Self::write), and for the other records of the run.
-    pub async fn keep(
+    pub async fn remember(
         &self,
         rules: &Rules,
         input: &Map<String, Json>,

@@ -48,7 +48,7 @@ pub struct Shown<'a> {
     /// Nothing else is there: what is not among `things` is forgotten.
     pub all: bool,
     /// Remembered for at least so long after the last look.
-    pub keep: Duration,
+    pub remember_for: Duration,
 }
 
 impl Seen {
@@ -98,7 +98,7 @@ impl Seen {
                     .map(|(hash, at)| (hash, *at)),
             );
         }
-        let needed = now.plus(shown.keep);
+        let needed = now.plus(shown.remember_for);
         let fresh = read
             .as_ref()
             .and_then(read_end)

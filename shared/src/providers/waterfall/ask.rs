@@ -102,7 +102,7 @@ impl Run<'_> {
             step.notices.failed(step.name(), *code, detail, now);
         }
         if let (Some(rules), Some(cache)) = (&step.cache, self.request.cache) {
-            cache.keep(rules, self.input, &answer, now).await;
+            cache.remember(rules, self.input, &answer, now).await;
         }
         if matches!(answer, Answer::Found { .. } | Answer::NotFound) {
             let waited = waited.give_up_at.is_some() && waited.outage.is_some();

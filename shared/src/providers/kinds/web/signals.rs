@@ -302,7 +302,7 @@ impl Signals {
             site: &site,
             things: &things,
             all,
-            keep: self.config.max_age * 2,
+            remember_for: self.config.max_age * 2,
         };
         for (signal, at) in undated
             .iter_mut()

@@ -56,7 +56,7 @@ type Version = (Timestamp, Option<Arc<Item>>);
 
 impl History {
     /// Notes what was written over at `now`, and forgets what no read sees any more.
-    pub(super) fn keep(
+    pub(super) fn retain(
         &mut self,
         key: &Key,
         before: Option<Arc<Item>>,

@@ -166,7 +166,7 @@ impl Table {
             self.by_tenant.follow(old, new, now, lag) + self.due.follow(old, new, now, lag);
         if !self.faults.stale.is_zero() {
             self.history
-                .keep(key, before.clone(), now, self.faults.stale);
+                .retain(key, before.clone(), now, self.faults.stale);
         }
         if let Some(late) = self.faults.expiry {
             self.expiry.plan(key, after.as_deref(), late, &self.dice);
