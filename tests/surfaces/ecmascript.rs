@@ -357,7 +357,7 @@ fn job(lines: &[ResultLine], dice: &SimEntropy) -> JobView {
         counts,
         credits: dice.next() >> dice.below(64),
         bytes: 1,
-        told_bytes: None,
+        public_bytes: None,
         error,
     };
     let job = Job {

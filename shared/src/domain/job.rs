@@ -204,9 +204,13 @@ pub struct End {
     pub credits: u64,
     /// Bytes of all result lines as JSON.
     pub bytes: u64,
-    /// Bytes of what surfaces without sources show of all records; see [`told`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told_bytes: Option<u64>,
+    /// Bytes of what surfaces without sources show of all records; see [`public_view`].
+    #[serde(
+        rename = "told_bytes",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub public_bytes: Option<u64>,
     /// The reason of a job that failed as a whole; see [`Spec::hopeless`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -218,14 +222,14 @@ impl End {
     /// many times that.
     pub fn fits_one_response(&self) -> bool {
         let most = MAX_PAGE_BYTES as u64;
-        self.told_bytes.unwrap_or(self.bytes) <= most && self.bytes <= 4 * most
+        self.public_bytes.unwrap_or(self.bytes) <= most && self.bytes <= 4 * most
     }
 }
 
 /// Returns what surfaces without sources show of a record, as JSON: as it was sent, its metadata,
 /// what was found, the error. Its length is what counts towards what goes into one response of
 /// theirs.
-pub fn told(record: &Record, outcome: Option<&super::record::Outcome>) -> String {
+pub fn public_view(record: &Record, outcome: Option<&super::record::Outcome>) -> String {
     let found = outcome.map(|outcome| (&outcome.data, &outcome.error));
     serde_json::to_string(&(record.sent(), &record.metadata, found)).unwrap_or_default()
 }

@@ -76,14 +76,14 @@ pub struct ChunkSummary {
     /// Bytes of the chunk's result lines as JSON, so that inline-or-link is known without reading
     /// them.
     pub bytes: u64,
-    /// The same without sources, as [`super::job::told`] has them; `None` from a version that knew
+    /// The same without sources, as [`super::job::public_bytes`] has them; `None` from a version that knew
     /// one size only.
-    pub told: Option<u64>,
+    pub public_bytes: Option<u64>,
 }
 
 impl ChunkSummary {
     /// Sums up the stored result of a chunk.
-    pub fn of(chunk: u32, outcomes: &[Outcome], bytes: u64, told: u64) -> Self {
+    pub fn of(chunk: u32, outcomes: &[Outcome], bytes: u64, public_bytes: u64) -> Self {
         let mut counts = Counts::default();
         for outcome in outcomes {
             counts.count(outcome.status);
@@ -93,22 +93,24 @@ impl ChunkSummary {
             counts,
             credits: outcomes.iter().map(|o| u64::from(o.credits)).sum(),
             bytes,
-            told: Some(told),
+            public_bytes: Some(public_bytes),
         }
     }
 
-    /// `chunk:found:not_found:failed:invalid:skipped:canceled:credits:bytes:told`.
+    /// `chunk:found:not_found:failed:invalid:skipped:canceled:credits:bytes:public_bytes`.
     pub fn element(&self) -> String {
         let Self {
             chunk,
             counts: c,
             credits,
             bytes,
-            told,
+            public_bytes,
         } = self;
-        let told = told.map(|told| format!(":{told}")).unwrap_or_default();
+        let public_bytes = public_bytes
+            .map(|public_bytes| format!(":{public_bytes}"))
+            .unwrap_or_default();
         format!(
-            "{chunk}:{}:{}:{}:{}:{}:{}:{credits}:{bytes}{told}",
+            "{chunk}:{}:{}:{}:{}:{}:{}:{credits}:{bytes}{public_bytes}",
             c.found, c.not_found, c.failed, c.invalid, c.skipped, c.canceled
         )
     }
@@ -121,7 +123,7 @@ impl ChunkSummary {
         for part in &mut known {
             *part = number()?.ok()?;
         }
-        let told = number().transpose().ok()?;
+        let public_bytes = number().transpose().ok()?;
         let [
             chunk,
             found,
@@ -147,7 +149,7 @@ impl ChunkSummary {
             counts,
             credits,
             bytes,
-            told,
+            public_bytes,
         })
     }
 }
@@ -166,7 +168,7 @@ impl Progress {
         let mut progress = Self::default();
         for summary in elements.into_iter().filter_map(|e| ChunkSummary::parse(e)) {
             let counted = progress.done.entry(summary.chunk).or_insert(summary);
-            if counted.told.is_none() {
+            if counted.public_bytes.is_none() {
                 *counted = summary;
             }
         }
@@ -218,10 +220,10 @@ impl Progress {
         self.sum(|summary| summary.bytes)
     }
 
-    /// Returns the same without sources; see [`ChunkSummary::told`]. A chunk that does not say
+    /// Returns the same without sources; see [`ChunkSummary::public_bytes`]. A chunk that does not say
     /// counts in full.
-    pub fn told(&self) -> u64 {
-        self.sum(|summary| summary.told.unwrap_or(summary.bytes))
+    pub fn public_bytes(&self) -> u64 {
+        self.sum(|summary| summary.public_bytes.unwrap_or(summary.bytes))
     }
 
     fn sum(&self, of: impl Fn(&ChunkSummary) -> u64) -> u64 {
@@ -245,7 +247,7 @@ mod tests {
             counts,
             credits: 52,
             bytes: 18_204,
-            told: Some(9_000),
+            public_bytes: Some(9_000),
         }
     }
 
@@ -257,7 +259,7 @@ mod tests {
             Some(summary(17))
         );
         let before = ChunkSummary {
-            told: None,
+            public_bytes: None,
             ..summary(17)
         };
         assert_eq!(
@@ -292,7 +294,7 @@ mod tests {
     #[test]
     fn of_two_versions_elements_the_one_that_says_more_counts() {
         let before = ChunkSummary {
-            told: None,
+            public_bytes: None,
             ..summary(3)
         };
         for elements in [
@@ -302,13 +304,13 @@ mod tests {
             assert_eq!(
                 (
                     Progress::of(&elements).chunks(),
-                    Progress::of(&elements).told()
+                    Progress::of(&elements).public_bytes()
                 ),
                 (1, 9_000)
             );
         }
         assert_eq!(
-            Progress::of(&[before.element()]).told(),
+            Progress::of(&[before.element()]).public_bytes(),
             18_204,
             "never less than it is"
         );
@@ -324,7 +326,11 @@ mod tests {
             (u32::MAX, u32::MAX)
         );
         assert_eq!(
-            (progress.credits(), progress.bytes(), progress.told()),
+            (
+                progress.credits(),
+                progress.bytes(),
+                progress.public_bytes()
+            ),
             (u64::MAX, u64::MAX, u64::MAX)
         );
     }
@@ -347,7 +353,7 @@ mod tests {
             ),
             (96, 104, 36_408)
         );
-        assert_eq!(progress.told(), 18_000);
+        assert_eq!(progress.public_bytes(), 18_000);
         assert_eq!(progress.undone(5).collect::<Vec<_>>(), [1, 2, 4]);
     }
 }

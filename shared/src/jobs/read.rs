@@ -9,7 +9,7 @@ use crate::domain::delivery::Delivery;
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
 use crate::domain::job::{
-    Entry, Job, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_PAGE_BYTES, ResultLine, Status, told,
+    Entry, Job, JobView, MAX_ESCAPED_PAGE_BYTES, MAX_PAGE_BYTES, ResultLine, Status, public_view,
 };
 use crate::domain::json::escaped_size;
 use crate::jobs::enrich::finish::load;
@@ -252,7 +252,7 @@ pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiErr
             };
             for (at, record) in (0..).zip(chunk.records) {
                 let (index, outcome) = (chunk.first + at, finished.remove(&at));
-                let text = told(&record, outcome.as_ref());
+                let text = public_view(&record, outcome.as_ref());
                 bytes += text.len();
                 escaped += escaped_size(text.as_bytes());
                 if bytes > MAX_PAGE_BYTES || escaped > MAX_ESCAPED_PAGE_BYTES {

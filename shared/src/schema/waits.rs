@@ -71,17 +71,17 @@ impl Told {
 }
 
 /// Has a wait go on until then, on condition that there is one that goes on, and for no longer.
-pub(crate) fn go_on(provider: &str, told: &Told) -> Update {
-    let mut changes = told.changes();
-    changes.push(Change::Set(UNTIL, Value::N(told.until.0)));
+pub(crate) fn go_on(provider: &str, public_view: &Told) -> Update {
+    let mut changes = public_view.changes();
+    changes.push(Change::Set(UNTIL, Value::N(public_view.until.0)));
     Update {
         key: waits_key(provider),
         changes,
         condition: Some(Condition::All(vec![
             Condition::Absent(OVER),
-            Condition::AtLeast(UNTIL, told.alive.0),
+            Condition::AtLeast(UNTIL, public_view.alive.0),
             // Another record waits longer.
-            Condition::AtMost(UNTIL, told.until.0),
+            Condition::AtMost(UNTIL, public_view.until.0),
         ])),
     }
 }
@@ -90,18 +90,18 @@ pub(crate) fn go_on(provider: &str, told: &Told) -> Update {
 /// waited before the upstream's answer waits on. `None` where another record waits longer.
 pub(crate) fn begin(
     provider: &str,
-    told: &Told,
+    public_view: &Told,
     found: Option<&Item>,
     now: Timestamp,
 ) -> Option<Update> {
     let number = |name| found.and_then(|item| get_n(item, name));
-    let longer = number(UNTIL).filter(|until| *until > told.until.0);
+    let longer = number(UNTIL).filter(|until| *until > public_view.until.0);
     if number(OVER).is_none() && longer.is_some() {
         return None;
     }
-    let mut changes = told.changes();
+    let mut changes = public_view.changes();
     changes.extend([
-        Change::Set(UNTIL, Value::N(longer.unwrap_or(told.until.0))),
+        Change::Set(UNTIL, Value::N(longer.unwrap_or(public_view.until.0))),
         Change::Set(SINCE, Value::N(now.0)),
         Change::Remove(OVER),
     ]);
@@ -110,7 +110,7 @@ pub(crate) fn begin(
         changes,
         condition: Some(Condition::Any(vec![
             Condition::Absent(UNTIL),
-            Condition::AtMost(UNTIL, told.alive.0 - 1),
+            Condition::AtMost(UNTIL, public_view.alive.0 - 1),
             Condition::AtLeast(OVER, 0),
         ])),
     })

@@ -2,7 +2,7 @@
 
 use super::finish::enqueue_delivery;
 use crate::domain::delivery::{Delivery, EventType, FAST_EVENTS};
-use crate::domain::job::{Job, ResultLine, Webhook, told};
+use crate::domain::job::{Job, ResultLine, Webhook, public_view};
 use crate::domain::json;
 use crate::domain::progress::ChunkSummary;
 use crate::domain::record::Outcome;
@@ -62,12 +62,12 @@ pub(crate) fn summarise(n: u32, chunk: &Chunk, outcomes: &[Outcome]) -> ChunkSum
             json::size(&line.to_json()) as u64 + 1
         },
     );
-    let told = chunk
+    let public_view = chunk
         .records
         .iter()
         .zip(outcomes)
-        .map(|(record, outcome)| told(record, Some(outcome)).len() as u64);
-    ChunkSummary::of(n, outcomes, lines.sum(), told.sum())
+        .map(|(record, outcome)| public_view(record, Some(outcome)).len() as u64);
+    ChunkSummary::of(n, outcomes, lines.sum(), public_view.sum())
 }
 
 pub(crate) async fn add_progress(

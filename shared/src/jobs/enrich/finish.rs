@@ -67,7 +67,7 @@ pub async fn finish(ports: &Ports, id: &JobId) -> Result<Finished, StepError> {
             counts: view.progress.counts(),
             credits: view.progress.credits(),
             bytes: view.progress.bytes(),
-            told_bytes: Some(view.progress.told()),
+            public_bytes: Some(view.progress.public_bytes()),
             error: match status {
                 Status::Failed => view.job.spec.hopeless().map(str::to_owned),
                 Status::Expired => Some("the job did not end within its run limit".to_owned()),

@@ -140,15 +140,18 @@ pub(super) fn counts_equal_results(world: &World, end: &End) -> Verdict {
         if world.deployed.contains(&Version::Previous) {
             // It does not know this size, and takes the other for it.
             let there = told
-                .told_bytes
+                .public_bytes
                 .is_none_or(|told| (shown..=bytes).contains(&told));
             return if there {
                 Ok(())
             } else {
-                Err(format!("told bytes are {:?}, not {shown}", told.told_bytes))
+                Err(format!(
+                    "told bytes are {:?}, not {shown}",
+                    told.public_bytes
+                ))
             };
         }
-        same("told bytes", &told.told_bytes, &Some(shown))
+        same("told bytes", &told.public_bytes, &Some(shown))
     })
 }
 
