@@ -169,7 +169,7 @@ async fn finish(version: &str) {
         }
     }
 
-    join_all(list("events").map(|event| told(&tenant, &receiver, &secrets, event))).await;
+    join_all(list("events").map(|event| reported(&tenant, &receiver, &secrets, event))).await;
     let to_come: Vec<String> = list("events")
         .filter(|event| event["to_come"] == true)
         .map(event_id)
@@ -251,7 +251,7 @@ fn event_id(event: &Value) -> String {
 
 /// One that was to come has come as often as its log says and always the same, signed; one that had been delivered before
 /// has not come again.
-async fn told(tenant: &Tenant, receiver: &Server, secrets: &[LiveSecret], event: &Value) {
+async fn reported(tenant: &Tenant, receiver: &Server, secrets: &[LiveSecret], event: &Value) {
     let delivery = tenant
         .delivery_at(
             &format!("/v1/deliveries/{}", text(event, "delivery")),

@@ -110,7 +110,7 @@ pub(crate) async fn each_record_is_told_as_soon_as_it_has_ended() {
         .wait("three records and the end", |got| got.len() == 4)
         .await;
     let results = tenant.results(&job, 10).await;
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for got in &got {
         verify(got, &tenant.secret).await;
         let event = got.json();
@@ -127,16 +127,16 @@ pub(crate) async fn each_record_is_told_as_soon_as_it_has_ended() {
             event["data"]["result"],
             results[usize::try_from(index).unwrap()]
         );
-        told.push((index, millis(&event["timestamp"])));
+        reported.push((index, millis(&event["timestamp"])));
     }
-    told.sort_unstable();
-    let [(0, first), (1, second), (2, third)] = told[..] else {
-        panic!("{told:?}")
+    reported.sort_unstable();
+    let [(0, first), (1, second), (2, third)] = reported[..] else {
+        panic!("{reported:?}")
     };
     let end = millis(&tenant.ended(&job).await["completed_at"]);
     assert!(
         first.max(second) < third && third <= end,
-        "{told:?}, the end at {end}"
+        "{reported:?}, the end at {end}"
     );
 }
 

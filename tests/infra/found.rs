@@ -6,8 +6,8 @@ use super::source;
 fn read(line: &str) -> Option<(&str, &str, &str)> {
     let mut quoted = line.rsplit('`');
     let (name, file) = (quoted.nth(1)?, quoted.nth(1)?);
-    let (told, _) = line.split_once(&format!(": `{file}` `{name}`"))?;
-    Some((told.rsplit(' ').next()?, file, name))
+    let (reported, _) = line.split_once(&format!(": `{file}` `{name}`"))?;
+    Some((reported.rsplit(' ').next()?, file, name))
 }
 
 #[test]

@@ -225,11 +225,11 @@ fn a_copied_checkout_deploys_its_own_providers() {
     copy.edit(&format!("{shipped}\n[types.wrong]\ninputs = 5\n"));
     let line = shipped.lines().count() + 3;
     let said = copy.bundle();
-    let told = String::from_utf8_lossy(&said.stderr).into_owned();
+    let reported = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(
         !said.status.success()
-            && told.contains(&format!("error: infra/providers.toml:{line}:10: ")),
-        "{told}"
+            && reported.contains(&format!("error: infra/providers.toml:{line}:10: ")),
+        "{reported}"
     );
     assert!(copy.0.join("target/bundle/enrich/bootstrap").is_file());
 }
@@ -269,10 +269,10 @@ fn binaries_are_taken_from_where_cargo_puts_them() {
         ),
     ] {
         let said = run(&python, &["-B", "infra/local/bundle.py", "--check"], places);
-        let told = String::from_utf8(said.stderr).unwrap();
+        let reported = String::from_utf8(said.stderr).unwrap();
         assert!(
-            !said.status.success() && told.starts_with(&format!("error: {wanted} is missing")),
-            "{told}"
+            !said.status.success() && reported.starts_with(&format!("error: {wanted} is missing")),
+            "{reported}"
         );
     }
     let said = run("make", &["-n", "PYTHON=true", "local"], &[elsewhere]);

@@ -750,25 +750,25 @@ fn who_enqueues_chunks_is_told_how_many_run_at_once() {
     assert_eq!(number(default), u64::from(ENRICH_CONCURRENCY));
     for function in FUNCTIONS {
         let variables = variables(function);
-        let told = variables.get("MILLRACE_ENRICH_CONCURRENCY").copied();
+        let reported = variables.get("MILLRACE_ENRICH_CONCURRENCY").copied();
         assert_eq!(
-            told.is_some(),
+            reported.is_some(),
             ["Submit", "Sweep"].contains(&function),
             "{function}"
         );
-        let Some(told) = told else { continue };
+        let Some(reported) = reported else { continue };
         let (_, lane, _) = mappings()
             .into_iter()
             .find(|(_, _, queue)| *queue == "EnrichQueue")
             .unwrap();
         let effective = &lane["ScalingConfig"]["MaximumConcurrency"];
         assert_eq!(
-            under("standard", told),
+            under("standard", reported),
             under("standard", effective),
             "{function}"
         );
         assert_eq!(
-            number(under("small", told)),
+            number(under("small", reported)),
             number(under("small", effective)),
             "{function}"
         );

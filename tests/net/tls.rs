@@ -43,7 +43,7 @@ async fn tls_server(
         )
         .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let (tell, told) = mpsc::unbounded_channel();
+    let (tell, reported) = mpsc::unbounded_channel();
     let server = Server::start(move |stream| {
         let (acceptor, tell) = (acceptor.clone(), tell.clone());
         async move {
@@ -58,7 +58,7 @@ async fn tls_server(
         }
     })
     .await;
-    (server, told)
+    (server, reported)
 }
 
 async fn trusting(pem: Option<String>) -> (NameServer, ReqwestSender) {
@@ -76,14 +76,14 @@ async fn trusting(pem: Option<String>) -> (NameServer, ReqwestSender) {
 #[tokio::test]
 async fn an_extra_authority_is_trusted_for_the_urls_own_name() {
     let authority = authority();
-    let (server, mut told) = tls_server(&authority, "hook.test").await;
+    let (server, mut reported) = tls_server(&authority, "hook.test").await;
     let (_names, sender) = trusting(Some(authority.pem())).await;
     let answer = sender
         .send(post(format!("https://HOOK.test:{}/x", server.port())))
         .await
         .unwrap();
     assert_eq!(answer.status, 204);
-    let (name, request) = told.recv().await.unwrap();
+    let (name, request) = reported.recv().await.unwrap();
     assert_eq!(name.as_deref(), Some("hook.test"));
     assert!(
         request.contains(&format!("host: hook.test:{}\r\n", server.port())),

@@ -131,12 +131,14 @@ impl Contest {
             });
         }
         world.run_for(every * u32::try_from(JOBS).unwrap() + 300 * SECOND);
-        let told = world.receiver.exchanges();
+        let reported = world.receiver.exchanges();
         let mut waits: Vec<Duration> = asked
             .borrow()
             .iter()
             .map(|(job, begun)| {
-                let exchange = told.iter().find(|e| e.json()["data"]["id"] == job.as_str());
+                let exchange = reported
+                    .iter()
+                    .find(|e| e.json()["data"]["id"] == job.as_str());
                 exchange
                     .unwrap_or_else(|| panic!("{job} was not told of"))
                     .at
@@ -151,11 +153,11 @@ impl Contest {
 
 /// A's jobs, each with a webhook of a host that hangs.
 fn jobs(script: &str, records: usize, url: impl Fn(usize) -> String) -> Vec<Submission> {
-    let told = |n| Submission {
+    let reported = |n| Submission {
         webhook: Some(Webhook { url: url(n) }),
         ..submission(&domains(script, records))
     };
-    (0..100).map(told).collect()
+    (0..100).map(reported).collect()
 }
 
 fn one_url(_: usize) -> String {

@@ -233,13 +233,13 @@ fn a_job_that_tells_of_each_record_survives_every_crash_with_invalid_ones_among_
             let id = world.insist_on_job(&sent, "one").expect("a job");
             Box::new(move |world| {
                 ended(world, &id, &[Status::Completed])?;
-                let told = world
+                let reported = world
                     .receiver
                     .exchanges()
                     .into_iter()
                     .map(|e| e.json())
                     .filter(|e| e["type"] == "record.finished");
-                let invalid = told
+                let invalid = reported
                     .filter(|event| event["data"]["result"]["status"] == "invalid")
                     .count();
                 if invalid >= 2 {

@@ -49,7 +49,7 @@ fn delivery(world: &World, id: &JobId) -> Delivery {
 }
 
 /// The jobs told, in order, with what the receiver answered.
-fn told(world: &World, jobs: &[&JobId]) -> Vec<(usize, Option<u16>)> {
+fn reported(world: &World, jobs: &[&JobId]) -> Vec<(usize, Option<u16>)> {
     let of = |e: &Exchange| {
         jobs.iter()
             .position(|job| job.event(0) == e.id())
@@ -72,7 +72,7 @@ fn an_older_job_that_ends_later_is_superseded() {
     let mut world = two_senders();
     let (older, newer) = two_jobs(&mut world, "slow30-0", "found-1");
     world.settle(HOUR);
-    assert_eq!(told(&world, &[&older, &newer]), [(1, Some(200))]);
+    assert_eq!(reported(&world, &[&older, &newer]), [(1, Some(200))]);
     let late = delivery(&world, &older);
     assert!(superseded(&late), "{late:?}");
     assert_eq!((late.attempts, late.log.len()), (0, 0));
@@ -85,7 +85,7 @@ fn a_retry_is_superseded_by_what_was_told_meanwhile() {
     let (older, newer) = two_jobs(&mut world, "found-0", "found-1");
     world.settle(HOUR);
     assert_eq!(
-        told(&world, &[&older, &newer]),
+        reported(&world, &[&older, &newer]),
         [(0, Some(500)), (1, Some(200))]
     );
     let failed = delivery(&world, &older);
@@ -100,7 +100,7 @@ fn an_older_job_is_told_while_the_newer_one_has_not_arrived() {
     let (older, newer) = two_jobs(&mut world, "slow3-0", "found-1");
     world.settle(HOUR);
     assert_eq!(
-        told(&world, &[&older, &newer]),
+        reported(&world, &[&older, &newer]),
         [(1, Some(500)), (0, Some(200)), (1, Some(200))]
     );
     assert_eq!(delivery(&world, &older).state, DeliveryState::Delivered);
@@ -115,7 +115,7 @@ fn a_newer_event_waits_while_an_older_one_is_on_its_way() {
     let (older, newer) = two_jobs(&mut world, "found-0", "found-1");
     world.settle(HOUR);
     assert_eq!(
-        told(&world, &[&older, &newer]),
+        reported(&world, &[&older, &newer]),
         [(0, Some(200)), (1, Some(200))]
     );
     let exchanges = world.receiver.exchanges();
@@ -170,7 +170,7 @@ fn a_replay_of_an_older_event_is_superseded_and_of_the_newest_sent() {
     let (older, newer) = two_jobs(&mut world, "found-0", "slow5-1");
     world.settle(HOUR);
     assert_eq!(
-        told(&world, &[&older, &newer]),
+        reported(&world, &[&older, &newer]),
         [(0, Some(200)), (1, Some(200))]
     );
     for id in [&older, &newer] {
@@ -179,7 +179,7 @@ fn a_replay_of_an_older_event_is_superseded_and_of_the_newest_sent() {
             .unwrap();
         world.settle(HOUR);
     }
-    assert_eq!(told(&world, &[&older, &newer])[2..], [(1, Some(200))]);
+    assert_eq!(reported(&world, &[&older, &newer])[2..], [(1, Some(200))]);
     assert!(superseded(&delivery(&world, &older)));
     assert_eq!(
         delivery(&world, &older).log.len(),
@@ -209,7 +209,7 @@ fn what_was_told_is_remembered_for_as_long_as_anything_older_is_kept() {
         .unwrap();
     world.run_for(30 * SECOND);
     assert!(superseded(&delivery(&world, &older)));
-    assert_eq!(told(&world, &[&older, &newer]).len(), 2);
+    assert_eq!(reported(&world, &[&older, &newer]).len(), 2);
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn an_older_event_waits_for_a_newer_one_that_may_have_arrived() {
     let (older, newer) = two_jobs(&mut world, "slow5-0", "found-1");
     world.settle(HOUR);
     assert_eq!(
-        told(&world, &[&older, &newer]),
+        reported(&world, &[&older, &newer]),
         [(1, Some(200)), (1, Some(200))]
     );
     assert!(superseded(&delivery(&world, &older)));
@@ -316,7 +316,7 @@ fn an_answer_that_could_not_be_remembered_does_not_count() {
     let (older, newer) = two_jobs(&mut world, "slow5-0", "found-1");
     world.settle(HOUR);
     assert_eq!(
-        told(&world, &[&older, &newer]),
+        reported(&world, &[&older, &newer]),
         [(1, Some(200)), (1, Some(200))]
     );
     let log = delivery(&world, &newer).log;
@@ -390,7 +390,7 @@ fn an_answer_counts_though_its_turn_ran_out_before_it_was_written() {
         (2, Some(500)),
         (2, Some(200)),
     ];
-    assert_eq!(told(&world, &[&oldest, &middle, &newest]), expected);
+    assert_eq!(reported(&world, &[&oldest, &middle, &newest]), expected);
     assert!(superseded(&delivery(&world, &oldest)));
     assert_eq!(delivery(&world, &middle).log.len(), 1);
 }

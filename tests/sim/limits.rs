@@ -469,7 +469,7 @@ fn an_upstream_that_never_stops_refusing_holds_its_records_for_wait_s_and_is_nam
             "{limits}: {wait:?} at {now}"
         );
         world.settle(HOUR);
-        let told = format!("api: answered HTTP {status} ");
+        let reported = format!("api: answered HTTP {status} ");
         for line in world.results(&id) {
             let error = line.outcome.error.expect("an error");
             assert_eq!(
@@ -478,7 +478,7 @@ fn an_upstream_that_never_stops_refusing_holds_its_records_for_wait_s_and_is_nam
                 "{limits} {status}"
             );
             assert!(
-                error.detail.starts_with(&told),
+                error.detail.starts_with(&reported),
                 "{limits} {status}: {}",
                 error.detail
             );

@@ -29,26 +29,26 @@ fn telling<S: AsRef<str>>(domains: &[S]) -> Submission {
     }
 }
 
-fn told(world: &World, id: &JobId) -> Vec<Delivery> {
+fn reported(world: &World, id: &JobId) -> Vec<Delivery> {
     let page = world.call(async |ports| deliveries(ports, &world.tenant.id, id, 0, 2000).await);
     page.map(|page| page.deliveries).unwrap_or_default()
 }
 
 /// One event a record, one for the end, all delivered, and each record's event before the end of its own job.
 fn all_told(world: &World, id: &JobId, records: usize) -> Result<(), String> {
-    let told = told(world, id);
-    let bad: Vec<&Delivery> = told
+    let reported = reported(world, id);
+    let bad: Vec<&Delivery> = reported
         .iter()
         .filter(|d| d.state != DeliveryState::Delivered)
         .collect();
-    if told.len() != records + 1 || !bad.is_empty() {
+    if reported.len() != records + 1 || !bad.is_empty() {
         return Err(format!(
             "all_told: {} events of {records} records and the end, not delivered: {bad:?}",
-            told.len()
+            reported.len()
         ));
     }
-    let end = told[0].event_at;
-    let late: Vec<&Delivery> = told[1..].iter().filter(|d| d.event_at > end).collect();
+    let end = reported[0].event_at;
+    let late: Vec<&Delivery> = reported[1..].iter().filter(|d| d.event_at > end).collect();
     if late.is_empty() {
         Ok(())
     } else {

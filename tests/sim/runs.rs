@@ -284,8 +284,8 @@ fn every_message_twice_changes_nothing() {
         world.sim.queue.duplicate(Enrich, &message.id);
     }
     world.options.dispatchers = 0;
-    let told = world.run_until(HOUR, |world| !world.sim.queue.peek(Webhook).is_empty());
-    assert!(told);
+    let reported = world.run_until(HOUR, |world| !world.sim.queue.peek(Webhook).is_empty());
+    assert!(reported);
     for message in world.sim.queue.peek(Webhook) {
         world.sim.queue.duplicate(Webhook, &message.id);
     }

@@ -50,7 +50,7 @@ fn about() -> Submission {
 }
 
 /// Title and hour of first sight of what is told as new.
-fn told(world: &World, id: &JobId, begun: Timestamp) -> Vec<(String, u64)> {
+fn reported(world: &World, id: &JobId, begun: Timestamp) -> Vec<(String, u64)> {
     let lines = world.results(id);
     let signals = lines[0].to_json()["data"]["signals"]
         .as_array()
@@ -70,7 +70,7 @@ fn visit(world: &mut World, tenant: &Tenant, begun: Timestamp) -> Vec<(String, u
     let id = world.job_as(tenant, about());
     world.settle(HOUR / 2);
     assert_eq!(ended(world, &id, &[Status::Completed]), Ok(()));
-    told(world, &id, begun)
+    reported(world, &id, begun)
 }
 
 fn pairs(expected: &[(&str, u64)]) -> Vec<(String, u64)> {

@@ -11,7 +11,7 @@ const TELL: Duration = Duration::from_secs(20);
 /// order. Long work tells of itself on stderr as `what`.
 pub(crate) fn map<T: Send>(what: &str, count: u64, work: impl Fn(u64) -> T + Sync) -> Vec<T> {
     let next = AtomicU64::new(0);
-    let (start, told) = (Instant::now(), Mutex::new(Instant::now()));
+    let (start, reported) = (Instant::now(), Mutex::new(Instant::now()));
     let one = || {
         let mut done = Vec::new();
         loop {
@@ -20,9 +20,9 @@ pub(crate) fn map<T: Send>(what: &str, count: u64, work: impl Fn(u64) -> T + Syn
                 return done;
             }
             done.push((n, work(n)));
-            let mut told = told.lock().unwrap();
-            if told.elapsed() >= TELL {
-                *told = Instant::now();
+            let mut reported = reported.lock().unwrap();
+            if reported.elapsed() >= TELL {
+                *reported = Instant::now();
                 eprintln!(
                     "{what}: {} of {count} after {} s",
                     n + 1,

@@ -78,8 +78,8 @@ fn ready(up: &Upstream, url: &str) -> Value {
 fn call_back(up: &Arc<Upstream>, world: &mut World, records: usize) {
     let (up, ports, clock) = (Arc::clone(up), world.ports.clone(), world.sim.clock.clone());
     world.spawn("upstream", async move {
-        let (mut told, until) = (BTreeSet::new(), clock.now().plus(HOUR));
-        while told.len() < records && clock.now() < until {
+        let (mut reported, until) = (BTreeSet::new(), clock.now().plus(HOUR));
+        while reported.len() < records && clock.now() < until {
             clock.sleep(SECOND).await;
             let ready_now = |taken: &Taken| taken.ready_at.is_some_and(|at| at <= clock.now());
             let ready_now: Vec<String> = up
@@ -89,7 +89,7 @@ fn call_back(up: &Arc<Upstream>, world: &mut World, records: usize) {
                 .filter_map(|taken| taken.callback)
                 .collect();
             for url in ready_now {
-                if !told.insert(url.clone()) {
+                if !reported.insert(url.clone()) {
                     continue;
                 }
                 // As vendors do: tried again a few times, and then never.

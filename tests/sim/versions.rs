@@ -203,7 +203,7 @@ fn a_record_that_waits_for_an_upstream_goes_on_under_another_version() {
                 .iter()
                 .map(|line| line.outcome.error.as_ref().map(|error| error.code.as_str()));
             assert!(
-                results.len() == 40 && codes.clone().all(|told| told == code),
+                results.len() == 40 && codes.clone().all(|reported| reported == code),
                 "{what}: {:?}",
                 codes.collect::<Vec<_>>()
             );

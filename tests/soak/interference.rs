@@ -38,7 +38,7 @@ struct Beside {
 
 /// The small tenant's receiver: when the webhook of each job came.
 #[derive(Clone)]
-struct Told {
+struct Finished {
     at: Arc<Mutex<BTreeMap<String, Instant>>>,
     changed: Arc<Notify>,
 }
@@ -52,11 +52,11 @@ struct Measured {
 }
 
 pub(crate) async fn run() -> Result<bool, Failed> {
-    let told = Told {
+    let reported = Finished {
         at: Arc::default(),
         changed: Arc::default(),
     };
-    let seen = told.clone();
+    let seen = reported.clone();
     let receiver = Server::start(move |_, got| {
         seen.at
             .lock()
@@ -111,7 +111,7 @@ pub(crate) async fn run() -> Result<bool, Failed> {
         let small = api.tenant(2 * number + 1, 1_000_000, &[1]).await?;
         let begun = load(&api, &large, number, beside, &dead).await?;
         println!("{name} …");
-        measured.push(measure(&api, &small, number, name, &receiver, &told).await?);
+        measured.push(measure(&api, &small, number, name, &receiver, &reported).await?);
         clear(&api, &large, &begun).await?;
     }
     print(&measured);
@@ -211,14 +211,14 @@ async fn measure(
     step: usize,
     name: &'static str,
     receiver: &Server,
-    told: &Told,
+    reported: &Finished,
 ) -> Result<Measured, Failed> {
     let before = processor();
     let mut running = Vec::new();
     let mut tick = tokio::time::interval(EVERY);
     for n in 0..JOBS {
         tick.tick().await;
-        let (api, small, told) = (api.clone(), small.clone(), told.clone());
+        let (api, small, reported) = (api.clone(), small.clone(), reported.clone());
         let key = format!("small-{step}-{n}");
         let hook = receiver.url(&format!("/{key}"));
         running.push(tokio::spawn(async move {
@@ -226,8 +226,8 @@ async fn measure(
             submit(&api, &small, &key, RECORDS, &hook).await?;
             let waiting = async {
                 loop {
-                    let changed = told.changed.notified();
-                    if let Some(at) = told.at.lock().unwrap().get(&key) {
+                    let changed = reported.changed.notified();
+                    if let Some(at) = reported.at.lock().unwrap().get(&key) {
                         return at.duration_since(begun);
                     }
                     changed.await;

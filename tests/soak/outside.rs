@@ -268,9 +268,9 @@ mod tests {
             headers: Vec::new(),
             body: Vec::new(),
         };
-        let (told, spared) = tokio::sync::oneshot::channel();
+        let (reported, spared) = tokio::sync::oneshot::channel();
         let answer = kill(&faults, &got, "upstream API", move || {
-            told.send(()).unwrap();
+            reported.send(()).unwrap();
         });
         assert!(matches!(answer, Answer::NeverAnswer));
         spared.await.unwrap();

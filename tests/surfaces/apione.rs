@@ -394,7 +394,7 @@ fn what_is_not_a_submission_is_a_400_in_the_documents_shape() {
             .map(|_| json!({"domain": "none.example"}))
             .collect::<Value>()
     };
-    for (sent, told) in [
+    for (sent, reported) in [
         (
             of("type", json!("person")),
             "type must be one of company, people, email, tech, signals",
@@ -433,10 +433,10 @@ fn what_is_not_a_submission_is_a_400_in_the_documents_shape() {
         (json!([1]), "no object"),
     ] {
         let message = refused(&post(&mut served, &sent), 400);
-        assert!(message.contains(told), "{message}");
+        assert!(message.contains(reported), "{message}");
     }
     let key = served.key().to_owned();
-    for (text, told) in [
+    for (text, reported) in [
         ("", "no body"),
         ("{", "cannot be read as JSON"),
         (
@@ -457,7 +457,7 @@ fn what_is_not_a_submission_is_a_400_in_the_documents_shape() {
             400,
         );
         assert!(
-            message.contains(told) || message.contains("hex escape"),
+            message.contains(reported) || message.contains("hex escape"),
             "{text}: {message}"
         );
     }
@@ -591,7 +591,7 @@ fn a_repeated_submission_is_the_same_job() {
 #[test]
 fn a_type_without_a_provider_ends_failed_and_says_what_to_configure() {
     let mut served = served();
-    for (kind, told) in [
+    for (kind, reported) in [
         ("tech", "add a provider for it"),
         ("signals", "no type answers signals"),
     ] {
@@ -601,7 +601,7 @@ fn a_type_without_a_provider_ends_failed_and_says_what_to_configure() {
         let ended = status(&mut served, &id);
         let error = ended["error"].as_str().unwrap();
         assert_eq!(
-            (&ended["status"], error.contains(told)),
+            (&ended["status"], error.contains(reported)),
             (&json!("failed"), true),
             "{ended}"
         );
@@ -699,9 +699,13 @@ fn a_receiver_that_never_answers_well_is_tried_after_one_five_and_thirty_minutes
         [MINUTE, 5 * MINUTE, 30 * MINUTE],
         "from the end of the failed attempt"
     );
-    let told = delivery(&mut served, &id);
+    let reported = delivery(&mut served, &id);
     assert_eq!(
-        (&told["state"], &told["reason"], &told["attempts"]),
+        (
+            &reported["state"],
+            &reported["reason"],
+            &reported["attempts"]
+        ),
         (&json!("exhausted"), &json!("attempts_used_up"), &json!(4))
     );
     let secret = served.world.tenant.secret.clone();
@@ -793,20 +797,20 @@ fn a_receiver_has_five_seconds() {
     ]);
     let id = submit(&mut served, &submission(&["a.example"]));
     served.settle();
-    let told = delivery(&mut served, &id);
-    let log = told["log"].as_array().unwrap();
+    let reported = delivery(&mut served, &id);
+    let log = reported["log"].as_array().unwrap();
     assert_eq!(
         (&log[0]["error"], &log[0]["latency_ms"]),
         (&json!("timeout"), &json!(5_000)),
-        "{told}"
+        "{reported}"
     );
     assert_eq!(
         (&log[1]["status_code"], &log[1]["latency_ms"]),
         (&json!(204), &json!(4_999)),
-        "{told}"
+        "{reported}"
     );
     assert_eq!(waits(&served.world.receiver.exchanges()), [MINUTE]);
-    assert_eq!(told["state"], "delivered");
+    assert_eq!(reported["state"], "delivered");
 }
 
 #[test]

@@ -251,10 +251,10 @@ fn a_blank_field_hides_nothing_on_springbolt() {
             asked(&served),
             [json!({"domain": "a.example", "phones": [], "company_name": "Sent"})]
         );
-        let told = served.world.receiver.exchanges()[0].json();
+        let reported = served.world.receiver.exchanges()[0].json();
         let expected = json!({"domain": "a.example", "companyName": "Acme", "EmployeeCount": 400, "phones": ["+1"],
             "company": blank, "organization": "Sent", "note": blank});
-        assert_eq!(told, expected);
+        assert_eq!(reported, expected);
     }
 }
 

@@ -915,8 +915,8 @@ fn each_contact_is_told_as_soon_as_it_is_done() {
     let id = served.enrichment(&hooked);
     let path = format!("{ENRICH}/{id}");
     let mut costs = 0;
-    for (seconds, told) in [(2, 1), (35, 2)] {
-        let wanted = told;
+    for (seconds, reported) in [(2, 1), (35, 2)] {
+        let wanted = reported;
         assert!(
             served
                 .world
@@ -928,8 +928,8 @@ fn each_contact_is_told_as_soon_as_it_is_done() {
         );
         assert_refused(&served.poll(&path), 400, "error.enrichment.in_progress");
         let events = served.events("?contact");
-        assert_eq!((events.len(), served.events("").len()), (told, 0));
-        let event = events[told - 1].json();
+        assert_eq!((events.len(), served.events("").len()), (reported, 0));
+        let event = events[reported - 1].json();
         assert_eq!(
             (&event["id"], &event["name"], &event["status"]),
             (&json!(id), &json!("a batch"), &json!("IN_PROGRESS"))
@@ -1505,14 +1505,16 @@ fn results_past_a_response_are_said_to_be_elsewhere() {
             .unwrap()
             .contains(&pages)
     );
-    let told = served.events("")[0].json();
+    let reported = served.events("")[0].json();
     assert_eq!(
-        (&told["id"], &told["status"]),
+        (&reported["id"], &reported["status"]),
         (&json!(id), &json!("FINISHED"))
     );
     assert_eq!(
-        (&told["cost"]["credits"], &told["code"]),
+        (&reported["cost"]["credits"], &reported["code"]),
         (&json!(30), &json!("error.results.too_large"))
     );
-    assert!(told["message"].as_str().unwrap().contains(&pages) && told.get("data").is_none());
+    assert!(
+        reported["message"].as_str().unwrap().contains(&pages) && reported.get("data").is_none()
+    );
 }

@@ -45,14 +45,14 @@ fn a_task_of_three_megabytes_was_told_and_could_not_be_polled() {
         200,
     );
     served.settle();
-    let told = served.world.receiver.exchanges()[0].json();
-    assert_eq!(told["status"], "completed");
+    let reported = served.world.receiver.exchanges()[0].json();
+    assert_eq!(reported["status"], "completed");
     let task = answer["task_id"].as_str().unwrap();
     let polled = body(
         &served.get(&format!("/job-status/{task}"), &[("x-api-key", &key)]),
         200,
     );
-    assert_eq!(polled, told);
+    assert_eq!(polled, reported);
 }
 
 #[test]

@@ -140,14 +140,15 @@ fn faults(response: &ApiResponse) -> Vec<(String, Value)> {
         .response("POST", "/find-email-async", 422)
         .unwrap()
         .check(&answer);
-    let told = answer["detail"].as_array().unwrap().iter();
-    told.map(|fault| {
-        (
-            fault["type"].as_str().unwrap().to_owned(),
-            fault["loc"].clone(),
-        )
-    })
-    .collect()
+    let reported = answer["detail"].as_array().unwrap().iter();
+    reported
+        .map(|fault| {
+            (
+                fault["type"].as_str().unwrap().to_owned(),
+                fault["loc"].clone(),
+            )
+        })
+        .collect()
 }
 
 #[track_caller]
@@ -216,9 +217,9 @@ fn every_request_is_taken_or_refused_as_its_schema_says() {
                     );
                     let answer = body(&response, 422);
                     refusal.check(&answer);
-                    let told = answer["detail"].as_array().unwrap();
+                    let reported = answer["detail"].as_array().unwrap();
                     assert!(
-                        told.iter().any(|t| t["loc"] == loc(place, request)),
+                        reported.iter().any(|t| t["loc"] == loc(place, request)),
                         "{fault:?} at {place}: {answer}"
                     );
                     refused += 1;
@@ -305,23 +306,23 @@ fn every_task_is_told_and_polled_as_its_schema_says() {
             assert_eq!(shown["status"], "pending");
         }
         served.settle();
-        let told: Vec<Value> = served
+        let reported: Vec<Value> = served
             .world
             .receiver
             .exchanges()
             .iter()
             .map(Exchange::json)
             .collect();
-        let told: BTreeMap<&str, &Value> = told
+        let reported: BTreeMap<&str, &Value> = reported
             .iter()
             .map(|t| (t["task_id"].as_str().unwrap(), t))
             .collect();
-        assert_eq!(tasks.len(), told.len(), "{path}");
+        assert_eq!(tasks.len(), reported.len(), "{path}");
         for task in &tasks {
             let shown = poll(&mut served, task);
             open.check(&shown);
             ended.check(&shown);
-            assert_eq!(&shown, told[task.as_str()], "told and polled alike");
+            assert_eq!(&shown, reported[task.as_str()], "told and polled alike");
             let end = (
                 shown["task_type"].as_str().unwrap().to_owned(),
                 shown["status"].as_str().unwrap().to_owned(),
@@ -863,14 +864,14 @@ fn what_could_not_run_is_failed_with_its_reason_and_told() {
     let failed = |served: &mut Served, task: &str| {
         let shown = poll(served, task);
         contract().schema("Failed").check(&shown);
-        let told: Vec<Value> = served
+        let reported: Vec<Value> = served
             .world
             .receiver
             .exchanges()
             .iter()
             .map(Exchange::json)
             .collect();
-        assert_eq!(told, std::slice::from_ref(&shown));
+        assert_eq!(reported, std::slice::from_ref(&shown));
         shown["error"].as_str().unwrap().to_owned()
     };
     let request = json!({"lead": {"name": "x"}, "webhook_url": HOOK});
@@ -1001,7 +1002,7 @@ fn all_faults_of_a_request_are_told_at_once_with_their_places() {
     let mut served = answering(Answer::NotFound);
     let request = json!({"data": [], "qualification_criteria": [{"criteria_name": 1, "weight": "2", "threshold": null}, 7],
         "references": [{"0": 1, "a/b": null}], "struct": {"x": {}}, "max_tool_calls": 1.5, "webhook_url": "ftp://x.example"});
-    let told = faults(&post(&mut served, "/qa-agent-async", &request));
+    let reported = faults(&post(&mut served, "/qa-agent-async", &request));
     let expected = [
         ("dict_type", json!(["body", "data"])),
         (
@@ -1023,7 +1024,7 @@ fn all_faults_of_a_request_are_told_at_once_with_their_places() {
         ("int_from_float", json!(["body", "max_tool_calls"])),
         ("url_scheme", json!(["body", "webhook_url"])),
     ];
-    assert_eq!(told, expected.map(|(code, loc)| (code.to_owned(), loc)));
+    assert_eq!(reported, expected.map(|(code, loc)| (code.to_owned(), loc)));
     let answer = body(
         &post(
             &mut served,

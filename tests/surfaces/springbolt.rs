@@ -304,11 +304,11 @@ fn every_end_without_a_result_is_called_back() {
         let mut served = served();
         let id = enrich(&mut served, name);
         served.settle();
-        let told = callback(&served);
-        let message = told["message"].as_str().unwrap();
-        assert!(message.contains(says), "{told}");
+        let reported = callback(&served);
+        let message = reported["message"].as_str().unwrap();
+        assert!(message.contains(says), "{reported}");
         assert_eq!(
-            told,
+            reported,
             json!({"companyName": name, "status": status, "message": message})
         );
         assert_eq!(served.native(&id)["status"], "completed");
@@ -321,17 +321,17 @@ fn a_type_that_nobody_answers_is_accepted_and_fails() {
     let sent = json!({"keyword": "robots", "callback_url": HOOK});
     let id = body(&post(&mut served, "/keyword-to-lead", &sent), 200)["resolution"]["id"].clone();
     served.settle();
-    let told = callback(&served);
-    assert_eq!(told["status"], "failed");
+    let reported = callback(&served);
+    assert_eq!(reported["status"], "failed");
     assert!(
-        told["message"]
+        reported["message"]
             .as_str()
             .unwrap()
             .contains("add a provider for it to providers.toml"),
-        "{told}"
+        "{reported}"
     );
     assert_eq!(
-        (&told["keyword"], told.as_object().map(Map::len)),
+        (&reported["keyword"], reported.as_object().map(Map::len)),
         (&json!("robots"), Some(3))
     );
     assert_eq!(served.native(id.as_str().unwrap())["status"], "failed");
@@ -342,17 +342,17 @@ fn an_operation_that_is_mapped_to_nothing_is_accepted_and_fails() {
     let mut served = Served::new(World::new(), SURFACES, "", answer);
     enrich(&mut served, "Acme");
     served.settle();
-    let told = callback(&served);
+    let reported = callback(&served);
     assert_eq!(
-        (&told["status"], &told["companyName"]),
+        (&reported["status"], &reported["companyName"]),
         (&json!("failed"), &json!("Acme"))
     );
     assert!(
-        told["message"]
+        reported["message"]
             .as_str()
             .unwrap()
             .contains("[operations.springbolt]"),
-        "{told}"
+        "{reported}"
     );
 }
 
@@ -366,14 +366,14 @@ fn a_canceled_request_is_called_back_as_failed() {
     native(&mut served, "POST", &format!("/v1/jobs/{id}/cancel"), 202);
     served.world.options.enrichers = 1;
     served.settle();
-    let told = callback(&served);
+    let reported = callback(&served);
     assert_eq!(
-        (&told["status"], &told["companyName"]),
+        (&reported["status"], &reported["companyName"]),
         (&json!("failed"), &json!("Acme"))
     );
     assert!(
-        told["message"].as_str().unwrap().contains("canceled"),
-        "{told}"
+        reported["message"].as_str().unwrap().contains("canceled"),
+        "{reported}"
     );
     assert_eq!(served.native(&id)["status"], "canceled");
 }
@@ -388,9 +388,9 @@ fn a_request_that_outlives_its_time_is_called_back_as_failed() {
     served.world.run_for(25 * HOUR);
     served.world.options.enrichers = 1;
     served.settle();
-    let told = callback(&served);
+    let reported = callback(&served);
     assert_eq!(
-        (&told["status"], &told["companyName"]),
+        (&reported["status"], &reported["companyName"]),
         (&json!("failed"), &json!("Acme"))
     );
     assert_eq!(served.native(&id)["status"], "expired");
@@ -616,13 +616,16 @@ fn a_callback_is_tried_at_the_times_of_the_native_schedule_to_the_second() {
             .iter()
             .all(|e| e.body == exchanges[0].body && e.id() == exchanges[0].id())
     );
-    let told = delivery(&mut served, &id);
+    let reported = delivery(&mut served, &id);
     assert_eq!(
-        (&told["state"], &told["reason"]),
+        (&reported["state"], &reported["reason"]),
         (&json!("exhausted"), &json!("attempts_used_up"))
     );
     assert_eq!(
-        (&told["log"][5]["error"], &told["log"][5]["latency_ms"]),
+        (
+            &reported["log"][5]["error"],
+            &reported["log"][5]["latency_ms"]
+        ),
         (&json!("timeout"), &json!(20_000))
     );
     assert_eq!(

@@ -149,12 +149,12 @@ fn what_was_sent_and_found_is_told_as_it_was_written_on_every_surface() {
             served.settle();
             let exchanges = served.world.receiver.exchanges();
             assert!(!exchanges.is_empty(), "{path}");
-            for told in exchanges.iter().map(|exchange| text(&exchange.body)) {
+            for reported in exchanges.iter().map(|exchange| text(&exchange.body)) {
                 if path == "/api/v1/async/enrich" {
                     let numbers = "[1.2345678901234568e+29,15000000,1]";
                     assert!(
-                        told.contains(numbers) && told.contains("\"far\":null"),
-                        "{told}"
+                        reported.contains(numbers) && reported.contains("\"far\":null"),
+                        "{reported}"
                     );
                     continue;
                 }
@@ -164,10 +164,10 @@ fn what_was_sent_and_found_is_told_as_it_was_written_on_every_surface() {
                 } else {
                     2
                 };
-                assert!(told.matches(ODD).count() >= both, "{path}: {told}");
+                assert!(reported.matches(ODD).count() >= both, "{path}: {reported}");
                 assert!(
-                    both == 1 || told.contains("\"half\":\"\u{fffd}\""),
-                    "{path}: {told}"
+                    both == 1 || reported.contains("\"half\":\"\u{fffd}\""),
+                    "{path}: {reported}"
                 );
             }
         }
@@ -509,13 +509,14 @@ fn a_base_path_stands_in_front_of_routes_and_of_what_the_caller_is_told() {
         let results = format!("{base}/v1/jobs/{id}/results");
         assert_eq!(job["results_url"], results);
         served.settle();
-        let told = served.world.receiver.exchanges();
-        let told = told
+        let reported = served.world.receiver.exchanges();
+        let reported = reported
             .iter()
             .map(|exchange| json::read(&exchange.body).unwrap()["data"]["results_url"].clone());
         let plain = format!("/v1/jobs/{id}/results");
         assert!(
-            told.filter(|url| url.as_str().is_some_and(|url| url.contains(&id)))
+            reported
+                .filter(|url| url.as_str().is_some_and(|url| url.contains(&id)))
                 .all(|url| url == plain)
         );
         let shown = send(&mut served, "GET", of(&made, "location").unwrap(), &[], b"");

@@ -183,7 +183,7 @@ pub(crate) async fn webhook_test(
             "not delivered yet; look again with: millrace deliveries {id}"
         ));
     }
-    Err(Failure::Told)
+    Err(Failure::Reported)
 }
 
 fn has_outcome(attempt: &Value) -> bool {
@@ -260,11 +260,11 @@ mod tests {
             ),
             (
                 vec![("pending", soon, &bad), ("exhausted", soon, &bad)],
-                Err(Failure::Told),
+                Err(Failure::Reported),
             ),
             (
                 vec![("pending", late, &none), ("pending", late, &bad)],
-                Err(Failure::Told),
+                Err(Failure::Reported),
             ),
         ] {
             let first = test_delivery("pending", soon, &none);
@@ -292,7 +292,7 @@ mod tests {
         .await;
         assert_eq!(
             webhook_test(&client(&server.base), "u", true, false).await,
-            Err(Failure::Told)
+            Err(Failure::Reported)
         );
     }
 

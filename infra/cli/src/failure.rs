@@ -12,7 +12,7 @@ pub(crate) enum Failure {
     /// All went well, but a job ended other than `completed`; its line says how. Code 3.
     Ended,
     /// Not as it should be, and what was printed says why. Code 1.
-    Told,
+    Reported,
     /// Ctrl-C, with what there is to say about it. Code 130, as shells have it.
     Interrupted(String),
     /// Nobody reads standard output any more, as under `| head`. Code 0.
@@ -35,14 +35,14 @@ impl Failure {
         match self {
             Self::Usage(text) | Self::Failed(text) => Some(format!("error: {text}")),
             Self::Interrupted(text) => Some(text.clone()),
-            Self::Ended | Self::Told | Self::PipeClosed => None,
+            Self::Ended | Self::Reported | Self::PipeClosed => None,
         }
     }
 
     /// The exit code of the process.
     pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Failed(_) | Self::Told => 1,
+            Self::Failed(_) | Self::Reported => 1,
             Self::Usage(_) => 2,
             Self::Ended => 3,
             Self::Interrupted(_) => 130,

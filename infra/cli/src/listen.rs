@@ -192,11 +192,11 @@ async fn serve(listener: TcpListener, receiver: &Arc<Receiver>) -> Result<(), Fa
                 .serve_connection(TokioIo::new(stream), service);
             let mut connection = std::pin::pin!(connection);
             // A connection that breaks is its sender's affair.
-            let told = tokio::select! {
+            let reported = tokio::select! {
                 _ = connection.as_mut() => false,
                 _ = closing.wait_for(Option::is_some) => true,
             };
-            if told {
+            if reported {
                 connection.as_mut().graceful_shutdown();
                 let _ = connection.await;
             }
@@ -467,13 +467,13 @@ fn as_text(delivery: &Delivery<'_>, verdict: &Verdict, at: Timestamp) -> String 
     }
     if let Some(counts) = data["counts"].as_object() {
         let total = counts.get("total").and_then(Value::as_u64).unwrap_or(0);
-        let told: Vec<String> = counts
+        let reported: Vec<String> = counts
             .iter()
             .filter(|(name, _)| *name != "total")
             .filter_map(|(name, n)| Some((name, n.as_u64().filter(|n| *n > 0)?)))
             .map(|(name, n)| format!("{} {}", thousands(n), plain(name, 20).replace('_', " ")))
             .collect();
-        shown += &format!(", {}: {}", plural(total, "record"), told.join(", "));
+        shown += &format!(", {}: {}", plural(total, "record"), reported.join(", "));
     }
     if let Some(results) = data["results"].as_array() {
         shown += &format!("; {} inline", plural(results.len() as u64, "result"));

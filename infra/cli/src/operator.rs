@@ -137,8 +137,9 @@ pub(crate) async fn tenants(settings: &Settings, command: &Tenants) -> Result<()
             table,
         } => {
             let new = tenants::create(&ports(settings, table).await?, tenant, *credits).await;
-            let new = new
-                .map_err(|error| told(&error, || format!("there is a tenant {tenant} already")))?;
+            let new = new.map_err(|error| {
+                reported(&error, || format!("there is a tenant {tenant} already"))
+            })?;
             let secret = new.webhook_secret.reveal();
             if table.json {
                 return print(
@@ -219,7 +220,7 @@ pub(crate) async fn keys(settings: &Settings, command: &Keys) -> Result<(), Fail
         } => {
             let scopes: BTreeSet<Scope> = scope.iter().copied().collect();
             let key = tenants::create_key(&ports(settings, table).await?, tenant, &scopes).await;
-            let key = key.map_err(|error| told(&error, || absent(tenant)))?;
+            let key = key.map_err(|error| reported(&error, || absent(tenant)))?;
             if table.json {
                 let scopes: Vec<&str> = scopes.iter().map(|s| s.as_str()).collect();
                 return print(json!({"tenant": tenant.as_str(), "api_key": key, "scopes": scopes}));
@@ -241,7 +242,7 @@ pub(crate) async fn keys(settings: &Settings, command: &Keys) -> Result<(), Fail
             }
             tenants::revoke_key(&ports, &key)
                 .await
-                .map_err(|error| told(&error, String::new))?;
+                .map_err(|error| reported(&error, String::new))?;
             if table.json {
                 print(json!({"revoked": true}))
             } else {
@@ -291,7 +292,7 @@ fn absent(tenant: &TenantId) -> String {
 }
 
 /// A failure of the table; `condition` says what it means that the write's condition did not hold.
-fn told(error: &StoreError, condition: impl FnOnce() -> String) -> Failure {
+fn reported(error: &StoreError, condition: impl FnOnce() -> String) -> Failure {
     Failure::Failed(match error {
         StoreError::ConditionFailed(_) => condition(),
         other => other.to_string(),
@@ -300,7 +301,7 @@ fn told(error: &StoreError, condition: impl FnOnce() -> String) -> Failure {
 
 fn step(error: &StepError, tenant: &TenantId) -> Failure {
     match error {
-        StepError::Store(error) => told(error, || absent(tenant)),
+        StepError::Store(error) => reported(error, || absent(tenant)),
         other => Failure::Failed(other.to_string()),
     }
 }
@@ -352,7 +353,7 @@ mod tests {
             failed,
             Failure::Failed("there is no tenant demo".to_owned())
         );
-        let other = told(&StoreError::Throttled, String::new);
+        let other = reported(&StoreError::Throttled, String::new);
         assert_eq!(other, Failure::Failed("the table is throttled".to_owned()));
     }
 }

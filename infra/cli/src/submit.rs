@@ -162,13 +162,13 @@ fn listed(mut text: String, kinds: &[String]) -> String {
 }
 
 /// Says what the server found wrong with records that it took all the same, but for those that were told of.
-fn tell_of_invalid(api: &Api, answer: &Value, records: &[Record], told: &BTreeSet<u64>) {
+fn tell_of_invalid(api: &Api, answer: &Value, records: &[Record], reported: &BTreeSet<u64>) {
     let errors = answer["errors"].as_array().into_iter().flatten();
     let errors: Vec<(String, String)> = errors
         .map(|e| (text(e, "pointer"), text(e, "detail")))
         .collect();
     let mut new = faults(&errors, &|at| records.get(at).map(|record| record.line));
-    new.retain(|fault| !told.contains(&fault.line) && (fault.line > 0 || told.is_empty()));
+    new.retain(|fault| !reported.contains(&fault.line) && (fault.line > 0 || reported.is_empty()));
     if !new.is_empty() {
         api.screen().note(&listed(
             "these will end `invalid`:".to_owned(),

@@ -182,7 +182,7 @@ async fn commonest_error(api: &Api, job: &Value) -> Option<String> {
 /// The errors that most records have, each with how many have it, and how many have others. Those of one code are told apart by
 /// their text where it does so: one that names the record is each record's own.
 fn commonest(results: &[Value], of: &str) -> Option<String> {
-    const MAX_TOLD: usize = 3;
+    const MAX_REPORTED: usize = 3;
     /// A text that fewer of a code's records than one in so many have is told by the code, where there are many texts.
     const ONE_IN: u64 = 10;
     let mut codes: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
@@ -197,27 +197,32 @@ fn commonest(results: &[Value], of: &str) -> Option<String> {
     let mut errors: Vec<(u64, String, String, bool)> = Vec::new();
     for (code, details) in codes {
         let total: u64 = details.values().sum();
-        let few = details.len() <= MAX_TOLD;
-        let (told, rest): (Vec<_>, Vec<_>) = { details.into_iter() }
+        let few = details.len() <= MAX_REPORTED;
+        let (reported, rest): (Vec<_>, Vec<_>) = { details.into_iter() }
             .partition(|(_, times)| few || (*times > 1 && times * ONE_IN >= total));
         let several = rest.len() > 1;
         let times = rest.iter().map(|(_, times)| times).sum();
         let example = rest.into_iter().next().map(|(detail, _)| detail);
         errors.extend(example.map(|detail| (times, code.clone(), detail, several)));
         errors.extend(
-            { told.into_iter() }.map(|(detail, times)| (times, code.clone(), detail, false)),
+            { reported.into_iter() }.map(|(detail, times)| (times, code.clone(), detail, false)),
         );
     }
     errors.sort_by_key(|(times, ..)| std::cmp::Reverse(*times));
-    let others: u64 = errors.iter().skip(MAX_TOLD).map(|(times, ..)| times).sum();
-    let told = { errors.into_iter().take(MAX_TOLD) }.map(|(times, code, detail, several)| {
-        let such = if several { ", such as" } else { "" };
-        let (records, detail) = (plural(times, "record"), plain(&detail, 300));
-        format!("  {records}{of} with {code}{such}: {detail}")
-    });
+    let others: u64 = errors
+        .iter()
+        .skip(MAX_REPORTED)
+        .map(|(times, ..)| times)
+        .sum();
+    let reported =
+        { errors.into_iter().take(MAX_REPORTED) }.map(|(times, code, detail, several)| {
+            let such = if several { ", such as" } else { "" };
+            let (records, detail) = (plural(times, "record"), plain(&detail, 300));
+            format!("  {records}{of} with {code}{such}: {detail}")
+        });
     let others =
         (others > 0).then(|| format!("  {}{of} with other errors", plural(others, "record")));
-    let lines: Vec<String> = told.chain(others).collect();
+    let lines: Vec<String> = reported.chain(others).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
@@ -261,7 +266,7 @@ fn waits(jobs: &[Value]) -> String {
         .flatten();
     let by_name: BTreeMap<String, &Value> =
         all.map(|wait| (text(wait, "provider"), wait)).collect();
-    let told = by_name.iter().map(|(provider, wait)| {
+    let reported = by_name.iter().map(|(provider, wait)| {
         let why = wait["status"]
             .as_u64()
             .map(|status| format!(" (HTTP {status})"))
@@ -271,12 +276,12 @@ fn waits(jobs: &[Value]) -> String {
             text(wait, "until")
         )
     });
-    told.collect()
+    reported.collect()
 }
 
 /// `412 found, 15 not found`: what there is any of.
 fn counts(of: impl Fn(&str) -> u64) -> String {
-    let told: Vec<String> = OUTCOMES
+    let reported: Vec<String> = OUTCOMES
         .iter()
         .filter_map(|(name, word)| {
             Some(of(name))
@@ -284,10 +289,10 @@ fn counts(of: impl Fn(&str) -> u64) -> String {
                 .map(|n| format!("{} {word}", thousands(n)))
         })
         .collect();
-    if told.is_empty() {
+    if reported.is_empty() {
         "nothing yet".to_owned()
     } else {
-        told.join(", ")
+        reported.join(", ")
     }
 }
 
@@ -337,11 +342,11 @@ mod tests {
             )
         );
         results.extend([failed("rate_limited", "a"), failed("rate_limited", "b")]);
-        let told = commonest(&results, " of the first results").unwrap_or_default();
-        assert_eq!(told.lines().count(), 4, "{told}");
+        let reported = commonest(&results, " of the first results").unwrap_or_default();
+        assert_eq!(reported.lines().count(), 4, "{reported}");
         assert!(
-            told.ends_with("\n  2 records of the first results with other errors"),
-            "{told}"
+            reported.ends_with("\n  2 records of the first results with other errors"),
+            "{reported}"
         );
         assert_eq!(commonest(&[], ""), None);
     }
@@ -357,11 +362,11 @@ mod tests {
         );
         // The same where each record stands there twice.
         results.extend((0..900).map(refused));
-        let told = commonest(&results, "").unwrap_or_default();
+        let reported = commonest(&results, "").unwrap_or_default();
         assert!(
-            told.starts_with("  1,800 records with robots_refused, such as: ")
-                && told.lines().count() == 1,
-            "{told}"
+            reported.starts_with("  1,800 records with robots_refused, such as: ")
+                && reported.lines().count() == 1,
+            "{reported}"
         );
         results.truncate(900);
         // Texts that several records have are told by themselves.
@@ -396,10 +401,10 @@ mod tests {
             json!({"waiting_for": []}),
             json!({}),
         ];
-        let told = "; waiting for acme (HTTP 429) until 2026-08-01T12:00:10Z; waiting for own until 2026-08-01T12:00:10Z";
+        let reported = "; waiting for acme (HTTP 429) until 2026-08-01T12:00:10Z; waiting for own until 2026-08-01T12:00:10Z";
         assert_eq!(
             (waits(&jobs).as_str(), waits(&jobs[2..]).as_str()),
-            (told, "")
+            (reported, "")
         );
     }
 

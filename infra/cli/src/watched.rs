@@ -107,7 +107,10 @@ impl HttpSender for Watched {
         let answer = self.inner.send(request).await;
         if let Some((tell, veil)) = &self.telling {
             let took = u64::try_from(self.clock.now().since(began).as_millis()).unwrap_or(u64::MAX);
-            tell(&format!("< {number} {}", veil.told(&url, &answer, took)));
+            tell(&format!(
+                "< {number} {}",
+                veil.reported(&url, &answer, took)
+            ));
         }
         if let Ok(answer) = &answer {
             *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer.status);
@@ -443,7 +446,7 @@ impl Veil {
     }
 
     /// What became of an exchange with `url` that took `took` ms.
-    fn told(&self, url: &str, answer: &Result<HttpAnswer, HttpError>, took: u64) -> String {
+    fn reported(&self, url: &str, answer: &Result<HttpAnswer, HttpError>, took: u64) -> String {
         let took = thousands(took);
         let answer = match answer {
             Ok(answer) => answer,

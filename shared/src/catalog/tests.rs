@@ -492,7 +492,7 @@ fn faults_of_an_http_provider() {
 
 #[test]
 fn a_comparison_with_one_sign_is_told() {
-    for (condition, told) in [
+    for (condition, reported) in [
         ("response.state = 'done'", true),
         ("response.state == 'a' and status = 200", true),
         ("response.a = ", true),
@@ -504,7 +504,7 @@ fn a_comparison_with_one_sign_is_told() {
         assert!(error.contains("syntax error"), "{error}");
         assert_eq!(
             error.ends_with("; a comparison is written =="),
-            told,
+            reported,
             "{error}"
         );
     }

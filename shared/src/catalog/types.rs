@@ -192,17 +192,17 @@ impl TypeConfig {
             }),
             _ => None,
         };
-        let told = |entry: &Entry<'_>, name: String| {
+        let reported = |entry: &Entry<'_>, name: String| {
             entry.error(format!(
                 "inputs is a list of lists, each of fields that are enough together: [[\"{name}\"]]"
             ))
         };
         if let Some(name) = flat(entry.value) {
-            return Err(told(entry, name));
+            return Err(reported(entry, name));
         }
         let sets = entry.array()?;
         match sets.iter().find_map(|set| Some((set, flat(set.value)?))) {
-            Some((set, name)) => Err(told(set, name)),
+            Some((set, name)) => Err(reported(set, name)),
             None => Ok(sets),
         }
     }

@@ -191,19 +191,19 @@ fn plain(field: &str, value: &Value) -> String {
     }
 }
 
-fn is_right(field: &str, told: &Item, wanted: &Item) -> bool {
-    let told_plain = plain(field, &told.1);
+fn is_right(field: &str, reported: &Item, wanted: &Item) -> bool {
+    let told_plain = plain(field, &reported.1);
     let mut right = match wanted.1.get("any").and_then(Value::as_array) {
         Some(any) => any.iter().collect::<Vec<_>>(),
         None => vec![&wanted.1],
     }
     .into_iter();
-    told.0 == wanted.0 && right.any(|right| plain(field, right) == told_plain)
+    reported.0 == wanted.0 && right.any(|right| plain(field, right) == told_plain)
 }
 
 #[derive(Debug, Default)]
 struct Tally {
-    told: usize,
+    reported: usize,
     right: usize,
     expected: usize,
     found: usize,
@@ -220,7 +220,7 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, other: &Self) {
-        self.told += other.told;
+        self.reported += other.reported;
         self.right += other.right;
         self.expected += other.expected;
         self.found += other.found;
@@ -242,9 +242,9 @@ impl Tally {
         };
         format!(
             "{name:24} | {:>4} | {:>5} | {:>9} | {:>8} | {:>5} | {:>6} | {:>7} | {:>4} | {:>6} | {:>8} | {:>9} | {:>6} | {:>8}",
-            self.told,
+            self.reported,
             self.right,
-            share(self.right, self.told),
+            share(self.right, self.reported),
             self.expected,
             self.found,
             share(self.found, self.expected),
@@ -262,7 +262,7 @@ impl Tally {
         // Of all that a person reads, running text included, and of what a page says elsewhere.
         let (found, expected) = (self.found + self.read, self.expected + self.in_text);
         count(self.found) >= RECALL * count(self.expected)
-            && count(self.right) >= PRECISION * count(self.told)
+            && count(self.right) >= PRECISION * count(self.reported)
             && count(found) >= RECALL * count(expected)
             && count(self.all_right) >= PRECISION_OF_ALL * count(self.all_told)
             && (self.invented <= 1 || count(self.invented) <= INVENTED * count(self.absent))
@@ -298,7 +298,7 @@ impl Score {
         &mut self,
         place: &str,
         field: &str,
-        told: Vec<Item>,
+        reported: Vec<Item>,
         sure: f64,
         mut wanted: Vec<Item>,
         asked: bool,
@@ -310,9 +310,9 @@ impl Score {
             tally.in_text = wanted.len();
         }
         tally.absent = usize::from(wanted.is_empty());
-        tally.invented = usize::from(wanted.is_empty() && !told.is_empty() && sure >= NO_GUESS);
-        tally.all_told = told.len();
-        for one in told {
+        tally.invented = usize::from(wanted.is_empty() && !reported.is_empty() && sure >= NO_GUESS);
+        tally.all_told = reported.len();
+        for one in reported {
             // Each value once: who says a number twice, says it wrong once.
             let at = wanted
                 .iter()
@@ -327,7 +327,7 @@ impl Score {
                 tally.all_right += 1;
             }
             if sure >= SURE {
-                tally.told += 1;
+                tally.reported += 1;
                 tally.right += usize::from(at.is_some());
             }
             if at.is_none() {
@@ -394,7 +394,7 @@ async fn internet(host: &str, serve: impl Fn(&str) -> Page + Send + Sync + 'stat
 
 #[test]
 fn a_phone_is_compared_with_its_country_and_its_extension_apart() {
-    for (told, wanted, same) in [
+    for (reported, wanted, same) in [
         ("+49 30 123456", "0049 30/123456", true),
         ("tel:+4930123456", "(+49) 30-123456", true),
         ("030 123456", "+49 30 123456", false),
@@ -404,9 +404,9 @@ fn a_phone_is_compared_with_its_country_and_its_extension_apart() {
         ("+49 30 123456", "+49 30 123456 ext. 12", false),
     ] {
         assert_eq!(
-            plain("phones", &json!(told)) == plain("phones", &json!(wanted)),
+            plain("phones", &json!(reported)) == plain("phones", &json!(wanted)),
             same,
-            "{told} {wanted}"
+            "{reported} {wanted}"
         );
     }
 }
@@ -451,7 +451,7 @@ async fn sites_say_of_companies_what_a_person_reads_there() {
                 .fold(page, |page, (name, value)| page.header(name, value))
         })
         .await;
-        let (told, sure) = ask(&net, provider.as_ref(), json!({ "domain": domain })).await;
+        let (reported, sure) = ask(&net, provider.as_ref(), json!({ "domain": domain })).await;
 
         let expected = site["expected"].as_object().unwrap();
         let strange: Vec<_> = expected
@@ -462,7 +462,10 @@ async fn sites_say_of_companies_what_a_person_reads_there() {
         let (in_text, unscored) = (strings(&site["in_text"]), strings(&site["unscored"]));
         for field in FIELDS.into_iter().filter(|field| !unscored.contains(field)) {
             let scored = |(name, _): &Item| !unscored.contains(&format!("{field}.{name}").as_str());
-            let told = items(told.get(field)).into_iter().filter(scored).collect();
+            let reported = items(reported.get(field))
+                .into_iter()
+                .filter(scored)
+                .collect();
             let wanted = items(expected.get(field))
                 .into_iter()
                 .filter(scored)
@@ -474,7 +477,7 @@ async fn sites_say_of_companies_what_a_person_reads_there() {
             score.check(
                 &name(&folder),
                 field,
-                told,
+                reported,
                 sure,
                 wanted,
                 !in_text.contains(&field),
@@ -511,8 +514,8 @@ async fn feeds_tell_the_entries_that_a_reader_sees() {
             _ => Page::status(404),
         })
         .await;
-        let (told, _) = ask(&net, provider.as_ref(), json!({ "domain": host })).await;
-        let told = told
+        let (reported, _) = ask(&net, provider.as_ref(), json!({ "domain": host })).await;
+        let reported = reported
             .get("signals")
             .and_then(Value::as_array)
             .cloned()
@@ -539,7 +542,7 @@ async fn feeds_tell_the_entries_that_a_reader_sees() {
             score.check(
                 &name(&folder),
                 field,
-                by_url(&told, field),
+                by_url(&reported, field),
                 1.0,
                 by_url(expected, field),
                 true,
@@ -565,13 +568,13 @@ async fn addresses_and_numbers_are_read_as_they_are_meant() {
     let email = provider("email");
     for case in read(&corpus().join("emails.json")).as_array().unwrap() {
         let place = case["email"].to_string();
-        let (told, _) = ask(&net, email.as_ref(), json!({ "email": case["email"] })).await;
-        let valid = told.get("valid_syntax") == Some(&json!(true));
-        let told = |name: &str| one(told.get(name).filter(|_| valid));
+        let (reported, _) = ask(&net, email.as_ref(), json!({ "email": case["email"] })).await;
+        let valid = reported.get("valid_syntax") == Some(&json!(true));
+        let reported = |name: &str| one(reported.get(name).filter(|_| valid));
         score.check(
             &place,
             "email",
-            told("normalized"),
+            reported("normalized"),
             1.0,
             one(case["expected"].get("email")),
             true,
@@ -579,7 +582,7 @@ async fn addresses_and_numbers_are_read_as_they_are_meant() {
         score.check(
             &place,
             "email role",
-            told("role"),
+            reported("role"),
             1.0,
             one(case["expected"].get("role")),
             true,
@@ -590,13 +593,13 @@ async fn addresses_and_numbers_are_read_as_they_are_meant() {
         let place = case["phone"].to_string();
         let mut input = case.clone();
         input.as_object_mut().unwrap().remove("expected");
-        let (told, _) = ask(&net, phone.as_ref(), input).await;
+        let (reported, _) = ask(&net, phone.as_ref(), input).await;
         for field in ["e164", "extension", "valid"] {
             let field_name = format!("phone {field}");
             score.check(
                 &place,
                 &field_name,
-                one(told.get(field)),
+                one(reported.get(field)),
                 1.0,
                 one(case["expected"].get(field)),
                 true,

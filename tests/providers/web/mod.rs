@@ -664,9 +664,9 @@ async fn news_by_feed_and_positions_by_careers_page() {
     );
     assert_eq!(ask(&net, "signals", "quiet.test").await, Answer::NotFound);
     let outcome = run(&net, "signals", json!({"company_name": "Acme"})).await;
-    let told = outcome.error.map(|error| error.code);
+    let reported = outcome.error.map(|error| error.code);
     assert_eq!(
-        (outcome.status, told.as_deref()),
+        (outcome.status, reported.as_deref()),
         (OutcomeStatus::Failed, Some("provider_input"))
     );
 }

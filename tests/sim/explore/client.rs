@@ -1,5 +1,5 @@
 //! Clients: each carries out one action of the plan as processes beside the functions, asks again when it got no answer,
-//! and tells [`Told`] what it heard, which must stay true.
+//! and tells [`ClientView`] what it heard, which must stay true.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use shared::jobs::{Ports, cancel, delete, read, retry};
 use shared::lambda::api::Api;
 use shared::providers::Registry;
 use shared::webhooks::{replay, secrets};
-use testkit::harness::invariants::{Observed, Request, Sent, Told};
+use testkit::harness::invariants::{ClientView, Observed, Request, Sent};
 use testkit::harness::strangers::Question;
 use testkit::harness::{Tenant, Version, World};
 
@@ -44,7 +44,7 @@ pub(super) struct Desk {
     pub(super) ports: Ports,
     pub(super) registry: std::sync::Arc<Registry>,
     pub(super) tenant: Tenant,
-    pub(super) told: Rc<RefCell<Told>>,
+    pub(super) reported: Rc<RefCell<ClientView>>,
     /// Which version answers.
     pub(super) version: Version,
 }
@@ -81,7 +81,7 @@ impl Desk {
     }
 
     fn hear(&self, observed: &Observed<'_>) {
-        self.told.borrow_mut().hear(observed);
+        self.reported.borrow_mut().hear(observed);
     }
 
     async fn answer(&self, request: &Request) -> Result<Got, ApiError> {
@@ -105,7 +105,7 @@ impl Desk {
                 Ok(self.accepted(key, &accepted))
             }
             Request::Cancel { job } => {
-                let was_gone = self.told.borrow().is_gone(job);
+                let was_gone = self.reported.borrow().is_gone(job);
                 let view = cancel::cancel(ports, tenant, job, ENRICH_TIMEOUT).await?;
                 self.hear(&Observed::Canceled { job });
                 self.hear(&Observed::Shown {
@@ -116,7 +116,7 @@ impl Desk {
                 Ok(Got::Done("canceled"))
             }
             Request::Delete { job } => {
-                let was_gone = self.told.borrow().is_gone(job);
+                let was_gone = self.reported.borrow().is_gone(job);
                 self.hear(&Observed::Doomed { job });
                 delete::delete(ports, tenant, job, ENRICH_TIMEOUT).await?;
                 self.hear(&Observed::Erased { job, was_gone });
@@ -163,7 +163,7 @@ impl Desk {
     }
 
     async fn read(&self, job: &JobId) -> Result<Got, ApiError> {
-        let was_gone = self.told.borrow().is_gone(job);
+        let was_gone = self.reported.borrow().is_gone(job);
         let view = read::job(&self.ports, &self.tenant.id, job).await?;
         self.hear(&Observed::Shown {
             view: &view,

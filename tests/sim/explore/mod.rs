@@ -157,14 +157,14 @@ fn explained(seed: u64, verdict: &Verdict, play: Player<'_>) -> String {
         return String::new();
     };
     let mut small = shrink(&Plan::draw(seed), play, name, SHRINKING);
-    let told = story::tell(&small.plan, &mut small.verdict);
+    let reported = story::tell(&small.plan, &mut small.verdict);
     if small.as_drawn {
         return format!(
-            "seed {seed} as drawn, which does not fail with its faults listed; {name} does not hold:\n\n{told}"
+            "seed {seed} as drawn, which does not fail with its faults listed; {name} does not hold:\n\n{reported}"
         );
     }
     format!(
-        "seed {seed}, made small in {} runs; {name} does not hold:\n\n{told}",
+        "seed {seed}, made small in {} runs; {name} does not hold:\n\n{reported}",
         small.runs
     )
 }
@@ -296,22 +296,22 @@ fn made_small(how: Broken, name: &str) -> String {
     let names: BTreeSet<&str> = small.verdict.names().collect();
     assert!(names.contains(name), "{names:?}");
     let left = (small.plan.actions.len(), small.plan.faults.listed().len());
-    let told = story::tell(&small.plan, &mut small.verdict);
-    println!("seed {seed}, {} runs\n{told}", small.runs);
+    let reported = story::tell(&small.plan, &mut small.verdict);
+    println!("seed {seed}, {} runs\n{reported}", small.runs);
     assert!(
         left.0 <= 2 && left.1 <= 2,
-        "{left:?} actions and faults are left:\n{told}"
+        "{left:?} actions and faults are left:\n{reported}"
     );
-    assert!(told.contains(&format!("{name}: ")), "{told}");
-    told
+    assert!(reported.contains(&format!("{name}: ")), "{reported}");
+    reported
 }
 
 #[test]
 fn an_end_in_single_writes_is_told_in_a_small_schedule() {
-    let told = made_small(Broken::EndIsSplit, "every_event_is_told_or_exhausted");
+    let reported = made_small(Broken::EndIsSplit, "every_event_is_told_or_exhausted");
     assert!(
-        told.contains("!!! done_told_and_settled_at_once: "),
-        "the moment is not marked:\n{told}"
+        reported.contains("!!! done_told_and_settled_at_once: "),
+        "the moment is not marked:\n{reported}"
     );
 }
 
@@ -338,19 +338,19 @@ fn what_fails_only_as_drawn_is_told_as_drawn() {
         (small.plan, small.as_drawn, small.runs),
         (plan.clone(), true, 1)
     );
-    let told = explained(3, &only_as_drawn(&plan), &only_as_drawn);
+    let reported = explained(3, &only_as_drawn(&plan), &only_as_drawn);
     assert!(
-        told.starts_with(
+        reported.starts_with(
             "seed 3 as drawn, which does not fail with its faults listed; a_made_up_promise "
         ),
-        "{told}"
+        "{reported}"
     );
     assert!(
-        told.contains(" of 1000 reads, and more of other calls, go wrong"),
-        "{told}"
+        reported.contains(" of 1000 reads, and more of other calls, go wrong"),
+        "{reported}"
     );
     assert!(
-        told.contains("a_made_up_promise: it does not hold"),
-        "{told}"
+        reported.contains("a_made_up_promise: it does not hold"),
+        "{reported}"
     );
 }

@@ -14,7 +14,7 @@ use shared::domain::time::Timestamp;
 use shared::maintenance::tenants;
 use shared::schema::{EXPIRES_AT, get_n, read_delivery};
 use testkit::harness::broken::Broken;
-use testkit::harness::invariants::{self, Observed, Request, Sent, Told};
+use testkit::harness::invariants::{self, ClientView, Observed, Request, Sent};
 use testkit::harness::{Options, Tenant, Version, World};
 use testkit::sim::{Fault, Reply};
 
@@ -106,12 +106,12 @@ pub(super) fn play(plan: &Plan, broken: Option<Broken>, detail: Detail) -> Verdi
         let found = invariants::check(&game.world);
         game.wrong.extend(found);
         game.desk
-            .told
+            .reported
             .borrow_mut()
             .look_again(&game.world, game.desk.version);
     }
     game.wrong
-        .append(&mut game.desk.told.borrow_mut().take_wrong());
+        .append(&mut game.desk.reported.borrow_mut().take_wrong());
     if game.wrong.is_empty() {
         game.count();
     }
@@ -120,7 +120,7 @@ pub(super) fn play(plan: &Plan, broken: Option<Broken>, detail: Detail) -> Verdi
         trace = game.world.sim.gate.trace();
     }
     game.wrong
-        .append(&mut game.desk.told.borrow_mut().take_wrong());
+        .append(&mut game.desk.reported.borrow_mut().take_wrong());
     game.world.sim.gate.clear();
     let fingerprint = game.world.sim.gate.fingerprint();
     let (wrong, mut tally) = (game.wrong, game.tally);
@@ -226,7 +226,7 @@ impl<'a> Game<'a> {
             ports: world.ports.clone(),
             registry: Arc::clone(&world.registry),
             tenant: world.tenant.clone(),
-            told: Rc::new(RefCell::new(Told::default())),
+            reported: Rc::new(RefCell::new(ClientView::default())),
             version: plan.version,
         };
         let (asked, jobs, sent) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
@@ -282,11 +282,11 @@ impl<'a> Game<'a> {
             self.asked = asked;
             if !answered {
                 if next.is_none() {
-                    let mut told = self.desk.told.borrow_mut();
+                    let mut reported = self.desk.reported.borrow_mut();
                     return self
                         .asked
                         .iter()
-                        .for_each(|asked| told.hear(&Observed::Silence { who: &asked.name }));
+                        .for_each(|asked| reported.hear(&Observed::Silence { who: &asked.name }));
                 }
                 self.world.sim.clock.advance_to(until);
             }
@@ -452,7 +452,7 @@ impl<'a> Game<'a> {
         self.asked = under_way;
         for mut asked in over {
             let answer = asked.reply.borrow_mut().take();
-            let told = match &answer {
+            let reported = match &answer {
                 None => "no answer: its process died".to_owned(),
                 Some(Ok(Got::Job(id))) => format!("accepted as {id}"),
                 Some(Ok(Got::Done(what))) => (*what).to_owned(),
@@ -461,7 +461,7 @@ impl<'a> Game<'a> {
             self.world
                 .sim
                 .gate
-                .note(&format!("--- {}: {told}", asked.name));
+                .note(&format!("--- {}: {reported}", asked.name));
             match answer {
                 None | Some(Err(ApiError::Unavailable { .. } | ApiError::Internal)) => {
                     self.tally.one("client: asks again");
@@ -507,14 +507,14 @@ impl<'a> Game<'a> {
             answered_at: self.world.now(),
         };
         let past = Some((self.world.steps.past(), &*self.world.registry));
-        let mut told = self.desk.told.borrow_mut();
-        told.hear(&Observed::Refused { sent, error, past });
+        let mut reported = self.desk.reported.borrow_mut();
+        reported.hear(&Observed::Refused { sent, error, past });
         if let (Request::Submit { .. }, ApiError::NotFound { .. }, Some(known)) =
             (&asked.request, error, self.jobs.get(&asked.number))
         {
-            told.hear(&Observed::Absent { job: &known.id });
+            reported.hear(&Observed::Absent { job: &known.id });
         }
-        drop(told);
+        drop(reported);
         if !self.asked.iter().any(|other| other.number == asked.number) {
             self.sent.remove(&asked.number);
         }

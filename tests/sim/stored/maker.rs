@@ -294,7 +294,7 @@ impl Maker {
             let domains = ["stripe.com"];
             let job = self.native(&companies(&domains, Some(&self.stack.hook(path))));
             self.enrich(SECOND, |_, _, _| false);
-            self.told(path);
+            self.reported(path);
             self.leave(
                 &format!("ended, its event {path}"),
                 &job,
@@ -606,7 +606,7 @@ impl Maker {
     }
 
     /// What becomes of the first attempt of an event that goes to such a path.
-    fn told(&mut self, path: &str) {
+    fn reported(&mut self, path: &str) {
         let before = self.stack.tenant.receiver.exchanges().len();
         match path {
             "refused" => {
@@ -660,17 +660,17 @@ impl Maker {
         let sent = async |ports: &Ports| ports.queue.send(lane, vec![message.clone()]).await;
         assert_eq!(self.stack.world.call(sent), Ok(()));
         self.enrich(SECOND, |_, _, _| false);
-        let told = self.stack.tenant.receiver.exchanges();
-        let told: Vec<&str> = told
+        let reported = self.stack.tenant.receiver.exchanges();
+        let reported: Vec<&str> = reported
             .iter()
             .filter(|got| got.url.ends_with("/record"))
             .map(Exchange::id)
             .collect();
-        let told: Vec<DeliveryId> = told
+        let reported: Vec<DeliveryId> = reported
             .into_iter()
             .map(|id| DeliveryId::parse_event(id).expect("an event"))
             .collect();
-        assert!((2..10).contains(&told.len()), "{told:?}");
+        assert!((2..10).contains(&reported.len()), "{reported:?}");
         let counts = self.stack.get(&format!("/v1/jobs/{job}"))["counts"].clone();
         assert_eq!(
             (&counts["found"], &counts["not_found"]),
@@ -684,7 +684,7 @@ impl Maker {
         );
         for n in 0..101 {
             let id = job.record_delivery(n);
-            self.event(&id, "record.finished", "record", !told.contains(&id));
+            self.event(&id, "record.finished", "record", !reported.contains(&id));
         }
         self.end_event(&job, "job.completed", "records");
     }
@@ -764,7 +764,7 @@ impl Maker {
             let (job, _) = self.submit(path, &[], &sent.to_string());
             if left != "begun" {
                 self.enrich(SECOND, |_, _, _| false);
-                self.told(left);
+                self.reported(left);
             }
             self.leave(
                 &format!("of {surface}, {left}"),

@@ -539,10 +539,13 @@ fn finish(dump: &Dump, version: &str) {
         let shown = &shown["results"][usize::try_from(at).expect("a place")];
         assert!(shows(shown, &line["shows"]), "{line}: {shown}");
     }
-    let told = stack.tenant.receiver.exchanges();
+    let reported = stack.tenant.receiver.exchanges();
     for event in list("events") {
         let id = text(&event["delivery"]).replacen("dlv_", "evt_", 1);
-        let came: Vec<_> = told.iter().filter(|exchange| exchange.id() == id).collect();
+        let came: Vec<_> = reported
+            .iter()
+            .filter(|exchange| exchange.id() == id)
+            .collect();
         assert_eq!(came.len(), usize::from(event["to_come"] == true), "{event}");
         for came in came {
             let body = String::from_utf8_lossy(&came.body);

@@ -9,7 +9,7 @@ use super::{CREDITS, Job, ONE_JOB, PRICE, Seen, Tally, known, text};
 /// that was deleted before had used by then, nobody can ask: no less than was shown, and for nothing that the upstream API
 /// did not answer.
 fn used(seen: &Seen, job: &Job) -> (u64, u64) {
-    let told = || {
+    let reported = || {
         let events = seen.received.iter().filter(|r| r.key == job.key).map(event);
         let counts = events
             .filter(|e| text(e, "type").starts_with("job."))
@@ -17,7 +17,7 @@ fn used(seen: &Seen, job: &Job) -> (u64, u64) {
         counts.flatten().next().map(|found| found * PRICE)
     };
     let of = |shown: &serde_json::Value| shown["credits"]["used"].as_u64();
-    match job.end.as_ref().and_then(of).or_else(told) {
+    match job.end.as_ref().and_then(of).or_else(reported) {
         Some(used) => (used, used),
         None if job.deleted => {
             // A kept answer costs what a new one does.

@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn an_event_of_something_else_is_noticed() {
-        let told = |event: Value| {
+        let reported = |event: Value| {
             move |seen: &mut Seen| {
                 for received in &mut seen.received {
                     received.body = event.to_string().into();
@@ -166,19 +166,19 @@ mod tests {
         let counts = json!({"total": 6, "found": 5, "not_found": 1, "failed": 0});
         caught(
             SIGNED,
-            told(json!({"type": "job.completed", "data": {"id": "job_1", "counts": {}}})),
+            reported(json!({"type": "job.completed", "data": {"id": "job_1", "counts": {}}})),
         );
         caught(
             SIGNED,
-            told(json!({"type": "job.completed", "data": {"id": "job_2", "counts": counts}})),
+            reported(json!({"type": "job.completed", "data": {"id": "job_2", "counts": counts}})),
         );
         caught(
             SIGNED,
-            told(json!({"type": "job.canceled", "data": {"id": "job_1", "counts": counts}})),
+            reported(json!({"type": "job.canceled", "data": {"id": "job_1", "counts": counts}})),
         );
         let of_a_record =
             json!({"type": "record.finished", "data": {"job_id": "job_1", "result": {"index": 0}}});
-        caught(SIGNED, told(of_a_record));
+        caught(SIGNED, reported(of_a_record));
     }
 
     #[test]

@@ -129,13 +129,13 @@ fn said(seen: &Seen, job: &Job, key: &str, line: &Value) -> bool {
         .limits
         .get(&asked.provider)
         .and_then(|limits| limits.kept);
-    let told = seen
+    let reported = seen
         .later
         .asked
         .iter()
         .filter(|a| a.question == *theirs && a.answered)
         .filter_map(|a| a.over);
-    let told = told.chain(
+    let reported = reported.chain(
         seen.later
             .posts
             .iter()
@@ -143,7 +143,7 @@ fn said(seen: &Seen, job: &Job, key: &str, line: &Value) -> bool {
             .map(|p| p.ended),
     );
     // It is kept from when the record that asked took it, at the latest when its client saw that.
-    let taken = told.chain([asker.over]).max();
+    let taken = reported.chain([asker.over]).max();
     let fresh = kept
         .zip(taken)
         .is_some_and(|(kept, taken)| job.began <= taken + kept);
@@ -213,12 +213,13 @@ fn in_vain(seen: &Seen, kind: &str, key: &str) -> bool {
         return false;
     }
     if kind == "called" {
-        let told = |post: &&super::Post| post.question == key && !post.forged && post.status == 204;
+        let reported =
+            |post: &&super::Post| post.question == key && !post.forged && post.status == 204;
         return seen
             .later
             .posts
             .iter()
-            .filter(told)
+            .filter(reported)
             .all(|post| post.ended > until);
     }
     let last = seen

@@ -210,12 +210,12 @@ fn at_once(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tally)
 /// Those of the same instance: what the others had leased before goes out. So does what is between the limiter and the
 /// upstream when the answer comes, which has one of the other places.
 fn let_alone(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tally) {
-    for told in asked {
-        let (Some(wait), Some(over)) = (told.wait, told.over) else {
+    for reported in asked {
+        let (Some(wait), Some(over)) = (reported.wait, reported.over) else {
             continue;
         };
         let meanwhile = |a: &&&Asked| {
-            a.instance == told.instance && a.at > over && a.at + ROUNDED < over + wait
+            a.instance == reported.instance && a.at > over && a.at + ROUNDED < over + wait
         };
         let came: Vec<Duration> = asked
             .iter()
@@ -225,7 +225,7 @@ fn let_alone(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tall
         if came.len() >= limits.concurrency {
             let detail = format!(
                 "{provider} asked {} at {over:?} for {wait:?}; it came again at {came:?}",
-                told.instance
+                reported.instance
             );
             tally.wrong(LET_ALONE, None, detail);
         }

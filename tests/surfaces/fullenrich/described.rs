@@ -295,7 +295,7 @@ fn every_other_answer_is_as_described() {
         ));
         assert_eq!(answer.status, 402);
         forms.check("GET", &by_id, &answer);
-        let told = served.events("").pop().unwrap().json();
-        forms.check("GET", &by_id, 402, &told);
+        let reported = served.events("").pop().unwrap().json();
+        forms.check("GET", &by_id, 402, &reported);
     }
 }

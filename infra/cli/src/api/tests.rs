@@ -128,7 +128,7 @@ async fn a_refusal_and_a_fault_of_the_api_are_final() {
 
 #[tokio::test]
 async fn a_local_stack_that_is_gone_is_named_with_its_remedy() {
-    let told = async |reply: Reply| {
+    let reported = async |reply: Reply| {
         let server = serve(vec![reply]).await;
         client(&server.base)
             .send(Request::get("/v1/account"))
@@ -143,8 +143,8 @@ async fn a_local_stack_that_is_gone_is_named_with_its_remedy() {
         Reply::problem(401),
         Reply::broken(),
     ] {
-        let told = told(gone).await;
-        assert!(told.ends_with(remedy), "{told}");
+        let reported = reported(gone).await;
+        assert!(reported.ends_with(remedy), "{reported}");
     }
     // Millrace's own word, or a fault, is no sign of another stack.
     for there in [
@@ -152,8 +152,8 @@ async fn a_local_stack_that_is_gone_is_named_with_its_remedy() {
         Reply::problem(403),
         Reply::json(400, "{}"),
     ] {
-        let told = told(there).await;
-        assert!(!told.contains(remedy), "{told}");
+        let reported = reported(there).await;
+        assert!(!reported.contains(remedy), "{reported}");
     }
     let refused = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let base = format!(

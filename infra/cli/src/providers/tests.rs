@@ -37,8 +37,8 @@ impl Bundle {
         Settings::load(Some(&self.0.join("env"))).unwrap()
     }
 
-    async fn report(&self, dry_call: bool) -> Told {
-        Told::of(&self.0, &self.settings(), dry_call)
+    async fn report(&self, dry_call: bool) -> Printed {
+        Printed::of(&self.0, &self.settings(), dry_call)
             .await
             .unwrap_or_else(|e| panic!("{e:?}"))
     }
@@ -82,12 +82,12 @@ async fn trial(
 }
 
 /// What was told of a `providers.toml`.
-struct Told {
+struct Printed {
     text: String,
     faults: u64,
 }
 
-impl Told {
+impl Printed {
     async fn of(dir: &Path, settings: &Settings, dry_call: bool) -> Result<Self, Failure> {
         Self::of_some(dir, settings, dry_call, &[]).await
     }
@@ -158,7 +158,7 @@ const LOOPBACK: &str = "MILLRACE_ALLOW_HTTP=true\nMILLRACE_ALLOWED_CIDRS=127.0.0
 
 #[tokio::test]
 async fn the_shipped_file_is_right() {
-    let report = Told::of(&infra(), &Settings::default(), false)
+    let report = Printed::of(&infra(), &Settings::default(), false)
         .await
         .unwrap_or_else(|e| panic!("{e:?}"));
     assert_eq!(report.faults, 0, "{}", report.text);
@@ -208,7 +208,7 @@ async fn every_fault_is_told_and_no_secret() {
         report.text
     );
     let bundle = Bundle::new("syntax", "[types.company]\ninputs = 5\n", "");
-    let failure = Told::of(&bundle.0, &Settings::default(), false)
+    let failure = Printed::of(&bundle.0, &Settings::default(), false)
         .await
         .err()
         .and_then(|f| f.text())
@@ -322,14 +322,14 @@ async fn what_other_providers_lack_is_no_matter() {
 fn a_record_that_does_not_fit_is_told_before_anybody_is_asked() {
     let bundle = Bundle::new("record", &upstreams_at("https://api.example.com"), "");
     let config = parse_config(READERS, &bundle.0).unwrap();
-    let told = |args: &Enrich| record(&config, args).unwrap_err();
+    let reported = |args: &Enrich| record(&config, args).unwrap_err();
     let usage = |text: &str| Failure::Usage(text.to_owned());
     assert_eq!(
-        told(&args("compani", Some("x"))),
+        reported(&args("compani", Some("x"))),
         usage("there is no type compani; there are company, paid, person")
     );
     assert_eq!(
-        told(&args("person", Some("Jane"))),
+        reported(&args("person", Some("Jane"))),
         usage("last_name is required")
     );
     let more = |pairs: &[(&str, Value)]| Enrich {
@@ -340,7 +340,7 @@ fn a_record_that_does_not_fit_is_told_before_anybody_is_asked() {
         ..args("person", Some("Jane"))
     };
     assert_eq!(
-        told(&more(&[("last_name", json!(5)), ("hat", json!("red"))])),
+        reported(&more(&[("last_name", json!(5)), ("hat", json!("red"))])),
         usage("last_name must be a string; hat is not a field of type person")
     );
     let good = record(
@@ -357,7 +357,7 @@ fn a_record_that_does_not_fit_is_told_before_anybody_is_asked() {
         ..args("company", Some("a.com"))
     };
     assert_eq!(
-        told(&wrong),
+        reported(&wrong),
         usage("--providers: third is no provider of type company, which asks first, second")
     );
 }
@@ -490,7 +490,7 @@ async fn what_is_waited_for_is_said() {
         Bundle::new("waits", &upstreams_at("https://api.example.com"), ""),
     );
     let settings = plain.settings();
-    let told = async |bundle: &Bundle, name: &str| {
+    let reported = async |bundle: &Bundle, name: &str| {
         let config = parse_config(READERS, &bundle.0).unwrap();
         let registry =
             registry_of(&asked(config.clone(), "person", None), |_| unreachable!()).unwrap();
@@ -506,11 +506,11 @@ async fn what_is_waited_for_is_said() {
         trial.waits(name, Duration::from_secs(30)).unwrap()
     };
     assert_eq!(
-        told(&bundle, "slow").await,
+        reported(&bundle, "slow").await,
         "slow answers later; asking again in 30 s"
     );
     assert_eq!(
-        told(&plain, "first").await,
+        reported(&plain, "first").await,
         "first was told to wait; asking again in 30 s"
     );
 }
@@ -524,7 +524,7 @@ async fn a_dry_call_can_be_of_some_alone() {
         &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"),
     );
     let settings = bundle.settings();
-    let report = Told::of_some(&bundle.0, &settings, true, &["second"])
+    let report = Printed::of_some(&bundle.0, &settings, true, &["second"])
         .await
         .unwrap();
     assert!(
@@ -541,7 +541,7 @@ async fn a_dry_call_can_be_of_some_alone() {
         report.text
     );
     assert_eq!(served.seen().len(), 1);
-    let unknown = Told::of_some(&bundle.0, &settings, true, &["second", "third"])
+    let unknown = Printed::of_some(&bundle.0, &settings, true, &["second", "third"])
         .await
         .err();
     assert_eq!(
@@ -556,7 +556,7 @@ async fn a_dry_call_can_be_of_some_alone() {
 async fn a_dry_call_of_one_does_not_need_what_another_lacks() {
     let served = serve(vec![Reply::json(200, r#"{"name": "A"}"#)]).await;
     let bundle = Bundle::new("alone", &upstreams_at(&served.base), LOOPBACK);
-    let report = Told::of_some(&bundle.0, &bundle.settings(), true, &["first"])
+    let report = Printed::of_some(&bundle.0, &bundle.settings(), true, &["first"])
         .await
         .unwrap();
     assert_eq!(report.faults, 0, "{}", report.text);
@@ -593,7 +593,7 @@ async fn a_pointer_that_found_nothing_is_named() {
     let batch = "method = \"POST\"\nfields = { name = \"/name\" }\nbatch = { max = 2, items = { d = \"{{ input.domain }}\" }, \
                  body = { q = \"{{ items }}\" }, results = \"/results\", \
                  match = { by = \"/id\", key = \"{{ input.domain }}\" } }";
-    for (name, mapping, answer, told) in [
+    for (name, mapping, answer, reported) in [
         (
             "some",
             fields,
@@ -633,7 +633,7 @@ async fn a_pointer_that_found_nothing_is_named() {
     ] {
         let said = dry_call(name, mapping, answer).await;
         let absent = said.split_once("; nothing at ").map(|(_, absent)| absent);
-        assert_eq!(absent, told, "{name}: {said}");
+        assert_eq!(absent, reported, "{name}: {said}");
     }
 }
 
@@ -687,7 +687,7 @@ fn a_file_is_compiled_where_it_is_right_and_named_where_it_is_wrong() {
     assert_eq!(read.types.len(), 3);
     std::fs::remove_file(&output).unwrap();
     let line = format!(":{}:", text.lines().count() + 1);
-    for (wrong, told) in [
+    for (wrong, reported) in [
         (format!("{text}x = \n"), line.as_str()),
         (format!("{text}nobody = 5\n"), &line),
         (
@@ -698,7 +698,7 @@ fn a_file_is_compiled_where_it_is_right_and_named_where_it_is_wrong() {
         std::fs::write(&file, wrong).unwrap();
         let why = compile().unwrap_err().text().unwrap();
         assert!(
-            why.starts_with(&format!("error: {}{told}", file.display())),
+            why.starts_with(&format!("error: {}{reported}", file.display())),
             "{why}"
         );
         assert!(!output.exists());
@@ -717,7 +717,7 @@ async fn nothing_found_tells_the_last_status() {
     let config = asked(parse_config(READERS, &bundle.0).unwrap(), "paid", None);
     let registry =
         registry_of(&config, |p| build(p, &bundle.0, &|name| settings.get(name))).unwrap();
-    let told = async |verbose: bool| {
+    let reported = async |verbose: bool| {
         let given = ports(&settings).unwrap();
         let (watched, ports) = watch(config.providers.iter(), verbose, &settings, given)
             .await
@@ -733,10 +733,13 @@ async fn nothing_found_tells_the_last_status() {
         outcome_text(&outcome, Duration::ZERO, &trial.about_nothing())
     };
     assert_eq!(
-        told(false).await,
+        reported(false).await,
         "not found (HTTP 404; --verbose shows the answer), 0 credits, 0 ms"
     );
-    assert_eq!(told(true).await, "not found (HTTP 404), 0 credits, 0 ms");
+    assert_eq!(
+        reported(true).await,
+        "not found (HTTP 404), 0 credits, 0 ms"
+    );
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ pub(crate) async fn enrich(settings: &Settings, args: &Enrich) -> Result<(), Fai
     }
     match status {
         OutcomeStatus::Found | OutcomeStatus::NotFound => Ok(()),
-        _ => Err(Failure::Told),
+        _ => Err(Failure::Reported),
     }
 }
 

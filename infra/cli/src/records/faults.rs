@@ -35,7 +35,7 @@ pub fn by_kind(faults: &[Fault]) -> Vec<String> {
             None => kinds.push((&fault.text, vec![fault])),
         }
     }
-    let told = kinds.into_iter().map(|(text, of_kind)| match &of_kind[..] {
+    let reported = kinds.into_iter().map(|(text, of_kind)| match &of_kind[..] {
         [only] => only.to_string(),
         several => {
             let lines: Vec<String> = several
@@ -61,5 +61,5 @@ pub fn by_kind(faults: &[Fault]) -> Vec<String> {
             format!("{} rows: {text}{places}", thousands(several.len() as u64))
         }
     });
-    told.collect()
+    reported.collect()
 }

@@ -80,8 +80,11 @@ mod tests {
         for _ in 0..2 {
             estimate.add(&json!({"records": 1, "warnings": [warning]}));
         }
-        let told = "\nwarning: provider_unconfigured: every record would fail: set X";
-        assert_eq!((estimate.records, estimate.warned().as_str()), (2, told));
+        let reported = "\nwarning: provider_unconfigured: every record would fail: set X";
+        assert_eq!(
+            (estimate.records, estimate.warned().as_str()),
+            (2, reported)
+        );
         assert_eq!(Estimate::default().warned(), "");
     }
 }

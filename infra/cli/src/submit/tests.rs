@@ -130,7 +130,7 @@ async fn parts_share_the_budget_and_derive_their_keys() {
             )
         })
         .collect();
-    let told: Vec<_> = seen
+    let reported: Vec<_> = seen
         .iter()
         .map(|(key, body)| {
             let records = body["records"].as_array().unwrap().len();
@@ -143,7 +143,7 @@ async fn parts_share_the_budget_and_derive_their_keys() {
         })
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             ("k-1", 10, "leads (1 of 3)", 2),
             ("k-2", 3, "leads (2 of 3)", 2),

@@ -71,7 +71,7 @@ fn without_time(line: &str) -> String {
 #[tokio::test]
 async fn an_exchange_is_told_without_its_secrets() {
     let veil = Veil::new(&["s3cr&t".to_owned(), "DE".to_owned()], Vec::new());
-    let told = lines(
+    let reported = lines(
         "https://api.example.com/s3cr%26t/DE?key=S3CR%26T&domain=a.com#s3cr&t",
         veil,
         vec![
@@ -87,26 +87,26 @@ async fn an_exchange_is_told_without_its_secrets() {
             }),
         ],
     );
-    let told = told.await;
+    let reported = reported.await;
     let asked = |number| {
         format!("> {number} POST https://api.example.com/[secret]/DE?key=[secret]&domain=a.com")
     };
-    assert_eq!(told[0], asked(1));
+    assert_eq!(reported[0], asked(1));
     assert_eq!(
-        told[1],
+        reported[1],
         "< 1 HTTP 401, application/json, T ms, 61 bytes\n    \
          { \"error\": \"no such key: [secret]\",\u{fffd}[31m \"country\": \"DE\" }"
     );
-    assert_eq!(told[2], asked(2));
+    assert_eq!(reported[2], asked(2));
     assert_eq!(
-        told[3],
+        reported[3],
         format!(
             "< 2 HTTP 200, application/json, T ms, 1,400 bytes\n    {}…",
             "ü".repeat(600)
         )
     );
     assert_eq!(
-        told[5],
+        reported[5],
         "< 3 HTTP 204, no content type, T ms, more than 0 bytes"
     );
 }
@@ -114,7 +114,7 @@ async fn an_exchange_is_told_without_its_secrets() {
 #[tokio::test]
 async fn a_broken_exchange_says_what_to_look_at() {
     let veil = Veil::new(&["s3cr&t".to_owned()], Vec::new());
-    let told = lines(
+    let reported = lines(
         "https://api.example.com/",
         veil,
         vec![
@@ -122,15 +122,16 @@ async fn a_broken_exchange_says_what_to_look_at() {
             Err(HttpError::Tls("no s3cr&t".to_owned())),
         ],
     );
-    let told = told.await;
+    let reported = reported.await;
     assert_eq!(
-        told[1],
+        reported[1],
         "< 1 no answer after T ms (blocked): the host's address is not allowed; the host's address is private or \
          otherwise refused; AllowedCidrs (MILLRACE_ALLOWED_CIDRS) allows networks"
     );
     assert!(
-        told[3].starts_with("< 2 no answer after T ms (tls): TLS failed: no [secret]; see that"),
-        "{told:?}"
+        reported[3]
+            .starts_with("< 2 no answer after T ms (tls): TLS failed: no [secret]; see that"),
+        "{reported:?}"
     );
 }
 
@@ -259,10 +260,10 @@ async fn a_piece_of_a_url_that_reads_a_secret_is_masked_whatever_it_comes_to() {
         .push(("x-sign".to_owned(), "Custom to_ken_x".to_owned()));
     let veil = veil();
     veil.learn_request(&request);
-    let told = veil.told(sent, &Ok(answer(403, echo)), 1);
+    let reported = veil.reported(sent, &Ok(answer(403, echo)), 1);
     assert!(
-        told.ends_with("no key [secret], signed [secret], nor [secret]"),
-        "{told}"
+        reported.ends_with("no key [secret], signed [secret], nor [secret]"),
+        "{reported}"
     );
 }
 
@@ -349,13 +350,13 @@ async fn an_access_token_is_not_shown_and_its_refusal_is() {
         Ok(answer(200, "{\"access_token\": \"tok-1\"}")),
         Ok(answer(400, "invalid_scope tok-1")),
     ];
-    let told = lines(url, veil, answers).await;
+    let reported = lines(url, veil, answers).await;
     assert_eq!(
-        told[1],
+        reported[1],
         "< 1 HTTP 200, application/json, T ms, 25 bytes; not shown, it holds an access token"
     );
     assert_eq!(
-        told[3],
+        reported[3],
         "< 2 HTTP 400, application/json, T ms, 19 bytes\n    invalid_scope [secret]"
     );
 }

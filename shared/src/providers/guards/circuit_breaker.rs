@@ -278,7 +278,7 @@ impl Breaker {
         let Some(update) = self.local().untold.clone() else {
             return;
         };
-        let told = match &ports.shared {
+        let reported = match &ports.shared {
             Some(store) => store.update(update.clone()).await,
             None => Err(StoreError::ConditionFailed(Vec::new())),
         };
@@ -286,7 +286,7 @@ impl Breaker {
         if local.untold.as_ref() != Some(&update) {
             return;
         }
-        match told {
+        match reported {
             Ok(_) => local.untold = None,
             Err(StoreError::ConditionFailed(failed)) => {
                 local.untold = None;

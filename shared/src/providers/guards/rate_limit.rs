@@ -39,7 +39,7 @@ const LEAST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest that an upstream is let alone because it says so.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(3600);
 /// Others are told that an upstream refuses without saying for how long at most this often, in microseconds.
-const TOLD_EVERY: i64 = 10_000_000;
+const REPORT_EVERY: i64 = 10_000_000;
 
 /// A provider's schedule as this process sees it.
 #[derive(Debug)]
@@ -65,9 +65,9 @@ struct Slots {
     /// The status with which it refused; 0 once it has answered anything else.
     held_status: u16,
     /// When this process told the others that it refuses.
-    told: i64,
+    reported: i64,
     /// The item says that it refuses.
-    told_of: bool,
+    reported_of: bool,
     /// How long a lease took of late.
     lead: i64,
 }
@@ -126,7 +126,7 @@ impl Slots {
         let (until, status) = rate::read_held(item);
         self.held = self.held.max(until);
         self.held_status = status;
-        self.told_of = self.held_status > 0;
+        self.reported_of = self.held_status > 0;
     }
 
     /// Adds leased slots to the free ones. The lease took so long, in microseconds.
@@ -373,7 +373,7 @@ impl Limiter {
                 return;
             }
             slots.held_status = 0;
-            if !std::mem::take(&mut slots.told_of) {
+            if !std::mem::take(&mut slots.reported_of) {
                 return;
             }
         }
@@ -394,23 +394,23 @@ impl Limiter {
         {
             let mut slots = self.slots();
             slots.held_status = status;
-            if until <= slots.held || (wait.is_zero() && now < slots.told + TOLD_EVERY) {
+            if until <= slots.held || (wait.is_zero() && now < slots.reported + REPORT_EVERY) {
                 return;
             }
-            (slots.held, slots.told, slots.told_of) = (until, now, true);
+            (slots.held, slots.reported, slots.reported_of) = (until, now, true);
             slots.next = slots.next.max(until);
         }
         let Some(store) = &ports.shared else { return };
         let back_off = rate::back_off(self.key.clone(), until, status);
-        let told = match store.update(back_off).await {
+        let reported = match store.update(back_off).await {
             // The slots before then are taken already.
             Err(StoreError::ConditionFailed(_)) => {
                 let back_off = rate::hold_taken(self.key.clone(), until, status);
                 store.update(back_off).await
             }
-            told => told,
+            reported => reported,
         };
-        match told {
+        match reported {
             Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
             Err(error) => {
                 tracing::warn!(item = %self.key.pk, error = %error, "other processes do not know that the upstream wants to be let alone");

@@ -62,12 +62,13 @@ impl Waits {
         let now = ports.clock.now();
         {
             let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-            let told = written.filter(|written| !written.over);
-            if told.is_some_and(|told| now < told.at.plus(EVERY) && until <= told.until.plus(EVERY))
-            {
+            let reported = written.filter(|written| !written.over);
+            if reported.is_some_and(|reported| {
+                now < reported.at.plus(EVERY) && until <= reported.until.plus(EVERY)
+            }) {
                 return;
             }
-            let until = told.map_or(until, |told| told.until.max(until));
+            let until = reported.map_or(until, |reported| reported.until.max(until));
             *written = Some(Written {
                 at: now,
                 until,
@@ -93,8 +94,8 @@ impl Waits {
         let now = ports.clock.now();
         {
             let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-            let due = written.map_or(waited, |told| {
-                (waited || (told.outage && !told.over)) && now >= told.at.plus(EVERY)
+            let due = written.map_or(waited, |reported| {
+                (waited || (reported.outage && !reported.over)) && now >= reported.at.plus(EVERY)
             });
             if !due {
                 return;
@@ -137,18 +138,18 @@ impl Waits {
         until: Timestamp,
         status: Option<u16>,
     ) -> Result<(), StoreError> {
-        let told = Told {
+        let reported = Told {
             until,
             status,
             alive: now.minus(GRACE),
         };
-        let found = match store.update(waits::go_on(&self.provider, &told)).await {
+        let found = match store.update(waits::go_on(&self.provider, &reported)).await {
             Err(StoreError::ConditionFailed(failed)) => {
                 failed.into_iter().next().and_then(|failed| failed.existing)
             }
             answer => return answer.map(drop),
         };
-        let Some(begin) = waits::begin(&self.provider, &told, found.as_ref(), now) else {
+        let Some(begin) = waits::begin(&self.provider, &reported, found.as_ref(), now) else {
             return Ok(());
         };
         match store.update(begin).await {

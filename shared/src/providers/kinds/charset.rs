@@ -19,8 +19,8 @@ pub(super) fn text<'b>(body: &'b [u8], content_type: Option<&str>) -> Option<Cow
         let encoding = match unmarked_utf_16_is_little_endian(body) {
             Some(false) => UTF_16BE,
             Some(true) => UTF_16LE,
-            None => told(content_type)
-                .filter(|told| !told.is_single_byte() || std::str::from_utf8(body).is_err())
+            None => reported(content_type)
+                .filter(|reported| !reported.is_single_byte() || std::str::from_utf8(body).is_err())
                 .unwrap_or(UTF_8),
         };
         (encoding, 0)
@@ -30,7 +30,7 @@ pub(super) fn text<'b>(body: &'b [u8], content_type: Option<&str>) -> Option<Cow
 
 /// The encoding that a `Content-Type` names; of several headers that were joined, the last one
 /// counts.
-pub(super) fn told(content_type: Option<&str>) -> Option<&'static Encoding> {
+pub(super) fn reported(content_type: Option<&str>) -> Option<&'static Encoding> {
     content_type?
         .rsplit(',')
         .find_map(|value| label(value, "charset"))

@@ -14,10 +14,10 @@ const MAX_CODES: usize = 32;
 
 /// The failures of one provider, in the waterfall of one type.
 #[derive(Debug, Default)]
-pub(crate) struct Notices(Mutex<BTreeMap<String, Told>>);
+pub(crate) struct Notices(Mutex<BTreeMap<String, Tally>>);
 
 #[derive(Debug)]
-struct Told {
+struct Tally {
     at: Timestamp,
     since: u64,
 }
@@ -41,19 +41,19 @@ impl Notices {
 
     /// How many failures with this code there were since the last line, where it is time for another.
     fn due(&self, code: &str, now: Timestamp) -> Option<u64> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(told) = told.get_mut(code) {
-            told.since += 1;
-            if now < told.at.plus(EVERY) {
+        let mut tallies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tallies) = tallies.get_mut(code) {
+            tallies.since += 1;
+            if now < tallies.at.plus(EVERY) {
                 return None;
             }
-            told.at = now;
-            return Some(std::mem::take(&mut told.since));
+            tallies.at = now;
+            return Some(std::mem::take(&mut tallies.since));
         }
-        if told.len() >= MAX_CODES {
+        if tallies.len() >= MAX_CODES {
             return None;
         }
-        told.insert(code.to_owned(), Told { at: now, since: 0 });
+        tallies.insert(code.to_owned(), Tally { at: now, since: 0 });
         Some(1)
     }
 }

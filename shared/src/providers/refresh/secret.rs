@@ -394,10 +394,12 @@ mod tests {
                     "no business of a tenant's: {detail}"
                 );
             }
-            let told = acme.inspect(&ports).await.unwrap_err();
+            let reported = acme.inspect(&ports).await.unwrap_err();
             assert!(
-                told.contains(NAME) && told.contains(wanted) && !told.contains("hidden"),
-                "{told}"
+                reported.contains(NAME)
+                    && reported.contains(wanted)
+                    && !reported.contains("hidden"),
+                "{reported}"
             );
             assert_eq!(script.reads(), 1, "a fault is kept for a moment");
             // And put right.

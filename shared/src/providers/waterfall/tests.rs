@@ -261,9 +261,9 @@ async fn a_providers_own_need_is_no_fault_of_the_record() {
             &ports,
         )
         .await;
-        let told = outcome.error.as_ref().map(|error| error.code.as_str());
+        let reported = outcome.error.as_ref().map(|error| error.code.as_str());
         assert_eq!(
-            (outcome.status, told),
+            (outcome.status, reported),
             (status, code),
             "{field} {first:?} {second:?}"
         );

@@ -286,11 +286,11 @@ mod tests {
             );
         }
         assert_eq!(faults.first.capacity().min(10_000), 128);
-        let Err(ApiError::Invalid(told)) = faults.finish() else {
+        let Err(ApiError::Invalid(reported)) = faults.finish() else {
             panic!()
         };
         assert_eq!(
-            (told.len(), told[100].detail.as_str()),
+            (reported.len(), reported[100].detail.as_str()),
             (101, "and 9900 more faults")
         );
     }

@@ -146,9 +146,9 @@ mod tests {
     fn an_input_of_megabytes_is_not_sent_back() {
         let body = json!({"lead": {}, "mode": "x".repeat(3_000_000)}).to_string();
         let fault = InputError::new("/mode", "wrong").with_code("literal_error");
-        let told = faults_of(&[fault], body.as_bytes());
+        let reported = faults_of(&[fault], body.as_bytes());
         assert_eq!(
-            json!(told),
+            json!(reported),
             json!([{"type": "literal_error", "loc": ["body", "mode"], "msg": "wrong"}])
         );
     }

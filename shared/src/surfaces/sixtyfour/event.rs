@@ -88,11 +88,11 @@ fn event_id(id: &str) -> String {
 
 fn event_type(signing: &Signing<'_>) -> String {
     #[derive(Deserialize)]
-    struct Told {
+    struct Body {
         task_type: String,
     }
-    let told: Result<Told, _> = serde_json::from_slice(signing.body);
-    told.map_or_else(|_| signing.event.as_str().to_owned(), |told| told.task_type)
+    let body: Result<Body, _> = serde_json::from_slice(signing.body);
+    body.map_or_else(|_| signing.event.as_str().to_owned(), |body| body.task_type)
 }
 
 #[cfg(test)]

@@ -374,11 +374,11 @@ mod tests {
                 "/x",
                 &mut faults,
             );
-            let told = match faults.finish() {
+            let reported = match faults.finish() {
                 Err(ApiError::Invalid(faults)) => faults[0].code,
                 _ => None,
             };
-            assert_eq!(told, code, "{value}");
+            assert_eq!(reported, code, "{value}");
         }
     }
 }

@@ -351,7 +351,7 @@ mod tests {
             "{\"age\": 4}",
         ] {
             let data = Map::from_iter([("structured_data".to_owned(), text.into())]);
-            let told = json!(intelligence(
+            let reported = json!(intelligence(
                 &record,
                 &Outcome {
                     data,
@@ -360,14 +360,14 @@ mod tests {
                 Blanks::Absent,
             ));
             assert_eq!(
-                (&told["structured_data"], &told["notes"]),
+                (&reported["structured_data"], &reported["notes"]),
                 (&json!({"age": 4}), &json!("")),
                 "{text}"
             );
         }
         for prose in ["```", "``````", "see ```x```", "```json\nnothing\n```"] {
             let data = Map::from_iter([("structured_data".to_owned(), prose.into())]);
-            let told = json!(intelligence(
+            let reported = json!(intelligence(
                 &record,
                 &Outcome {
                     data,
@@ -375,7 +375,7 @@ mod tests {
                 },
                 Blanks::Absent,
             ));
-            assert_eq!(told["notes"], prose);
+            assert_eq!(reported["notes"], prose);
         }
     }
 }

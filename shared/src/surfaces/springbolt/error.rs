@@ -36,13 +36,13 @@ pub(super) fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
         }
         ApiError::Malformed { detail } => failed(400, detail),
         ApiError::Invalid(faults) => {
-            let told = faults
+            let reported = faults
                 .iter()
                 .map(|fault| match fault.pointer.trim_start_matches('/') {
                     "" => fault.detail.clone(),
                     place => format!("{place} {}", fault.detail),
                 });
-            failed(400, told.collect::<Vec<_>>().join("; "))
+            failed(400, reported.collect::<Vec<_>>().join("; "))
         }
         ApiError::Coding { detail } => failed(415, detail),
         ApiError::TooLarge { detail } => failed(413, detail),

@@ -165,7 +165,7 @@ mod tests {
         map
     }
 
-    fn told(sent: Value, outcome: Outcome) -> Value {
+    fn reported(sent: Value, outcome: Outcome) -> Value {
         let record = Record {
             original: Some(map(sent)),
             ..Record::default()
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn what_was_sent_stays_however_its_name_is_written() {
         let data = json!({"company_name": "Found", "brand_color": "red", "hq": {"zip_code": 1}});
-        let camel = told(
+        let camel = reported(
             json!({"companyName": "Sent", "callbackUrl": "u"}),
             found(data.clone()),
         );
@@ -213,7 +213,7 @@ mod tests {
             camel,
             json!({"companyName": "Sent", "brandColor": "red", "hq": {"zip_code": 1}})
         );
-        let mixed = told(
+        let mixed = reported(
             json!({"companyName": "Sent", "callback_url": "u"}),
             found(data.clone()),
         );
@@ -221,7 +221,7 @@ mod tests {
             mixed,
             json!({"companyName": "Sent", "brand_color": "red", "hq": {"zip_code": 1}})
         );
-        let snake = told(
+        let snake = reported(
             json!({"company_name": null, "callbackUrl": "u", "brandcolor": 1}),
             found(data.clone()),
         );
@@ -236,7 +236,7 @@ mod tests {
             json!([]),
             json!({}),
         ] {
-            let filled = told(
+            let filled = reported(
                 json!({"companyName": blank, "BrandColor": "", "callbackUrl": "u"}),
                 found(data.clone()),
             );
@@ -244,7 +244,7 @@ mod tests {
                 json!({"companyName": "Found", "BrandColor": "red", "hq": {"zip_code": 1}});
             assert_eq!(filled, expected, "{blank}");
         }
-        let both = told(
+        let both = reported(
             json!({"companyName": "", "company_name": "Sent", "callbackUrl": "u"}),
             found(data.clone()),
         );
@@ -252,7 +252,7 @@ mod tests {
             (&both["companyName"], &both["company_name"]),
             (&json!(""), &json!("Sent"))
         );
-        let blank = told(
+        let blank = reported(
             json!({"city": null, "callbackUrl": "u"}),
             found(json!({"city": "", "hq": 1})),
         );
@@ -261,7 +261,7 @@ mod tests {
             json!({"city": null, "hq": 1}),
             "nothing was found for it"
         );
-        let named = told(
+        let named = reported(
             json!({"callbackUrl": " ", "callback_url": "u"}),
             found(data),
         );
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn found_names_that_meet_in_camel_case_are_both_kept() {
-        let both = told(
+        let both = reported(
             json!({"callbackUrl": "u"}),
             found(json!({"line_1": "a", "line1": "b"})),
         );
@@ -284,12 +284,12 @@ mod tests {
     fn a_failure_shows_even_where_the_client_sent_a_status() {
         let sent = json!({"status": "active", "callbackUrl": "u", "message": "hi", "email": "x"});
         let missing = Outcome::without_data(OutcomeStatus::NotFound, None);
-        let shown = told(sent.clone(), missing);
+        let shown = reported(sent.clone(), missing);
         assert_eq!(
             (&shown["status"], &shown["email"]),
             (&json!("not_found"), &json!("x"))
         );
-        let broken = told(
+        let broken = reported(
             sent.clone(),
             Outcome::failed("provider_error", "out of order"),
         );
@@ -297,7 +297,7 @@ mod tests {
             broken,
             json!({"status": "failed", "message": "out of order", "email": "x"})
         );
-        let good = told(sent, found(json!({"status": "known", "hash": 1})));
+        let good = reported(sent, found(json!({"status": "known", "hash": 1})));
         assert_eq!(
             good,
             json!({"status": "active", "message": "hi", "email": "x", "hash": 1})
@@ -310,7 +310,7 @@ mod tests {
             .into_iter()
             .filter(|status| *status != OutcomeStatus::Found)
         {
-            let shown = told(
+            let shown = reported(
                 json!({"email": "x", "callback_url": "u"}),
                 Outcome::without_data(status, None),
             );

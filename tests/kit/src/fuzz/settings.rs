@@ -12,10 +12,10 @@ pub fn providers_toml(bytes: &[u8]) {
     };
     match Config::parse(READERS, "providers.toml", text) {
         Err(error) => {
-            let told = error.to_string();
+            let reported = error.to_string();
             assert!(
-                told.starts_with("providers.toml") && told.len() <= 4096,
-                "{told}"
+                reported.starts_with("providers.toml") && reported.len() <= 4096,
+                "{reported}"
             );
         }
         Ok(config) => {

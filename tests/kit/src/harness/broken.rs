@@ -568,7 +568,7 @@ struct CredulousStore {
 }
 
 impl CredulousStore {
-    fn told(&self, mut item: Item) -> Item {
+    fn reported(&self, mut item: Item) -> Item {
         let mut asker = self.asker.lock().unwrap();
         if item.key.sk == "KEY" {
             *asker = get_s(&item, "tenant").map(str::to_owned);
@@ -587,14 +587,14 @@ impl CredulousStore {
 #[async_trait]
 impl Store for CredulousStore {
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
-        Ok(self.inner.get(key).await?.map(|item| self.told(item)))
+        Ok(self.inner.get(key).await?.map(|item| self.reported(item)))
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
         let items = self.inner.get_many(keys).await?;
         Ok(items
             .into_iter()
-            .map(|item| item.map(|item| self.told(item)))
+            .map(|item| item.map(|item| self.reported(item)))
             .collect())
     }
 
@@ -604,7 +604,7 @@ impl Store for CredulousStore {
             .query(query)
             .await?
             .into_iter()
-            .map(|item| self.told(item))
+            .map(|item| self.reported(item))
             .collect())
     }
 

@@ -124,7 +124,7 @@ pub struct Taken {
     pub bought: Vec<Timestamp>,
     pub polled: Vec<Timestamp>,
     /// Whether it has told the answer, to a poll.
-    pub told: bool,
+    pub reported: bool,
 }
 
 /// For whose answer a URL is.
@@ -227,7 +227,7 @@ impl Upstream {
             callback: callback.map(str::to_owned),
             bought: Vec::new(),
             polled: Vec::new(),
-            told: false,
+            reported: false,
         });
         taken.bought.push(now);
         if new && let Some(url) = callback {
@@ -243,7 +243,7 @@ impl Upstream {
         let taken = all.get_mut(key)?;
         taken.polled.push(now);
         let ready = taken.is_ready(now);
-        taken.told |= ready;
+        taken.reported |= ready;
         Some(ready.then(|| (taken.says, taken.domain.clone())))
     }
 
@@ -275,7 +275,7 @@ impl Upstream {
     pub fn waiting(&self, now: Timestamp) -> usize {
         lock(&self.taken)
             .values()
-            .filter(|taken| !taken.told && taken.bought[0].plus(GIVE_UP) > now)
+            .filter(|taken| !taken.reported && taken.bought[0].plus(GIVE_UP) > now)
             .count()
     }
 

@@ -376,11 +376,11 @@ impl World {
     /// Asks `hook` about every call; a poisoned record kills its process whatever the hook says.
     pub fn faults(&self, mut hook: impl FnMut(&Call) -> Fault + Send + 'static) {
         self.sim.gate.inject(move |call| {
-            let told = hook(call);
+            let reported = hook(call);
             if call.op == Op::Http && call.subject.contains("poison") {
                 Fault::Die
             } else {
-                told
+                reported
             }
         });
     }

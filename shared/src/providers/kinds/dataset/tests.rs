@@ -187,14 +187,14 @@ fn a_missing_column_is_told_at_once_and_where() {
 
 #[test]
 fn an_empty_file_and_names_with_blanks_are_told() {
-    let told = |text: &str| {
+    let reported = |text: &str| {
         dataset("d.csv", BY_DOMAIN, "{ name = \"name\" }", text)
             .unwrap_err()
             .to_string()
     };
     for empty in ["", "\u{feff}", "\n\n", "\r\n", " \n\t\n"] {
         assert_eq!(
-            told(empty),
+            reported(empty),
             "p.toml:6:8: d.csv: the file is empty; its first line names the columns, separated by commas",
             "{empty:?}"
         );
@@ -208,13 +208,13 @@ fn an_empty_file_and_names_with_blanks_are_told() {
         ),
     ] {
         let wanted = format!("p.toml:7:18: d.csv has no column `domain`; it has {listed}");
-        assert_eq!(told(&format!("{header}\na.com,A\n")), wanted);
+        assert_eq!(reported(&format!("{header}\na.com,A\n")), wanted);
     }
     assert!(
-        told("domain,name,domain\na.com,A,b.com\n")
+        reported("domain,name,domain\na.com,A,b.com\n")
             .ends_with("d.csv has the column `domain` 2 times; rename all but one")
     );
-    assert!(told("PK\u{3}\u{4}").contains("spreadsheet"));
+    assert!(reported("PK\u{3}\u{4}").contains("spreadsheet"));
 }
 
 #[tokio::test]
@@ -248,7 +248,7 @@ async fn tables_are_read_as_spreadsheets_and_people_save_them() {
 #[tokio::test]
 async fn a_column_that_no_row_has_is_told() {
     let rows = "{\"domain\": \"a.com\", \"staff\": 5}\n{\"domain\": \"b.com\", \"city\": null}\n";
-    let told = async |lookup: &str, field: &str, rows: &str| {
+    let reported = async |lookup: &str, field: &str, rows: &str| {
         let table = declared(
             "d.ndjson",
             lookup,
@@ -264,13 +264,13 @@ async fn a_column_that_no_row_has_is_told() {
             "d.ndjson: no row has `{column}`; the first row has domain, staff"
         ))
     };
-    assert_eq!(told(key, "staf", rows).await, missing("staf"));
+    assert_eq!(reported(key, "staf", rows).await, missing("staf"));
     assert_eq!(
-        told("key = { domain = \"host\" }", "staff", rows).await,
+        reported("key = { domain = \"host\" }", "staff", rows).await,
         missing("host")
     );
     assert_eq!(
-        told(
+        reported(
             "search = { columns = [\"domain\", \"tags\"] }",
             "staff",
             rows
@@ -280,14 +280,14 @@ async fn a_column_that_no_row_has_is_told() {
     );
     // One row that has it is enough, whatever it has there.
     assert_eq!(
-        told(key, "city", rows).await,
+        reported(key, "city", rows).await,
         Ok(vec!["d.ndjson has 2 rows".to_owned()])
     );
     let wide = (0..30)
         .map(|n| format!("\"c{n:02}\": 1"))
         .collect::<Vec<_>>()
         .join(", ");
-    let why = told(key, "staff", &format!("{{{wide}}}\n"))
+    let why = reported(key, "staff", &format!("{{{wide}}}\n"))
         .await
         .unwrap_err();
     assert!(why.ends_with(", c18, c19, …"), "{why}");
@@ -589,8 +589,8 @@ fn wrong_searches_and_keys_are_told_where_they_stand() {
             "as is exact, domain, email, name, prefix or network",
         ),
     ] {
-        let told = fault(lookup);
-        assert!(told.contains(wanted), "{lookup}: {told}");
+        let reported = fault(lookup);
+        assert!(reported.contains(wanted), "{lookup}: {reported}");
     }
 }
 

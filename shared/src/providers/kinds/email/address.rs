@@ -73,7 +73,7 @@ impl Email {
     /// At most 64 bytes before the `@`, and 254 in all with the domain as A-labels. Names in quotes
     /// (`"a b"@x.com`) are none that mail providers give, and refused.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
-        let text = told(text).ok_or(WRONG)?;
+        let text = reported(text).ok_or(WRONG)?;
         let members: Vec<&str> = apart(&text)
             .into_iter()
             .filter(|member| !edges(member).is_empty())
@@ -103,7 +103,7 @@ impl Email {
     /// Reads every address of a list or of a `mailto:` link, in its order and none twice. What is
     /// not an address is passed over.
     pub(crate) fn all(text: &str) -> Vec<Self> {
-        let Some(text) = told(text) else {
+        let Some(text) = reported(text) else {
             return Vec::new();
         };
         let all = distinct(apart(&text).into_iter());
@@ -136,7 +136,7 @@ impl Email {
 }
 
 /// Returns what a text or a link says, as far as it can be seen.
-fn told(text: &str) -> Option<String> {
+fn reported(text: &str) -> Option<String> {
     (text.len() <= MAX_TEXT).then(|| recipients(&visible(text)))?
 }
 

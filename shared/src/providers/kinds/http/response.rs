@@ -34,7 +34,7 @@ fn why_not_json(answer: &HttpAnswer) -> &'static str {
     let content_type = answer.header("content-type");
     match (
         charset::text(&answer.body, content_type),
-        charset::told(content_type),
+        charset::reported(content_type),
     ) {
         (Some(_), _) => "the provider's response is not JSON",
         (None, None) => {

@@ -140,10 +140,10 @@ impl IpDatabases {
         let mut fields = Map::from_iter([("ip".to_owned(), Value::from(address.to_string()))]);
         fields.extend(known.fields());
         // The address alone and its network say nothing.
-        let told = fields
+        let reported = fields
             .keys()
             .any(|name| !matches!(name.as_str(), "ip" | "network"));
-        Ok(if told {
+        Ok(if reported {
             Answer::Found {
                 fields,
                 confidence: Some(confidence.into()),

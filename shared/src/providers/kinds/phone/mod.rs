@@ -569,8 +569,12 @@ mod tests {
                 (text.replace("+49 ", "0"), Some("DE")),
             ] {
                 let fields = found(country, json!({"phone": text})).await;
-                let told = (&fields["e164"], &fields["valid"], fields.get("extension"));
-                assert_eq!(told, (&json!("+4930123456"), &json!(true), None), "{text}");
+                let reported = (&fields["e164"], &fields["valid"], fields.get("extension"));
+                assert_eq!(
+                    reported,
+                    (&json!("+4930123456"), &json!(true), None),
+                    "{text}"
+                );
             }
         }
         for text in ["0,20 EUR/Min: 0180 5 123456", "(0,20 €/Min.) 0180 5 123456"] {
@@ -984,7 +988,7 @@ mod tests {
         ] {
             let answer = ask(None, value.clone()).await;
             assert!(
-                matches!(&answer, Answer::Invalid(told) if told.contains(why)),
+                matches!(&answer, Answer::Invalid(reported) if reported.contains(why)),
                 "{value}: {answer:?}"
             );
         }

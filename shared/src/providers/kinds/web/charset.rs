@@ -4,7 +4,7 @@
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
 
 use super::html::Document;
-use crate::providers::kinds::charset::{label, told};
+use crate::providers::kinds::charset::{label, reported};
 
 /// The part of a document that is searched for its charset, in bytes. WHATWG HTML says 1024; many
 /// sites say it a little later.
@@ -19,7 +19,7 @@ pub(super) fn decode(body: &[u8], content_type: Option<&str>) -> String {
             .into_owned();
     }
     let said = declaration(body);
-    let encoding = told(content_type).or(said).unwrap_or(UTF_8);
+    let encoding = reported(content_type).or(said).unwrap_or(UTF_8);
     let (text, broken) = encoding.decode_without_bom_handling(body);
     // UTF-8 says of itself whether it is that. Servers say it of everything; a page that was cut
     // ends in half a character.

@@ -357,24 +357,32 @@ mod tests {
                 format!("{credit} {MAKER}, {CONTACTS}"),
                 format!("{credit} {MAKER}<br>{CONTACTS}"),
             ] {
-                let told = read(&format!(
+                let reported = read(&format!(
                     "<html lang=de><title>B\u{e4}ckerei M\u{fc}ller</title><footer><p>{contacts}</footer>"
                 ));
                 for absent in ["phones", "emails", "social_profiles"] {
                     assert!(
-                        !told.fields.contains_key(absent),
+                        !reported.fields.contains_key(absent),
                         "{contacts}: {:?}",
-                        told.fields
+                        reported.fields
                     );
                 }
                 let own = "<p>Tel. 030 123456 <a href='tel:+4930123456'>call</a> <a href='mailto:brot@gmx.de'>Mail</a>\
                     <a href='https://www.instagram.com/baeckereimueller'>Instagram</a>";
-                let told = read(&format!(
+                let reported = read(&format!(
                     "<html lang=de><footer>{own}<p>{contacts}</footer>"
                 ));
-                assert_eq!(told.fields["phones"], json!(["+4930123456"]), "{contacts}");
-                assert_eq!(told.fields["emails"], json!(["brot@gmx.de"]), "{contacts}");
-                let profiles = told.fields["social_profiles"].as_object().unwrap();
+                assert_eq!(
+                    reported.fields["phones"],
+                    json!(["+4930123456"]),
+                    "{contacts}"
+                );
+                assert_eq!(
+                    reported.fields["emails"],
+                    json!(["brot@gmx.de"]),
+                    "{contacts}"
+                );
+                let profiles = reported.fields["social_profiles"].as_object().unwrap();
                 assert_eq!(
                     profiles.keys().collect::<Vec<_>>(),
                     ["instagram"],
@@ -383,15 +391,20 @@ mod tests {
             }
         }
         // Without a link, and elsewhere than beside the maker's name.
-        let told =
+        let reported =
             read("<html lang=de><footer><p>Webdesign: Pixelwerk GmbH, Tel. 040 1234567</footer>");
-        assert!(!told.fields.contains_key("phones"), "{:?}", told.fields);
-        let apart = "<div><a href='mailto:info@pixelwerk.example'>Mail</a></div><div><a href='https://x.com/pixelwerk'>X</a></div>";
-        let told = read(&format!("<footer>{apart}<p>Umsetzung: {MAKER}</footer>"));
         assert!(
-            !told.fields.contains_key("emails") && !told.fields.contains_key("social_profiles"),
+            !reported.fields.contains_key("phones"),
             "{:?}",
-            told.fields
+            reported.fields
+        );
+        let apart = "<div><a href='mailto:info@pixelwerk.example'>Mail</a></div><div><a href='https://x.com/pixelwerk'>X</a></div>";
+        let reported = read(&format!("<footer>{apart}<p>Umsetzung: {MAKER}</footer>"));
+        assert!(
+            !reported.fields.contains_key("emails")
+                && !reported.fields.contains_key("social_profiles"),
+            "{:?}",
+            reported.fields
         );
     }
 
@@ -420,8 +433,12 @@ mod tests {
                 "030 123456",
             ),
         ] {
-            let told = read(&format!("<html lang=de><footer>{html}</footer>"));
-            assert_eq!(told.fields.get("phones"), Some(&json!([phone])), "{html}");
+            let reported = read(&format!("<html lang=de><footer>{html}</footer>"));
+            assert_eq!(
+                reported.fields.get("phones"),
+                Some(&json!([phone])),
+                "{html}"
+            );
         }
     }
 
@@ -448,23 +465,27 @@ mod tests {
             "Webdesign by Pixelwerk".to_owned(),
             "Umsetzung: Pixelwerk GmbH".to_owned(),
         ] {
-            let told = read(&format!("<html lang=de><footer><p>{credit}{OWN}</footer>"));
+            let reported = read(&format!("<html lang=de><footer><p>{credit}{OWN}</footer>"));
             assert_eq!(
-                told.fields.get("phones"),
+                reported.fields.get("phones"),
                 Some(&json!(["+4930123456"])),
                 "{credit}"
             );
             assert_eq!(
-                told.fields.get("emails"),
+                reported.fields.get("emails"),
                 Some(&json!(["brot@gmx.de"])),
                 "{credit}"
             );
         }
-        let told = read(&format!(
+        let reported = read(&format!(
             "<html lang=de><footer><p>Powered by {MAKER}, {CONTACTS}</footer>"
         ));
         for absent in ["phones", "emails", "social_profiles"] {
-            assert!(!told.fields.contains_key(absent), "{:?}", told.fields);
+            assert!(
+                !reported.fields.contains_key(absent),
+                "{:?}",
+                reported.fields
+            );
         }
     }
 
@@ -497,19 +518,23 @@ mod tests {
             ("brot.de", "Konzept: tel. 030 123456", "030 123456"),
             ("brot.de", "Webdesign by: Tel. 030 123456", "030 123456"),
         ] {
-            let told = read_at(domain, &format!("<footer><p>{html}</footer>"));
-            assert_eq!(told.fields.get("phones"), Some(&json!([phone])), "{html}");
+            let reported = read_at(domain, &format!("<footer><p>{html}</footer>"));
+            assert_eq!(
+                reported.fields.get("phones"),
+                Some(&json!([phone])),
+                "{html}"
+            );
         }
         for html in [
             "Umsetzung: Pixelwerk, Tel. 040 1234567",
             "Webdesign by \u{201e}Pixelwerk\u{201c}, Tel. 040 1234567",
             "Hosting: \u{dc}berland GmbH, Tel. 040 1234567",
         ] {
-            let told = read(&format!("<html lang=de><footer><p>{html}</footer>"));
+            let reported = read(&format!("<html lang=de><footer><p>{html}</footer>"));
             assert!(
-                !told.fields.contains_key("phones"),
+                !reported.fields.contains_key("phones"),
                 "{html}: {:?}",
-                told.fields
+                reported.fields
             );
         }
     }
@@ -635,12 +660,12 @@ mod tests {
                 false,
             ),
         ] {
-            let told = read_at(domain, &format!("<footer><p>{html}</footer>"));
+            let reported = read_at(domain, &format!("<footer><p>{html}</footer>"));
             assert_eq!(
-                told.fields.contains_key("emails"),
+                reported.fields.contains_key("emails"),
                 own,
                 "{html}: {:?}",
-                told.fields
+                reported.fields
             );
         }
     }

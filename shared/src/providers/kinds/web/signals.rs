@@ -516,7 +516,7 @@ mod tests {
         let Answer::Found { fields, .. } = answer else {
             panic!("{answer:?}")
         };
-        let told: Vec<_> = fields["signals"]
+        let reported: Vec<_> = fields["signals"]
             .as_array()
             .unwrap()
             .iter()
@@ -529,7 +529,7 @@ mod tests {
             (json!("Smith"), None),
         ];
         assert_eq!(
-            told,
+            reported,
             wanted
                 .each_ref()
                 .map(|(title, date)| (title, date.as_ref()))

@@ -17,7 +17,7 @@ use super::{Past, Verdict, same};
 use crate::harness::{Version, World};
 
 /// An invariant of what a client hears, after all that clients heard before.
-pub type Rule = fn(&Told, &Observed<'_>) -> Verdict;
+pub type Rule = fn(&ClientView, &Observed<'_>) -> Verdict;
 
 /// What must hold of everything that clients hear.
 pub const CLIENTS: [(&str, Rule); 12] = [
@@ -146,7 +146,7 @@ pub enum Observed<'a> {
 
 /// What clients were told, of all jobs.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct ClientView {
     /// The job of each key, by tenant.
     keys: BTreeMap<(TenantId, String), JobId>,
     /// The outcome of each line that was shown.
@@ -167,7 +167,7 @@ pub struct Told {
     wrong: Vec<String>,
 }
 
-impl Told {
+impl ClientView {
     /// Holds what a client hears against all that clients heard before, and remembers it.
     pub fn hear(&mut self, observed: &Observed<'_>) {
         let wrong = CLIENTS.iter().filter_map(|(name, rule)| {
@@ -294,9 +294,9 @@ impl Told {
 }
 
 /// A job that was accepted is there until somebody erases it.
-fn accepted_for_good(told: &Told, observed: &Observed<'_>) -> Verdict {
+fn accepted_for_good(reported: &ClientView, observed: &Observed<'_>) -> Verdict {
     match observed {
-        Observed::Absent { job } if !told.doomed.contains(*job) => {
+        Observed::Absent { job } if !reported.doomed.contains(*job) => {
             Err(format!("{job} is not found, and nobody erased it"))
         }
         _ => Ok(()),
@@ -304,22 +304,22 @@ fn accepted_for_good(told: &Told, observed: &Observed<'_>) -> Verdict {
 }
 
 /// A key gets one job, whoever asks and however often.
-fn same_key_same_job(told: &Told, observed: &Observed<'_>) -> Verdict {
+fn same_key_same_job(reported: &ClientView, observed: &Observed<'_>) -> Verdict {
     let Observed::Accepted { tenant, key, job } = observed else {
         return Ok(());
     };
-    let before = told.keys.get(&((*tenant).clone(), (*key).to_owned()));
+    let before = reported.keys.get(&((*tenant).clone(), (*key).to_owned()));
     before.map_or(Ok(()), |before| {
         same(&format!("job of {key}"), job, &before)
     })
 }
 
 /// The outcome of a record, the end of a job, and how many records are done: what was shown once stays.
-fn told_stays_true(told: &Told, observed: &Observed<'_>) -> Verdict {
+fn told_stays_true(reported: &ClientView, observed: &Observed<'_>) -> Verdict {
     match observed {
         Observed::Shown { view, version, .. } => {
             let (id, status) = (&view.job.spec.id, view.status());
-            if let Some(before) = told.ended.get(id) {
+            if let Some(before) = reported.ended.get(id) {
                 same(&format!("status of {id}"), &status, before)?;
             }
             let (done, total) = (view.counts().total(), view.job.spec.total);
@@ -328,7 +328,7 @@ fn told_stays_true(told: &Told, observed: &Observed<'_>) -> Verdict {
             let before = if *version == Version::Previous {
                 0
             } else {
-                told.done.get(id).copied().unwrap_or(0)
+                reported.done.get(id).copied().unwrap_or(0)
             };
             if before <= done && done <= total {
                 Ok(())
@@ -339,7 +339,7 @@ fn told_stays_true(told: &Told, observed: &Observed<'_>) -> Verdict {
             }
         }
         Observed::Line { job, line, .. } => {
-            let before = told.lines.get(&((*job).clone(), line.index));
+            let before = reported.lines.get(&((*job).clone(), line.index));
             before.map_or(Ok(()), |before| {
                 same(
                     &format!("line {} of {job}", line.index),
@@ -353,7 +353,7 @@ fn told_stays_true(told: &Told, observed: &Observed<'_>) -> Verdict {
 }
 
 /// Nobody sees a job again that was answered to be erased, and it is erased once.
-fn erased_stays_erased(_: &Told, observed: &Observed<'_>) -> Verdict {
+fn erased_stays_erased(_: &ClientView, observed: &Observed<'_>) -> Verdict {
     match observed {
         Observed::Shown {
             view,
@@ -368,19 +368,19 @@ fn erased_stays_erased(_: &Told, observed: &Observed<'_>) -> Verdict {
     }
 }
 
-fn canceled_stays_canceled(told: &Told, observed: &Observed<'_>) -> Verdict {
+fn canceled_stays_canceled(reported: &ClientView, observed: &Observed<'_>) -> Verdict {
     let Observed::Shown { view, .. } = observed else {
         return Ok(());
     };
     let (id, status) = (&view.job.spec.id, view.status());
-    if told.canceled.contains(id) && !matches!(status, Status::Canceling | Status::Canceled) {
+    if reported.canceled.contains(id) && !matches!(status, Status::Canceling | Status::Canceled) {
         return Err(format!("{id} is {status:?}"));
     }
     Ok(())
 }
 
 /// Whoever reads page after page gets the lines of the input, in its order.
-fn in_input_order(_: &Told, observed: &Observed<'_>) -> Verdict {
+fn in_input_order(_: &ClientView, observed: &Observed<'_>) -> Verdict {
     match observed {
         Observed::Line { job, place, line } => same(
             &format!("place of the next line of {job}"),
@@ -392,18 +392,18 @@ fn in_input_order(_: &Told, observed: &Observed<'_>) -> Verdict {
 }
 
 /// A job that has ended shows all of its lines, unless somebody erases it meanwhile.
-fn no_gap_in_results(told: &Told, observed: &Observed<'_>) -> Verdict {
+fn no_gap_in_results(reported: &ClientView, observed: &Observed<'_>) -> Verdict {
     let Observed::EmptyPage { view, after } = observed else {
         return Ok(());
     };
     let id = &view.job.spec.id;
-    if view.job.status.is_live() || told.doomed.contains(id) {
+    if view.job.status.is_live() || reported.doomed.contains(id) {
         return Ok(());
     }
     Err(format!("{id} has ended and shows {after} lines"))
 }
 
-fn one_secret_per_key(told: &Told, observed: &Observed<'_>) -> Verdict {
+fn one_secret_per_key(reported: &ClientView, observed: &Observed<'_>) -> Verdict {
     let Observed::Secret {
         tenant,
         key,
@@ -412,7 +412,10 @@ fn one_secret_per_key(told: &Told, observed: &Observed<'_>) -> Verdict {
     else {
         return Ok(());
     };
-    match told.secrets.get(&((*tenant).clone(), (*key).to_owned())) {
+    match reported
+        .secrets
+        .get(&((*tenant).clone(), (*key).to_owned()))
+    {
         Some(before) if before != secret => Err(format!("{key} got two secrets")),
         _ => Ok(()),
     }
@@ -420,7 +423,7 @@ fn one_secret_per_key(told: &Told, observed: &Observed<'_>) -> Verdict {
 
 /// An event that is sent again is the one that was asked for, and has an attempt more when all is over, unless a newer
 /// one made it void. One whose attempt is under way is answered as it is.
-fn replayed_as_asked(told: &Told, observed: &Observed<'_>) -> Verdict {
+fn replayed_as_asked(reported: &ClientView, observed: &Observed<'_>) -> Verdict {
     match observed {
         Observed::Replayed {
             tenant,
@@ -440,7 +443,7 @@ fn replayed_as_asked(told: &Told, observed: &Observed<'_>) -> Verdict {
         }
         Observed::Over { delivery } => {
             let (id, had) = (&delivery.id, delivery.attempts);
-            let promised = told.promised.get(id).copied().unwrap_or(0);
+            let promised = reported.promised.get(id).copied().unwrap_or(0);
             let void = delivery.state == DeliveryState::Exhausted
                 && delivery.reason.as_deref() == Some("superseded");
             if had >= promised || void {
@@ -454,7 +457,7 @@ fn replayed_as_asked(told: &Told, observed: &Observed<'_>) -> Verdict {
 }
 
 /// A client that goes on asking is answered.
-fn clients_are_answered(_: &Told, observed: &Observed<'_>) -> Verdict {
+fn clients_are_answered(_: &ClientView, observed: &Observed<'_>) -> Verdict {
     match observed {
         Observed::Silence { who } => Err(format!("{who} waits for more than an hour")),
         _ => Ok(()),
@@ -462,7 +465,7 @@ fn clients_are_answered(_: &Told, observed: &Observed<'_>) -> Verdict {
 }
 
 /// What is another tenant's is answered like what never was.
-fn other_tenants_learn_nothing(_: &Told, observed: &Observed<'_>) -> Verdict {
+fn other_tenants_learn_nothing(_: &ClientView, observed: &Observed<'_>) -> Verdict {
     let Observed::Stranger {
         asked,
         there,
@@ -477,12 +480,12 @@ fn other_tenants_learn_nothing(_: &Told, observed: &Observed<'_>) -> Verdict {
 
 /// Each refusal is one that the request may get, and its reason was true at a moment between the request and its answer.
 /// Source: the API description in `docs/API.md`.
-fn answered_as_documented(told: &Told, observed: &Observed<'_>) -> Verdict {
+fn answered_as_documented(reported: &ClientView, observed: &Observed<'_>) -> Verdict {
     let Observed::Refused { sent, error, past } = observed else {
         return Ok(());
     };
     let right = match (error, past) {
-        (ApiError::NotFound { what }, _) if *what == "job" => is_missing(told, sent),
+        (ApiError::NotFound { what }, _) if *what == "job" => is_missing(reported, sent),
         (ApiError::NotFound { what: "delivery" }, Some((past, _))) => match sent.request {
             // Under a tombstone a delivery may be left; it is not shown any more.
             Request::Replay { id, .. } => {
@@ -511,11 +514,11 @@ fn answered_as_documented(told: &Told, observed: &Observed<'_>) -> Verdict {
 }
 
 /// Whether the job that it is about, or the one that it made before, may be gone: somebody asked to erase it.
-fn is_missing(told: &Told, sent: &Sent<'_>) -> bool {
+fn is_missing(reported: &ClientView, sent: &Sent<'_>) -> bool {
     let made = sent
         .request
         .makes()
-        .and_then(|key| told.keys.get(&(sent.tenant.clone(), key.to_owned())));
+        .and_then(|key| reported.keys.get(&(sent.tenant.clone(), key.to_owned())));
     // A replay asks for the delivery alone.
     let about = sent
         .request
@@ -523,7 +526,7 @@ fn is_missing(told: &Told, sent: &Sent<'_>) -> bool {
         .filter(|_| !matches!(sent.request, Request::Replay { .. }));
     made.into_iter()
         .chain(about)
-        .any(|job| told.doomed.contains(job))
+        .any(|job| reported.doomed.contains(job))
 }
 
 /// The most credits that the job can cost. `None` where it takes what there is, or makes none.

@@ -25,7 +25,7 @@ pub struct End {
     pub(super) deliveries: Vec<Delivery>,
     lines: BTreeMap<JobId, Vec<ResultLine>>,
     /// What each tenant's receiver got, by time.
-    pub(super) told: Vec<(TenantId, Exchange)>,
+    pub(super) reported: Vec<(TenantId, Exchange)>,
 }
 
 impl End {
@@ -52,8 +52,8 @@ impl End {
                 .into_iter()
                 .map(move |exchange| (id.clone(), exchange))
         };
-        let mut told: Vec<(TenantId, Exchange)> = world.tenants.iter().flat_map(got).collect();
-        told.sort_by_key(|(_, exchange)| exchange.at);
+        let mut reported: Vec<(TenantId, Exchange)> = world.tenants.iter().flat_map(got).collect();
+        reported.sort_by_key(|(_, exchange)| exchange.at);
         let mut lines = BTreeMap::new();
         for job in jobs.iter().filter(|job| job.status != Status::Deleted) {
             let view = &JobView::new(job.clone(), Progress::default());
@@ -78,7 +78,7 @@ impl End {
             jobs,
             deliveries,
             lines,
-            told,
+            reported,
         }
     }
 
@@ -115,43 +115,43 @@ pub(super) fn one_outcome_per_record(_: &World, end: &End) -> Verdict {
 
 pub(super) fn counts_equal_results(world: &World, end: &End) -> Verdict {
     all(end.ended(), |(job, lines)| {
-        let Some(told) = &job.end else {
+        let Some(reported) = &job.end else {
             return Err(format!("{} has no end", job.spec.id));
         };
         let mut counts = Counts::default();
         for line in lines {
             counts.count(line.outcome.status);
         }
-        same("counts", &told.counts, &counts)?;
+        same("counts", &reported.counts, &counts)?;
         same(
             "credits",
-            &told.credits,
+            &reported.credits,
             &lines.iter().map(|l| u64::from(l.outcome.credits)).sum(),
         )?;
         let bytes = lines
             .iter()
             .map(|line| line.to_json().to_string().len() as u64 + 1)
             .sum();
-        same("bytes", &told.bytes, &bytes)?;
-        let shown = lines
-            .iter()
-            .map(|line| shared::domain::job::told(&line.record, Some(&line.outcome)).len() as u64);
+        same("bytes", &reported.bytes, &bytes)?;
+        let shown = lines.iter().map(|line| {
+            shared::domain::job::reported(&line.record, Some(&line.outcome)).len() as u64
+        });
         let shown: u64 = shown.sum();
         if world.deployed.contains(&Version::Previous) {
             // It does not know this size, and takes the other for it.
-            let there = told
+            let there = reported
                 .public_bytes
-                .is_none_or(|told| (shown..=bytes).contains(&told));
+                .is_none_or(|reported| (shown..=bytes).contains(&reported));
             return if there {
                 Ok(())
             } else {
                 Err(format!(
                     "told bytes are {:?}, not {shown}",
-                    told.public_bytes
+                    reported.public_bytes
                 ))
             };
         }
-        same("told bytes", &told.public_bytes, &Some(shown))
+        same("told bytes", &reported.public_bytes, &Some(shown))
     })
 }
 
@@ -224,7 +224,7 @@ fn event_of(status: Status) -> Option<EventType> {
 /// Every event there should be is there, and is over: a receiver had it, or it is exhausted for a reason that is true.
 pub(super) fn every_event_is_told_or_exhausted(world: &World, end: &End) -> Verdict {
     all(end.ended(), |(job, _)| {
-        let told: Vec<&Delivery> = end
+        let reported: Vec<&Delivery> = end
             .deliveries
             .iter()
             .filter(|d| d.id.job == job.spec.id)
@@ -235,8 +235,8 @@ pub(super) fn every_event_is_told_or_exhausted(world: &World, end: &End) -> Verd
             .record_webhook
             .as_ref()
             .map_or(0, |_| job.spec.total as usize);
-        same("deliveries", &told.len(), &(ends + records))?;
-        all(told, |delivery| {
+        same("deliveries", &reported.len(), &(ends + records))?;
+        all(reported, |delivery| {
             let record = delivery.id.record().map(|_| EventType::RecordFinished);
             same(
                 "event",
@@ -252,7 +252,7 @@ pub(super) fn every_event_is_told_or_exhausted(world: &World, end: &End) -> Verd
             let event = delivery.id.event();
             let had = |status: Option<u16>| status.is_some_and(|s| (200..300).contains(&s));
             if end
-                .told
+                .reported
                 .iter()
                 .any(|(_, e)| e.id() == event && had(e.status))
             {
@@ -285,7 +285,7 @@ pub(super) fn one_webhook_id_per_event(world: &World, end: &End) -> Verdict {
         .map(|j| &j.spec.id)
         .collect();
     let mut ids: BTreeMap<String, &str> = BTreeMap::new();
-    end.told.iter().try_for_each(|(_, exchange)| {
+    end.reported.iter().try_for_each(|(_, exchange)| {
         let id = exchange.id();
         if !known.contains(id)
             && !delivery_of(exchange).is_some_and(|delivery| erased.contains(&&delivery.job))
@@ -314,7 +314,7 @@ pub(super) fn delivery_of(exchange: &Exchange) -> Option<DeliveryId> {
 
 pub(super) fn one_body_per_event(_: &World, end: &End) -> Verdict {
     let mut bodies: BTreeMap<&str, &[u8]> = BTreeMap::new();
-    end.told.iter().try_for_each(|(_, exchange)| {
+    end.reported.iter().try_for_each(|(_, exchange)| {
         if *bodies.entry(exchange.id()).or_insert(&exchange.body) != exchange.body {
             return Err(format!("{} was sent with two bodies", exchange.id()));
         }
@@ -323,8 +323,8 @@ pub(super) fn one_body_per_event(_: &World, end: &End) -> Verdict {
 }
 
 pub(super) fn attempts_never_overlap(_: &World, end: &End) -> Verdict {
-    all(end.told.iter().enumerate(), |(n, (_, one))| {
-        all(&end.told[..n], |(_, other)| {
+    all(end.reported.iter().enumerate(), |(n, (_, one))| {
+        all(&end.reported[..n], |(_, other)| {
             if one.id() == other.id() && one.at < other.until {
                 return Err(format!("{} at {} and at {}", one.id(), other.at, one.at));
             }
@@ -361,7 +361,7 @@ pub(super) fn no_older_event_after_a_newer_one(world: &World, end: &End) -> Verd
     };
     let deliveries: Vec<&Delivery> = end.deliveries.iter().filter(ordered).collect();
     // Each exchange with its delivery and its place in the log: a sender begins at the latest when the receiver is asked.
-    let sent = end.told.iter().filter_map(|(_, exchange)| {
+    let sent = end.reported.iter().filter_map(|(_, exchange)| {
         let delivery = *deliveries
             .iter()
             .find(|d| d.id.event() == exchange.id() && d.url == exchange.url)?;

@@ -19,7 +19,7 @@ pub(super) fn events_say_what_results_say(world: &World, end: &End) -> Verdict {
     if !world.is_scripted() {
         return Ok(());
     }
-    all(&end.told, |(_, exchange)| {
+    all(&end.reported, |(_, exchange)| {
         let Some(id) = delivery_of(exchange) else {
             return Ok(());
         };
@@ -28,32 +28,32 @@ pub(super) fn events_say_what_results_say(world: &World, end: &End) -> Verdict {
         let (Some(delivery), Some((job, lines))) = (there, job) else {
             return Ok(());
         };
-        let told = Told {
+        let reported = Notified {
             body: &exchange.json(),
             delivery,
             job,
             lines,
         };
         let fits = match delivery.surface.as_str() {
-            "native" => told.native(),
-            "apione" => told.apione(),
-            "fullenrich" => told.fullenrich(),
-            "sixtyfour" => told.sixtyfour(),
-            "springbolt" => told.springbolt(),
+            "native" => reported.native(),
+            "apione" => reported.apione(),
+            "fullenrich" => reported.fullenrich(),
+            "sixtyfour" => reported.sixtyfour(),
+            "springbolt" => reported.springbolt(),
             _ => Ok(()),
         };
         fits.map_err(|why| format!("{} on {}: {why}", delivery.id, delivery.surface))
     })
 }
 
-struct Told<'a> {
+struct Notified<'a> {
     body: &'a Value,
     delivery: &'a Delivery,
     job: &'a Job,
     lines: &'a [ResultLine],
 }
 
-impl Told<'_> {
+impl Notified<'_> {
     fn says(&self, pointer: &str, should: &Value) -> Verdict {
         let is = self.body.pointer(pointer).unwrap_or(&Value::Null);
         same(pointer, &is, &should)
@@ -97,8 +97,8 @@ impl Told<'_> {
     }
 
     /// Every value that was found of a record stands in what is told of it, and none where nothing was found.
-    fn has_what_was_found(told: &Value, line: &ResultLine) -> Verdict {
-        let text = told.to_string();
+    fn has_what_was_found(reported: &Value, line: &ResultLine) -> Verdict {
+        let text = reported.to_string();
         let found = line.outcome.status == Found;
         all(&line.outcome.data, |(name, value)| {
             let there = text.contains(&value.to_string());
@@ -162,7 +162,7 @@ impl Told<'_> {
             return self.links("/error");
         }
         same("results", &results.len(), &self.lines.len())?;
-        all(results.iter().zip(self.lines), |(told, line)| {
+        all(results.iter().zip(self.lines), |(reported, line)| {
             let status = match line.outcome.status {
                 Found => "success",
                 NotFound => "not_found",
@@ -175,17 +175,17 @@ impl Told<'_> {
             };
             same(
                 &format!("status of line {}", line.index),
-                &told["status"],
+                &reported["status"],
                 &status.into(),
             )?;
             same(
                 &format!("input of line {}", line.index),
-                &told["input"],
+                &reported["input"],
                 &line.record.sent().clone().into(),
             )?;
             same(
                 &format!("data of line {}", line.index),
-                &told["data"],
+                &reported["data"],
                 &data,
             )
         })
@@ -207,7 +207,7 @@ impl Told<'_> {
             return self.links("/message");
         };
         same("contacts", &contacts.len(), &lines.len())?;
-        all(contacts.iter().zip(lines), |(told, line)| {
+        all(contacts.iter().zip(lines), |(reported, line)| {
             let custom = line
                 .record
                 .metadata
@@ -215,12 +215,12 @@ impl Told<'_> {
                 .map_or(Value::Null, Value::Object);
             same(
                 &format!("input of line {}", line.index),
-                &told["input"],
+                &reported["input"],
                 &line.record.sent().clone().into(),
             )?;
             same(
                 &format!("custom of line {}", line.index),
-                &told["custom"],
+                &reported["custom"],
                 &custom,
             )
         })
@@ -240,7 +240,7 @@ impl Told<'_> {
             (Status::Completed, Some("failed")) if well => self.links("/error"),
             (Status::Canceled, Some("failed")) => self.links("/error"),
             (Status::Completed | Status::Failed | Status::Expired, Some("failed")) => Ok(()),
-            (status, told) => Err(format!("the job is {status:?}, and {told:?} is told")),
+            (status, reported) => Err(format!("the job is {status:?}, and {reported:?} is told")),
         }
     }
 
@@ -254,11 +254,11 @@ impl Told<'_> {
         {
             return self.links("/message");
         }
-        let told = match line.outcome.status {
+        let reported = match line.outcome.status {
             Found => return Self::has_what_was_found(self.body, line),
             NotFound => "not_found",
             _ => "failed",
         };
-        self.says("/status", &told.into())
+        self.says("/status", &reported.into())
     }
 }

@@ -20,7 +20,7 @@ use shared::domain::delivery::{GRACE, LEASE_MARGIN, LEASE_WRITE};
 use shared::domain::record::Record;
 use shared::schema::{profile_key, read_profile};
 
-pub use self::clients::{CLIENTS, Observed, Request, Rule, Sent, Told};
+pub use self::clients::{CLIENTS, ClientView, Observed, Request, Rule, Sent};
 pub use self::end::End;
 pub use self::past::{Past, Steps};
 pub use self::steps::{Moment, STEPS, Step};
@@ -136,7 +136,7 @@ pub fn bound(world: &World) -> Duration {
     let delays: Vec<_> = profiles
         .map(|item| read_profile(&item).ok().and_then(|p| p.webhook_delays()))
         .collect();
-    let told = delays.iter().flat_map(|delays| {
+    let reported = delays.iter().flat_map(|delays| {
         world.ports.surfaces.iter().map(|surface| {
             let rules = (surface.delivery)().with_delays(delays.clone());
             let waits: Duration = rules
@@ -165,7 +165,7 @@ pub fn bound(world: &World) -> Duration {
     } else {
         GIVE_UP
     };
-    looks * LOOK + told.max().unwrap_or_default() + waited
+    looks * LOOK + reported.max().unwrap_or_default() + waited
 }
 
 fn all<T>(items: impl IntoIterator<Item = T>, check: impl Fn(T) -> Verdict) -> Verdict {

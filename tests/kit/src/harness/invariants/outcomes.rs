@@ -102,7 +102,7 @@ fn fits(world: &World, job: &Job, line: &ResultLine, funded: bool, lost: usize) 
             .unwrap_or_default(),
     );
     let script = domain.split('-').next().unwrap_or_default();
-    let told = match (status, code) {
+    let reported = match (status, code) {
         (OutcomeStatus::Failed, Some("worker_lost")) if script == "poison" || lost >= LOST_RUNS => {
             return Ok(());
         }
@@ -119,7 +119,7 @@ fn fits(world: &World, job: &Job, line: &ResultLine, funded: bool, lost: usize) 
         // Of other providers it is not known what they say.
         _ => Ok(!world.is_scripted() || answers(world, job, domain, &line.outcome)),
     };
-    match told {
+    match reported {
         Ok(true) => Ok(()),
         Ok(false) => Err(format!("{status:?} {code:?} is not what was asked")),
         Err(why) => Err(why),

@@ -29,7 +29,7 @@ fn is_good(exchange: &Exchange) -> bool {
 pub(super) fn no_exchange_without_an_attempt(end: &End, delivery: &Delivery) -> Verdict {
     let event = delivery.id.event();
     let asked = end
-        .told
+        .reported
         .iter()
         .filter(|(_, exchange)| exchange.id() == event)
         .count();
@@ -47,7 +47,7 @@ pub(super) fn reason_is_true(world: &World, end: &End, delivery: &Delivery) -> V
         return Err(format!("{} has no rules", delivery.id));
     };
     let of_url = || {
-        end.told
+        end.reported
             .iter()
             .filter(|(tenant, exchange)| *tenant == delivery.tenant && exchange.url == delivery.url)
     };

@@ -261,9 +261,9 @@ fn done_told_and_settled_at_once(moment: &Moment<'_>) -> Verdict {
         if job.status == Status::Deleted || (job.end.is_none() && is_expired(after, moment.at)) {
             return Ok(());
         }
-        let told = job.spec.webhook.is_none()
+        let reported = job.spec.webhook.is_none()
             || moment.in_one_transaction(changed, &delivery_key(&id.delivery(0)));
-        if job.end.is_none() || !told {
+        if job.end.is_none() || !reported {
             return Err(format!("{id} ended without its event"));
         }
         if job.due.is_some() {

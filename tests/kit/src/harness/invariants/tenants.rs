@@ -32,7 +32,7 @@ pub(super) fn events_reach_their_own_tenant_alone(world: &World, end: &End) -> V
         .iter()
         .map(|t| (&t.id, secrets(world, t)))
         .collect();
-    all(&end.told, |(receiver, exchange)| {
+    all(&end.reported, |(receiver, exchange)| {
         let Some(id) = delivery_of(exchange) else {
             return Err(format!("{:?} is no event's id", exchange.id()));
         };

@@ -161,10 +161,10 @@ async fn no_token_is_told_without_any_secret() {
         let (ports, script) = ports();
         script.answer(status, body);
         let answer = ask(&api(""), "a", &ports).await;
-        let (code, told) = failed(&answer);
+        let (code, reported) = failed(&answer);
         assert!(
-            code == "provider_error" && told.contains(detail) && !told.contains("s3cr"),
-            "{told}"
+            code == "provider_error" && reported.contains(detail) && !reported.contains("s3cr"),
+            "{reported}"
         );
         assert_eq!(script.requests().len(), 1);
     }

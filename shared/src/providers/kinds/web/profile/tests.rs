@@ -552,10 +552,10 @@ fn a_picture_is_no_logo_by_itself() {
     ] {
         let block = in_a_block(&format!(r#"{{"@type":"Store","name":"Acme",{member}}}"#));
         let profile = acme(&format!("{block}{shown}"));
-        let told = profile.fields.get("logo_url").and_then(Value::as_str);
+        let reported = profile.fields.get("logo_url").and_then(Value::as_str);
         assert_eq!(
             (
-                told,
+                reported,
                 profile.sure.get("logo_url").copied().unwrap_or_default()
             ),
             (logo, sure),
@@ -719,14 +719,14 @@ fn what_stands_in_the_text_is_told_where_nothing_surer_says_it() {
     let text = "<footer><p>Acme Forge AG<br>Plauener Str. 160<br>13053 Berlin<p>Tel. <b>030</b> 123456<p>Fax 030 123457\
         <p>&copy; 2026 Acme Forge AG</footer>";
     let profile = |html: &str| read("acme.de", "https://www.acme.de/", html);
-    let told = profile(text);
-    assert_eq!(told.fields["phones"], json!(["030 123456"]));
-    assert_eq!(told.fields["legal_name"], json!("Acme Forge AG"));
+    let reported = profile(text);
+    assert_eq!(reported.fields["phones"], json!(["030 123456"]));
+    assert_eq!(reported.fields["legal_name"], json!("Acme Forge AG"));
     assert_eq!(
-        told.fields["address"],
+        reported.fields["address"],
         json!({"street": "Plauener Str. 160", "postal_code": "13053", "city": "Berlin"})
     );
-    let sure = |field: &str| told.sure[field];
+    let sure = |field: &str| reported.sure[field];
     assert_eq!(
         (sure("phones"), sure("legal_name"), sure("address")),
         (0.6, 0.75, 0.5)

@@ -187,26 +187,26 @@ fn settled(rules: &Rules, mut found: Vec<Detected>, exclude: bool) -> Vec<Detect
 
 /// A text that patterns are matched against, and the words that tell of it.
 struct Piece<'s> {
-    told: String,
+    reported: String,
     text: &'s str,
     lower: String,
 }
 
 impl<'s> Piece<'s> {
-    fn new(told: String, text: &'s str, most: usize) -> Self {
+    fn new(reported: String, text: &'s str, most: usize) -> Self {
         let text = &text[..text.floor_char_boundary(most)];
         Self {
-            told,
+            reported,
             text,
             lower: text.to_ascii_lowercase(),
         }
     }
 
-    fn whole(told: &str, text: &'s str) -> Vec<Self> {
+    fn whole(reported: &str, text: &'s str) -> Vec<Self> {
         if text.is_empty() {
             vec![]
         } else {
-            vec![Self::new(told.to_owned(), text, usize::MAX)]
+            vec![Self::new(reported.to_owned(), text, usize::MAX)]
         }
     }
 
@@ -354,8 +354,10 @@ fn detect_one(technology: &Technology, sought: &Sought<'_>) -> Option<Detected> 
                 .confidence
                 .saturating_add(pattern.confidence)
                 .min(100);
-            if detected.evidence.len() < MAX_EVIDENCE && !detected.evidence.contains(&piece.told) {
-                detected.evidence.push(piece.told.clone());
+            if detected.evidence.len() < MAX_EVIDENCE
+                && !detected.evidence.contains(&piece.reported)
+            {
+                detected.evidence.push(piece.reported.clone());
             }
             if version.len() > detected.version.as_ref().map_or(0, String::len) {
                 detected.version = Some(version);

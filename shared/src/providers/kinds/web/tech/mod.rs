@@ -142,10 +142,10 @@ fn about(file: &str, rules: &Rules) -> Result<Vec<String>, String> {
     } else {
         "technologies"
     };
-    let mut told = vec![format!("{file} has {all} {technologies}")];
+    let mut reported = vec![format!("{file} has {all} {technologies}")];
     if !never.is_empty() {
         let names = named(never.iter().copied(), never.len());
-        told.push(format!(
+        reported.push(format!(
             "{} of them can never be found ({NEVER}): {names}",
             never.len()
         ));
@@ -154,11 +154,11 @@ fn about(file: &str, rules: &Rules) -> Result<Vec<String>, String> {
     if *count > 0 {
         let which = named(first.iter().map(String::as_str), *count);
         let patterns = if *count == 1 { "pattern" } else { "patterns" };
-        told.push(format!(
+        reported.push(format!(
             "{count} {patterns} passed over that the matcher cannot have: {which}"
         ));
     }
-    Ok(told)
+    Ok(reported)
 }
 
 /// Why a technology is never found.

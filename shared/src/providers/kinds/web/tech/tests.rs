@@ -25,7 +25,7 @@ fn seen(headers: &[(&str, &str)], html: &str) -> Seen {
     }
 }
 
-fn told(found: &[Detected]) -> Vec<(&str, Option<&str>, u8)> {
+fn reported(found: &[Detected]) -> Vec<(&str, Option<&str>, u8)> {
     found
         .iter()
         .map(|d| (d.name.as_str(), d.version.as_deref(), d.confidence))
@@ -64,7 +64,7 @@ fn every_place_is_looked_at() {
         ),
     );
     assert_eq!(
-        told(&found),
+        reported(&found),
         [
             ("Server", Some("1.25.3"), 100),
             ("Header alone", None, 100),
@@ -113,7 +113,7 @@ fn confidence_adds_up_and_versions_are_chosen() {
     }));
     let found = detect(&rules, &seen(&[], "a1 b2 c3 xz hash=0123456789abcdef0123"));
     assert_eq!(
-        told(&found),
+        reported(&found),
         [
             ("Half", None, 70),
             ("Choice", Some("old"), 100),
@@ -121,7 +121,7 @@ fn confidence_adds_up_and_versions_are_chosen() {
         ]
     );
     assert_eq!(
-        told(&detect(&rules, &seen(&[], "xyz"))),
+        reported(&detect(&rules, &seen(&[], "xyz"))),
         [("Choice", Some("new y"), 100)]
     );
 }
@@ -142,7 +142,7 @@ fn technologies_imply_exclude_and_require_others() {
     let rules = rules(&file);
     let found = detect(&rules, &seen(&[], "blog newer plugin theme"));
     assert_eq!(
-        told(&found),
+        reported(&found),
         [
             ("Blog", None, 100),
             ("New blog", None, 100),
@@ -161,7 +161,7 @@ fn technologies_imply_exclude_and_require_others() {
     assert!(detect(&rules, &seen(&[], "plugin theme")).is_empty());
     let round = json!({"A": {"html": "a", "implies": "B"}, "B": {"implies": ["A", "C"]}});
     assert_eq!(
-        told(&detect(
+        reported(&detect(
             &super::Rules::parse(&round.to_string()).unwrap(),
             &seen(&[], "a")
         )),
@@ -218,7 +218,7 @@ fn a_pattern_that_the_engine_cannot_have_costs_itself_alone_and_is_counted() {
     );
     let found = detect(&rules, &seen(&[("set-cookie", "own=1")], "plain"));
     assert_eq!(
-        told(&found),
+        reported(&found),
         [
             ("Around", None, 100),
             ("Names", None, 100),
@@ -292,7 +292,7 @@ fn names_of_cookies_and_headers_are_patterns_where_they_are_written_as_such() {
         ("x-f-id", "3"),
     ];
     assert_eq!(
-        told(&detect(&rules, &seen(&apart, ""))),
+        reported(&detect(&rules, &seen(&apart, ""))),
         [],
         "brackets are of a name unless something says otherwise"
     );
@@ -301,12 +301,12 @@ fn names_of_cookies_and_headers_are_patterns_where_they_are_written_as_such() {
         &seen(&[("x-runtime-cache", "12"), ("x-sucuri-cache", "HIT")], ""),
     );
     assert_eq!(
-        told(&found),
+        reported(&found),
         [("Header", Some("12"), 100), ("Cache", None, 100)]
     );
     let page = "<meta property='CF:app_domain:' content=app.clickfunnels.com>";
     assert_eq!(
-        told(&detect(&rules, &seen(&[], page))),
+        reported(&detect(&rules, &seen(&[], page))),
         [("Funnels", None, 100)]
     );
     for cookie in [
@@ -349,20 +349,20 @@ fn what_no_site_can_show_is_known() {
         ]
     );
     let about = |file: &Value| super::super::about("t.json", &rules(file));
-    let told = about(&file).unwrap();
-    assert_eq!(told[0], "t.json has 10 technologies");
+    let reported = about(&file).unwrap();
+    assert_eq!(reported[0], "t.json has 10 technologies");
     assert!(
-        told[1].starts_with("6 of them can never be found (")
-            && told[1].ends_with("Needs a CMS, …"),
-        "{told:?}"
+        reported[1].starts_with("6 of them can never be found (")
+            && reported[1].ends_with("Needs a CMS, …"),
+        "{reported:?}"
     );
-    assert_eq!(told.len(), 2);
-    let told = about(&json!({"A": {"html": ["a", "b(?=c)"]}})).unwrap();
-    assert_eq!(told[0], "t.json has 1 technology");
+    assert_eq!(reported.len(), 2);
+    let reported = about(&json!({"A": {"html": ["a", "b(?=c)"]}})).unwrap();
+    assert_eq!(reported[0], "t.json has 1 technology");
     assert!(
-        told[1]
+        reported[1]
             .starts_with("1 pattern passed over that the matcher cannot have: A: html: `b(?=c)`: "),
-        "{told:?}"
+        "{reported:?}"
     );
     assert!(
         about(&json!({"A": {"dom": "#a"}, "B": {"html": "(?=b)"}}))

@@ -154,13 +154,13 @@ impl Sentence {
         // `We founded a school`, `Acme founded schools`.
         let is_active =
             !passive && end < self.len() && end != year && !self.tokens[end].is(sort::PREP);
-        let told = if passive {
+        let reported = if passive {
             subject(sort::NAME | sort::OWN | sort::WE).is_some()
                 || (self.any(0..verb, sort::IT) && meant.len() == 1 && it_is_company())
         } else {
             !is_active && subject(sort::NAME | sort::OWN).is_some()
         };
-        told.then_some(year)
+        reported.then_some(year)
     }
 
     /// Returns whether what stands behind a participle without a subject can be told of the
@@ -245,7 +245,7 @@ impl Sentence {
         };
         let others = (0..self.len()).filter(is_said).count();
         let alone = !self.any(0..self.len(), sort::WORK | sort::NAME);
-        let told = if alone {
+        let reported = if alone {
             // Whose it is may stand above: a person with an office, a customer.
             let mut above = tokens(before);
             mark(&mut above, words, names);
@@ -253,7 +253,7 @@ impl Sentence {
         } else {
             self.any(0..self.len(), sort::WORK) || others <= MAX_ASIDE
         };
-        told.then_some(year)
+        reported.then_some(year)
     }
 
     /// `It all began in 1926`, `1926 begann Ernst Hallmann in der Küche`.
