@@ -87,7 +87,7 @@ fn a_budget_is_for_the_valid_records_alone() {
             None,
         );
         let Ok(Accepted::Priced {
-            deal,
+            reserve,
             records,
             invalid,
             ..
@@ -96,7 +96,12 @@ fn a_budget_is_for_the_valid_records_alone() {
             panic!("no price")
         };
         assert_eq!(
-            (deal.funded, deal.reserved, records, invalid.records.len()),
+            (
+                reserve.funded,
+                reserve.reserved,
+                records,
+                invalid.records.len()
+            ),
             (funded, 2 * funded as u64, 7, 3)
         );
         let id = world.job(sent);

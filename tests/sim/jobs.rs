@@ -290,7 +290,7 @@ fn a_dry_run_prices_and_stores_nothing() {
         ..submission(&domains("found", 10))
     };
     let Ok(Accepted::Priced {
-        deal,
+        reserve,
         records,
         price,
         ..
@@ -298,7 +298,10 @@ fn a_dry_run_prices_and_stores_nothing() {
     else {
         panic!("no price")
     };
-    assert_eq!((deal.funded, deal.reserved, records, price), (2, 4, 10, 2));
+    assert_eq!(
+        (reserve.funded, reserve.reserved, records, price),
+        (2, 4, 10, 2)
+    );
     assert_eq!(world.sim.store.items(), before);
     assert_eq!(world.sim.queue.next_visible(), None);
 }

@@ -12,7 +12,7 @@ use shared::domain::record::OutcomeStatus;
 use shared::jobs::enrich::step;
 use shared::jobs::enrich::step::ChunkOutcome;
 use shared::jobs::idempotency::Idempotency;
-use shared::jobs::submit::{Terms, submit};
+use shared::jobs::submit::{Pricing, submit};
 use shared::jobs::{StepError, delete, read, retry};
 use shared::maintenance::{sweep, tenants};
 use shared::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender, QueueName, Value};
@@ -68,7 +68,7 @@ fn a_retry_read_its_idempotency_key_twice() {
             ports,
             &caller,
             &id,
-            |sent| World::terms(&registry, sent),
+            |sent| World::pricing(&registry, sent),
             Some(&key),
         )
         .await
@@ -116,13 +116,13 @@ fn a_replay_of_a_delivery_that_waited_did_nothing() {
 fn submit_under(
     world: &mut World,
     domains: &[String],
-    terms: &Terms,
+    pricing: &Pricing,
 ) -> shared::domain::ids::JobId {
-    let (ports, tenant, terms) = (world.ports.clone(), world.tenant.clone(), terms.clone());
+    let (ports, tenant, pricing) = (world.ports.clone(), world.tenant.clone(), pricing.clone());
     let submission = submission(domains);
     let accepted = world.sim.finish(async move {
         let caller = World::caller(&ports, &tenant).await?;
-        submit(&ports, &caller, || Ok((submission, terms)), None).await
+        submit(&ports, &caller, || Ok((submission, pricing)), None).await
     });
     let shared::domain::job::Accepted::Job { view, .. } = accepted.unwrap() else {
         panic!("no job")
@@ -136,12 +136,12 @@ fn submit_under(
 fn a_price_raised_while_a_job_waited_was_charged_beyond_the_reservation() {
     let mut world = World::new();
     let before = world.credits(&world.tenant.id);
-    let terms = Terms {
+    let pricing = Pricing {
         price: 1,
         unconfigured: None,
         retention: 100 * HOUR,
     };
-    let id = submit_under(&mut world, &domains("found", 10), &terms);
+    let id = submit_under(&mut world, &domains("found", 10), &pricing);
     world.settle(HOUR);
     assert!(
         world
@@ -161,12 +161,12 @@ fn a_price_raised_while_a_job_waited_was_charged_beyond_the_reservation() {
 fn a_type_configured_after_the_submit_was_charged_and_failed_all_the_same() {
     let mut world = World::new();
     let before = world.credits(&world.tenant.id);
-    let terms = Terms {
+    let pricing = Pricing {
         price: 2,
         unconfigured: Some("name a provider".to_owned()),
         retention: 100 * HOUR,
     };
-    let id = submit_under(&mut world, &domains("found", 3), &terms);
+    let id = submit_under(&mut world, &domains("found", 3), &pricing);
     world.settle(HOUR);
     assert_eq!(world.view(&id).status(), Status::Failed);
     assert!(
@@ -302,12 +302,12 @@ fn a_debt_refused_jobs_that_cost_nothing() {
         partial_budget: true,
         ..submission(&domains("found", 2))
     });
-    let terms = Terms {
+    let pricing = Pricing {
         price: 2,
         unconfigured: Some("name a provider".to_owned()),
         retention: 100 * HOUR,
     };
-    let unconfigured = submit_under(&mut world, &domains("found", 2), &terms);
+    let unconfigured = submit_under(&mut world, &domains("found", 2), &pricing);
     world.run_for(MINUTE);
     assert_eq!(
         (

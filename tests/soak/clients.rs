@@ -11,7 +11,7 @@ use crate::Failed;
 use crate::api::{Api, Tenant};
 use crate::check::Job;
 use crate::later::{KEPT, POOL, TYPES};
-use crate::outside::{HOPELESS, Outside};
+use crate::outside::{Outside, UNANSWERABLE};
 
 /// What the clients share.
 pub(crate) struct Clients {
@@ -259,7 +259,7 @@ impl Clients {
 }
 
 fn plan(rng: &SimEntropy, number: u64, tenants: usize) -> Job {
-    let hopeless = if rng.below(25) == 0 { HOPELESS } else { "" };
+    let unanswerable = if rng.below(25) == 0 { UNANSWERABLE } else { "" };
     let tells_of_records = rng.below(8) == 0;
     let awaits = (rng.below(2) == 0).then(|| TYPES[rng.below(TYPES.len())]);
     let most = if tells_of_records {
@@ -274,7 +274,7 @@ fn plan(rng: &SimEntropy, number: u64, tenants: usize) -> Job {
         pooled: awaits
             .filter(|kind| KEPT.contains(kind))
             .map(|_| u32::try_from(number * 7 % u64::from(POOL)).unwrap_or(0)),
-        key: format!("{hopeless}job-{number}"),
+        key: format!("{unanswerable}job-{number}"),
         tenant: rng.below(tenants),
         records: u32::try_from(1 + rng.below(most)).unwrap_or(1),
         tells_of_records,

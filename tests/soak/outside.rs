@@ -31,7 +31,7 @@ const SPOILED: usize = 50;
 /// `EnrichTimeout` that `tests/e2e/run.py` sets.
 const PROMPT: Duration = Duration::from_secs(2);
 /// A receiver whose path begins so answers nothing but 500, before and after faults are on.
-pub(crate) const HOPELESS: &str = "hopeless-";
+pub(crate) const UNANSWERABLE: &str = "hopeless-";
 
 /// Everything that the functions talk to besides AWS.
 pub(crate) struct Outside {
@@ -155,7 +155,7 @@ fn receive(
     let key = path.next().unwrap_or_default().to_owned();
     let answer = if faults.slow() && faults.once_in(KILLED) {
         kill(faults, got, "receiver", || ())
-    } else if key.starts_with(HOPELESS) {
+    } else if key.starts_with(UNANSWERABLE) {
         Answer::Status(500)
     } else if faults.once_in(GONE) {
         faults.count("answered 410", "receiver");

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::status::{JobEvent, Status, next_status};
-use super::credits::Deal;
+use super::credits::Reservation;
 use super::error::InputError;
 use super::ids::{JobId, TenantId};
 use super::progress::{Counts, Progress};
@@ -116,7 +116,7 @@ pub enum Accepted {
     /// A dry run: nothing was stored.
     Priced {
         /// The records that the budget covers, and the credits for them.
-        deal: Deal,
+        reserve: Reservation,
         /// Records of the submission, the invalid ones among them.
         records: usize,
         /// The most credits that one record can cost.
@@ -185,7 +185,7 @@ pub struct Spec {
 
 impl Spec {
     /// Why this job cannot run at all, if it cannot; it ends `failed`.
-    pub fn hopeless(&self) -> Option<&str> {
+    pub fn failure_reason(&self) -> Option<&str> {
         let broke = self.short_of_credits && self.reserved == 0;
         self.unconfigured
             .as_deref()
@@ -211,7 +211,7 @@ pub struct End {
         skip_serializing_if = "Option::is_none"
     )]
     pub public_bytes: Option<u64>,
-    /// The reason of a job that failed as a whole; see [`Spec::hopeless`].
+    /// The reason of a job that failed as a whole; see [`Spec::failure_reason`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

@@ -2,7 +2,7 @@
 
 use super::Ports;
 use super::idempotency::Idempotency;
-use super::submit::{Terms, accept, earlier};
+use super::submit::{Pricing, accept, earlier};
 use crate::domain::error::ApiError;
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{Accepted, Submission};
@@ -14,7 +14,7 @@ pub async fn retry(
     ports: &Ports,
     caller: &Caller,
     id: &JobId,
-    terms: impl FnOnce(&Submission) -> Terms,
+    pricing: impl FnOnce(&Submission) -> Pricing,
     idempotency: Option<&Idempotency>,
 ) -> Result<Accepted, ApiError> {
     // Before the job is read: it may have been erased since the answer that this caller did not get.
@@ -22,8 +22,8 @@ pub async fn retry(
         return Ok(accepted);
     }
     let submission = read(ports, caller.tenant(), id).await?;
-    let terms = terms(&submission);
-    accept(ports, caller, submission, &terms, idempotency).await
+    let pricing = pricing(&submission);
+    accept(ports, caller, submission, &pricing, idempotency).await
 }
 
 /// Reads the submission that retries a job: the records that

@@ -10,7 +10,7 @@ use tracing::{Instrument, error_span};
 use super::idempotency::{Earlier, Idempotency};
 use super::{Ports, StepError, transact_told};
 use crate::domain::chunk::{ChunkMessage, Start, plan, plan_singly, shard_count};
-use crate::domain::credits::{Deal, deal};
+use crate::domain::credits::{Reservation, reserve};
 use crate::domain::error::{ApiError, InputError};
 use crate::domain::ids::{JobId, TenantId};
 use crate::domain::job::{Accepted, Job, JobView, RUN_LIMIT, Spec, Status, Submission};
@@ -30,7 +30,7 @@ pub const FIRST_LOOK: Duration = Duration::from_secs(60);
 
 /// What the type of a submission costs and whether it can run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Terms {
+pub struct Pricing {
     /// The most credits one record can cost.
     pub price: u32,
     /// Why no provider of the type can be asked.
@@ -44,14 +44,14 @@ pub struct Terms {
 pub async fn submit(
     ports: &Ports,
     caller: &Caller,
-    read: impl FnOnce() -> Result<(Submission, Terms), ApiError>,
+    read: impl FnOnce() -> Result<(Submission, Pricing), ApiError>,
     idempotency: Option<&Idempotency>,
 ) -> Result<Accepted, ApiError> {
     if let Some(accepted) = earlier(ports, caller, idempotency).await? {
         return Ok(accepted);
     }
-    let (submission, terms) = read()?;
-    accept(ports, caller, submission, &terms, idempotency).await
+    let (submission, pricing) = read()?;
+    accept(ports, caller, submission, &pricing, idempotency).await
 }
 
 /// As [`submit`], where the caller has looked for [`earlier`] itself. A request that came in between is found by the
@@ -60,13 +60,13 @@ pub(crate) async fn accept(
     ports: &Ports,
     caller: &Caller,
     submission: Submission,
-    terms: &Terms,
+    pricing: &Pricing,
     idempotency: Option<&Idempotency>,
 ) -> Result<Accepted, ApiError> {
-    let price = if terms.unconfigured.is_some() {
+    let price = if pricing.unconfigured.is_some() {
         0
     } else {
-        terms.price
+        pricing.price
     };
     let mut balance = caller.balance;
     // Others may spend between reading the balance and reserving; then the next turn judges by what is there now.
@@ -74,16 +74,16 @@ pub(crate) async fn accept(
         let budget = Budget::of(&submission, price, balance)?;
         if submission.dry_run {
             return Ok(Accepted::Priced {
-                deal: budget.deal,
+                reserve: budget.reserve,
                 records: submission.records.len(),
                 price,
                 invalid: submission.invalid,
-                unconfigured: terms.unconfigured.clone(),
+                unconfigured: pricing.unconfigured.clone(),
             });
         }
-        let (job, chunks) = prepare(ports, caller.tenant(), &submission, terms, &budget);
+        let (job, chunks) = prepare(ports, caller.tenant(), &submission, pricing, &budget);
         let span = error_span!("submit", job.id = %job.spec.id);
-        let offered = offer(ports, caller, &submission, job, &chunks, idempotency);
+        let offered = persist(ports, caller, &submission, job, &chunks, idempotency);
         if let Some(accepted) = offered.instrument(span).await? {
             return Ok(accepted);
         }
@@ -119,7 +119,7 @@ const TURNS: u32 = 8;
 
 /// What a job may spend.
 struct Budget {
-    deal: Deal,
+    reserve: Reservation,
     price: u32,
     /// The balance, and not the caller's own bound, is what keeps records from running.
     short: bool,
@@ -128,13 +128,13 @@ struct Budget {
 impl Budget {
     fn of(submission: &Submission, price: u32, balance: i64) -> Result<Self, ApiError> {
         let records = submission.records.len() - submission.invalid.records.len();
-        let wanted = deal(records, price, submission.max_credits);
+        let wanted = reserve(records, price, submission.max_credits);
         // What costs nothing is taken in debt too.
         if wanted.reserved == 0
             || i64::try_from(wanted.reserved).is_ok_and(|needed| needed <= balance)
         {
             return Ok(Self {
-                deal: wanted,
+                reserve: wanted,
                 price,
                 short: false,
             });
@@ -147,7 +147,7 @@ impl Budget {
         }
         let there = u64::try_from(balance).unwrap_or(0);
         Ok(Self {
-            deal: deal(records, price, Some(there)),
+            reserve: reserve(records, price, Some(there)),
             price,
             short: true,
         })
@@ -155,7 +155,7 @@ impl Budget {
 }
 
 /// Stores a job and takes its credits. `None` where they are gone meanwhile; nothing is left then.
-async fn offer(
+async fn persist(
     ports: &Ports,
     caller: &Caller,
     submission: &Submission,
@@ -176,11 +176,11 @@ async fn offer(
     match commit(ports, &job, &submission.invalid.faults, idempotency).await? {
         Commit::Done => {}
         Commit::Other(earlier) => {
-            withdraw(ports, &job).await;
+            rollback(ports, &job).await;
             return replayed(ports, caller.tenant(), earlier).await.map(Some);
         }
         Commit::NoCredits => {
-            withdraw(ports, &job).await;
+            rollback(ports, &job).await;
             return Ok(None);
         }
         // What it would need is left to expire. Whoever asks again with the key finds the job, if it came to be.
@@ -300,7 +300,7 @@ fn prepare<'a>(
     ports: &Ports,
     tenant: &TenantId,
     submission: &'a Submission,
-    terms: &Terms,
+    pricing: &Pricing,
     budget: &Budget,
 ) -> (Job, Vec<ChunkOf<'a>>) {
     let now = ports.clock.now();
@@ -311,8 +311,8 @@ fn prepare<'a>(
     } else {
         plan(&sizes)
     };
-    let deal = budget.deal;
-    let until = funded_until(submission, deal.funded);
+    let reserve = budget.reserve;
+    let until = funded_until(submission, reserve.funded);
     let chunks: Vec<ChunkOf<'_>> = ranges
         .iter()
         .map(|range| ChunkOf {
@@ -334,13 +334,13 @@ fn prepare<'a>(
         providers: submission.providers.clone(),
         total,
         chunks: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
-        reserved: deal.reserved,
+        reserved: reserve.reserved,
         price: budget.price,
         created_at: now,
-        run_until: now.plus(RUN_LIMIT.min(terms.retention / 2)),
-        expires_at: now.plus(terms.retention),
+        run_until: now.plus(RUN_LIMIT.min(pricing.retention / 2)),
+        expires_at: now.plus(pricing.retention),
         retry_of: submission.retry_of.clone(),
-        unconfigured: terms.unconfigured.clone(),
+        unconfigured: pricing.unconfigured.clone(),
         short_of_credits: budget.short,
         blanks: Blanks::Absent,
     };
@@ -411,7 +411,7 @@ async fn commit(
 }
 
 /// Removes the chunks of a job that was not committed. They would expire by themselves.
-async fn withdraw(ports: &Ports, job: &Job) {
+async fn rollback(ports: &Ports, job: &Job) {
     let id = &job.spec.id;
     let keys = (0..job.spec.chunks).flat_map(|n| [chunk_key(id, n), known_key(id, n)]);
     if let Err(error) = ports.store.delete_all(keys.collect()).await {

@@ -100,8 +100,9 @@ impl Desk {
             }
             Request::Retry { job, key } => {
                 let caller = World::caller(ports, &self.tenant).await?;
-                let terms = |sent: &_| World::terms(&self.registry, sent);
-                let accepted = retry::retry(ports, &caller, job, terms, Some(&key_of(key))).await?;
+                let pricing = |sent: &_| World::pricing(&self.registry, sent);
+                let accepted =
+                    retry::retry(ports, &caller, job, pricing, Some(&key_of(key))).await?;
                 Ok(self.accepted(key, &accepted))
             }
             Request::Cancel { job } => {

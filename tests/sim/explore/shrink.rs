@@ -73,7 +73,7 @@ struct Search<'a> {
 impl Search<'_> {
     /// Takes the plan if it fails as well. A small one is tried under other seeds too: what was left out may have been
     /// needed for nothing but who ran next.
-    fn offer(&mut self, plan: Plan) -> bool {
+    fn try_plan(&mut self, plan: Plan) -> bool {
         if plan == self.best.0 || plan.actions.is_empty() {
             return false;
         }
@@ -112,7 +112,7 @@ impl Search<'_> {
         for simpler in simpler(&self.best.0) {
             // Each on top of those that helped.
             let plan = simpler(&self.best.0);
-            self.offer(plan);
+            self.try_plan(plan);
         }
         for at in 0..self.best.0.actions.len() {
             self.simplify_action(at);
@@ -127,7 +127,7 @@ impl Search<'_> {
             let mut at = 0;
             while at < len(&self.best.0) {
                 let plan = without(&self.best.0, at, size);
-                if !self.offer(plan) {
+                if !self.try_plan(plan) {
                     at += size;
                 }
             }
@@ -146,7 +146,7 @@ impl Search<'_> {
             let mut from = 0;
             while from + drop <= scripts.len() && scripts.len() > drop {
                 let fewer: Vec<&str> = [&scripts[..from], &scripts[from + drop..]].concat();
-                if self.offer(self.with_job(at, |job| job.scripts.clone_from(&fewer))) {
+                if self.try_plan(self.with_job(at, |job| job.scripts.clone_from(&fewer))) {
                     scripts = fewer;
                 } else {
                     from += drop;
@@ -155,15 +155,15 @@ impl Search<'_> {
             drop /= 2;
         }
         for n in 0..scripts.len() {
-            self.offer(self.with_job(at, |job| job.scripts[n] = "found"));
+            self.try_plan(self.with_job(at, |job| job.scripts[n] = "found"));
         }
-        self.offer(self.with_job(at, |job| job.clients = 1));
-        self.offer(self.with_job(at, |job| job.surface = "native"));
-        self.offer(self.with_job(at, |job| job.kind = "company"));
-        self.offer(self.with_job(at, |job| job.record_webhook = false));
-        self.offer(self.with_job(at, |job| job.webhook = false));
-        self.offer(self.with_job(at, |job| job.max_credits = None));
-        self.offer(self.with_job(at, |job| job.partial_budget = false));
+        self.try_plan(self.with_job(at, |job| job.clients = 1));
+        self.try_plan(self.with_job(at, |job| job.surface = "native"));
+        self.try_plan(self.with_job(at, |job| job.kind = "company"));
+        self.try_plan(self.with_job(at, |job| job.record_webhook = false));
+        self.try_plan(self.with_job(at, |job| job.webhook = false));
+        self.try_plan(self.with_job(at, |job| job.max_credits = None));
+        self.try_plan(self.with_job(at, |job| job.partial_budget = false));
     }
 
     fn with_job(&self, at: usize, change: impl FnOnce(&mut super::plan::Job)) -> Plan {

@@ -550,7 +550,7 @@ impl Maker {
     }
 
     /// Jobs that nobody can be asked for: one not begun, one that has failed and is to be told.
-    fn hopeless(&mut self) {
+    fn failure_reason(&mut self) {
         let why = "no provider is configured: name one in [types.nobodys] of providers.toml";
         for left in ["before its first chunk", "ended, its event untold"] {
             let input = json!({"domain": "spotify.com"});
@@ -808,7 +808,7 @@ impl Maker {
         self.untouched();
         self.odd();
         self.ended();
-        self.hopeless();
+        self.failure_reason();
         self.broke();
         let chosen = self.chosen();
         self.retried();

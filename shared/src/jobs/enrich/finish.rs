@@ -55,7 +55,7 @@ pub async fn finish(ports: &Ports, id: &JobId) -> Result<Finished, StepError> {
         let Some(view) = load(ports, id).await? else {
             return Ok(Finished::Gone);
         };
-        let finish = JobEvent::finish(view.job.spec.hopeless().is_some());
+        let finish = JobEvent::finish(view.job.spec.failure_reason().is_some());
         let Some(status) = next_status(view.job.status, finish) else {
             return Ok(Finished::Before);
         };
@@ -69,7 +69,7 @@ pub async fn finish(ports: &Ports, id: &JobId) -> Result<Finished, StepError> {
             bytes: view.progress.bytes(),
             public_bytes: Some(view.progress.public_bytes()),
             error: match status {
-                Status::Failed => view.job.spec.hopeless().map(str::to_owned),
+                Status::Failed => view.job.spec.failure_reason().map(str::to_owned),
                 Status::Expired => Some("the job did not end within its run limit".to_owned()),
                 _ => None,
             },

@@ -21,7 +21,7 @@ use crate::domain::time::Timestamp;
 use crate::jobs::authenticate::authenticate;
 use crate::jobs::idempotency::Idempotency;
 use crate::jobs::read::{DeliveryPage, JobPage, ResultCursor};
-use crate::jobs::submit::{Terms, submit};
+use crate::jobs::submit::{Pricing, submit};
 use crate::jobs::{cancel, delete, read, retry};
 use crate::lambda::coding::unpacked;
 use crate::surfaces::common::message::{ApiRequest, ApiResponse};
@@ -78,9 +78,9 @@ impl Api {
     }
 
     /// Returns what a submission's type costs here, and whether it can run.
-    fn terms(&self, submission: &Submission) -> Terms {
+    fn pricing(&self, submission: &Submission) -> Pricing {
         let kind = self.catalog.kind(&submission.kind);
-        Terms {
+        Pricing {
             price: kind.map_or(0, |k| k.price(submission.providers.as_deref())),
             unconfigured: match kind.map(|k| k.usable()) {
                 Some(Ok(())) => None,
@@ -164,16 +164,20 @@ impl Asked<'_> {
     ) -> Result<Accepted, ApiError> {
         let read = || {
             let submission = read(self.request, &self.reading())?;
-            let terms = self.api.terms(&submission);
-            Ok((submission, terms))
+            let pricing = self.api.pricing(&submission);
+            Ok((submission, pricing))
         };
         Ok(self.accepted(submit(&self.api.ports, self.caller, read, self.key).await?))
     }
 
     async fn retry(&self) -> Result<Accepted, ApiError> {
         let id = self.shown().await?;
-        let terms = |submission: &Submission| self.api.terms(submission);
-        Ok(self.accepted(retry::retry(&self.api.ports, self.caller, &id, terms, self.key).await?))
+        let pricing = |submission: &Submission| self.api.pricing(submission);
+        Ok(
+            self.accepted(
+                retry::retry(&self.api.ports, self.caller, &id, pricing, self.key).await?,
+            ),
+        )
     }
 
     async fn job(

@@ -47,7 +47,7 @@ impl Run<'_> {
             None => self.own_answer(at, &waited).await.map_break(Some)?,
         };
         let answer = step.judged(answer, self.input, self.kind);
-        self.merged.take(&step.terms, answer, until, &origin);
+        self.merged.take(&step.contributor, answer, until, &origin);
         if self
             .merged
             .wanted(until)

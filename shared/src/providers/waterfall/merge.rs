@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::step::{Judged, Terms};
+use super::step::{Contributor, Judged};
 use crate::catalog::Until;
 use crate::domain::record::{
     FailureCode, MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth,
@@ -19,7 +19,13 @@ pub(super) struct Origin {
 }
 
 impl Merged {
-    pub(super) fn take(&mut self, from: &Terms, answer: Judged, until: &Until, origin: &Origin) {
+    pub(super) fn take(
+        &mut self,
+        from: &Contributor,
+        answer: Judged,
+        until: &Until,
+        origin: &Origin,
+    ) {
         let answer = match answer {
             Judged::Answer(answer) => answer,
             Judged::Unsuited(why) => {
@@ -53,7 +59,7 @@ impl Merged {
 
     fn add(
         &mut self,
-        from: &Terms,
+        from: &Contributor,
         fields: Map<String, Value>,
         confidence: Option<&Confidence>,
         until: &Until,

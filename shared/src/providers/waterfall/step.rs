@@ -14,7 +14,7 @@ use crate::providers::{Answer, Ports, Provider};
 
 /// On whose terms an answer is merged.
 #[derive(Debug, Clone)]
-pub(super) struct Terms {
+pub(super) struct Contributor {
     /// The provider's.
     pub(super) name: String,
     /// For a record to which it contributes.
@@ -27,7 +27,7 @@ pub(super) struct Terms {
 /// A provider's place in a waterfall.
 #[derive(Debug, Clone)]
 pub struct Step {
-    pub(super) terms: Terms,
+    pub(super) contributor: Contributor,
     pub(super) provider: Arc<dyn Provider>,
     /// What later providers leave it; nothing for one that only computes.
     pub(super) timeout: Option<Duration>,
@@ -58,7 +58,7 @@ impl Step {
         cache: Option<Arc<Rules>>,
     ) -> Self {
         Self {
-            terms: Terms {
+            contributor: Contributor {
                 name: config.name.clone(),
                 credits: config.credits,
                 confidence: config.confidence,
@@ -76,7 +76,7 @@ impl Step {
     }
 
     pub(super) fn name(&self) -> &str {
-        &self.terms.name
+        &self.contributor.name
     }
 
     /// Nothing of a tenant's own goes into an answer that is kept for all tenants.

@@ -100,10 +100,12 @@ pub(super) fn accepted(accepted: &Accepted, now: Timestamp) -> ApiResponse {
             estimate: estimate(view, now),
         }),
         // Nothing on this surface asks for a dry run.
-        Accepted::Priced { records, deal, .. } => json_members(&Price {
+        Accepted::Priced {
+            records, reserve, ..
+        } => json_members(&Price {
             status: "success",
             total_records: *records,
-            estimated_credits: deal.reserved,
+            estimated_credits: reserve.reserved,
         }),
     };
     respond(200, body)

@@ -63,15 +63,15 @@ impl ApiRequest {
             .split(',')
             .map(range)
             .collect();
-        let wanted = offers.iter().enumerate().filter_map(|(nth, offer)| {
+        let wanted = offers.iter().enumerate().filter_map(|(nth, offered)| {
             let fits = |(at, (range, weight)): (usize, &(&str, u16))| {
-                Some((specificity(range, offer)?, std::cmp::Reverse(at), *weight))
+                Some((specificity(range, offered)?, std::cmp::Reverse(at), *weight))
             };
             // What is said of it most specifically counts.
             let (specific, at, weight) = ranges.iter().enumerate().filter_map(fits).max()?;
-            Some(((weight, specific, at, std::cmp::Reverse(nth)), *offer)).filter(|_| weight > 0)
+            Some(((weight, specific, at, std::cmp::Reverse(nth)), *offered)).filter(|_| weight > 0)
         });
-        wanted.max().map(|(_, offer)| offer)
+        wanted.max().map(|(_, offered)| offered)
     }
 }
 

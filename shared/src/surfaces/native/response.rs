@@ -181,7 +181,7 @@ pub(super) fn canceling(view: &JobView, now: Timestamp) -> ApiResponse {
 pub(super) fn accepted(accepted: &Accepted, now: Timestamp) -> ApiResponse {
     match accepted {
         Accepted::Priced {
-            deal,
+            reserve,
             records,
             price,
             invalid,
@@ -198,9 +198,9 @@ pub(super) fn accepted(accepted: &Accepted, now: Timestamp) -> ApiResponse {
                 invalid: invalid.records.len(),
                 credits: EstimateCredits {
                     per_record_at_most: *price,
-                    reserved: deal.reserved,
+                    reserved: reserve.reserved,
                 },
-                skipped: valid - deal.funded,
+                skipped: valid - reserve.funded,
                 warnings: warnings.collect(),
                 errors: Fault::list(&invalid.faults),
             };

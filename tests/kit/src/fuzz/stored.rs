@@ -107,7 +107,7 @@ fn head(item: &Item) {
         view.status(),
         view.credits_used(),
         view.job.is_expired(NOW),
-        view.job.spec.hopeless(),
+        view.job.spec.failure_reason(),
     );
     let _ = view
         .estimate(NOW, Duration::from_millis(10))

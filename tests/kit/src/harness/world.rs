@@ -18,7 +18,7 @@ use shared::domain::time::Timestamp;
 use shared::jobs::authenticate::authenticate;
 use shared::jobs::idempotency::Idempotency;
 use shared::jobs::read::{ResultCursor, results};
-use shared::jobs::submit::{Terms, submit};
+use shared::jobs::submit::{Pricing, submit};
 use shared::jobs::{Ports, read};
 use shared::maintenance::sweep;
 use shared::maintenance::sweep::Swept;
@@ -443,11 +443,11 @@ impl World {
     }
 
     /// What a submission costs here.
-    pub fn terms(registry: &Registry, submission: &Submission) -> Terms {
+    pub fn pricing(registry: &Registry, submission: &Submission) -> Pricing {
         let kind = registry
             .kind(&submission.kind)
             .expect("a type of the harness");
-        Terms {
+        Pricing {
             price: kind.price(submission.providers.as_deref()),
             unconfigured: kind.usable().err().map(str::to_owned),
             retention: RETENTION,
@@ -474,9 +474,9 @@ impl World {
         key: Option<&str>,
     ) -> Result<Accepted, ApiError> {
         let caller = Self::caller(ports, tenant).await?;
-        let terms = Self::terms(registry, &submission);
+        let pricing = Self::pricing(registry, &submission);
         let key = key.map(|key| Self::idempotency(key, &submission));
-        submit(ports, &caller, || Ok((submission, terms)), key.as_ref()).await
+        submit(ports, &caller, || Ok((submission, pricing)), key.as_ref()).await
     }
 
     /// Submits as the first tenant.
