@@ -121,7 +121,9 @@ fn erased(world: &mut World) {
     };
     world.run_for(5 * SECOND);
     let tenant = world.tenant.id.clone();
-    let _ = world.insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);
+    let _ = world.ask_until_answered(async |ports| {
+        delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await
+    });
 }
 
 /// A job that is erased when one of its two chunks is done.
@@ -134,7 +136,9 @@ fn erased_half_done(world: &mut World) {
     };
     world.run_for(5 * SECOND);
     let tenant = world.tenant.id.clone();
-    let _ = world.insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);
+    let _ = world.ask_until_answered(async |ports| {
+        delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await
+    });
 }
 
 /// Two jobs at once under one key.
@@ -190,7 +194,9 @@ fn replayed(world: &mut World) {
     };
     world.run_for(30 * SECOND);
     let tenant = world.tenant.id.clone();
-    let _ = world.insist(async |ports| replay::replay(ports, &tenant, &id.delivery(0), None).await);
+    let _ = world.ask_until_answered(async |ports| {
+        replay::replay(ports, &tenant, &id.delivery(0), None).await
+    });
 }
 
 /// A job whose receiver takes its time.
@@ -239,7 +245,9 @@ fn ended_early(world: &mut World) {
     world.spawn("upstream", calling);
     world.run_for(10 * SECOND);
     let tenant = world.tenant.id.clone();
-    let _ = world.insist(async |ports| cancel::cancel(ports, &tenant, &id, ENRICH_TIMEOUT).await);
+    let _ = world.ask_until_answered(async |ports| {
+        cancel::cancel(ports, &tenant, &id, ENRICH_TIMEOUT).await
+    });
 }
 
 /// A job whose upstream is polled.

@@ -273,8 +273,9 @@ fn canceled(world: &mut World, wait: Duration) -> After {
         .expect("a job");
     world.run_for(wait);
     let tenant = world.tenant.id.clone();
-    let asked =
-        world.insist(async |ports| cancel::cancel(ports, &tenant, &id, ENRICH_TIMEOUT).await);
+    let asked = world.ask_until_answered(async |ports| {
+        cancel::cancel(ports, &tenant, &id, ENRICH_TIMEOUT).await
+    });
     match asked {
         Ok(_) => Box::new(move |world| {
             ended(world, &id, &[Status::Canceled])?;
@@ -309,8 +310,9 @@ fn deleted(world: &mut World, wait: Duration) -> After {
         .expect("a job");
     world.run_for(wait);
     let tenant = world.tenant.id.clone();
-    let answer =
-        world.insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);
+    let answer = world.ask_until_answered(async |ports| {
+        delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await
+    });
     Box::new(move |world| {
         match &answer {
             // A client that got no answer and asks again learns that the job is not there any more.
@@ -360,7 +362,7 @@ fn a_replay_survives_every_crash() {
             let again = async |ports: &Ports| {
                 replay::replay(ports, &tenant, &delivery, Some(&key("two"))).await
             };
-            let answer = world.insist(again);
+            let answer = world.ask_until_answered(again);
             Box::new(move |world| {
                 answer
                     .as_ref()
@@ -393,7 +395,7 @@ fn a_test_delivery_survives_every_crash() {
                 let url = || Ok(HOOK.to_owned());
                 replay::test(ports, &tenant, "native", url, Some(&key("test"))).await
             };
-            let answer = world.insist(send);
+            let answer = world.ask_until_answered(send);
             Box::new(move |world| {
                 let id = answer
                     .as_ref()
@@ -430,7 +432,7 @@ fn a_rotation_survives_every_crash() {
             let rotate = async |ports: &Ports| {
                 secrets::rotate(ports, &tenant, day, Some(&key("rotate"))).await
             };
-            let answer = world.insist(rotate);
+            let answer = world.ask_until_answered(rotate);
             Box::new(move |world| {
                 had_a_delivery(world, &id)?;
                 let shown = &answer
@@ -466,7 +468,8 @@ fn a_retry_survives_every_crash() {
                 .expect("a job");
             world.run_for(Duration::from_secs(600));
             let tenant = world.tenant.id.clone();
-            let again = world.insist(async |ports| retry::read(ports, &tenant, &id).await);
+            let again =
+                world.ask_until_answered(async |ports| retry::read(ports, &tenant, &id).await);
             let second = again.and_then(|submission| world.insist_on_job(&submission, "two"));
             Box::new(move |world| {
                 let second = second

@@ -83,8 +83,9 @@ fn a_cancel_of_a_job_that_tells_of_each_record_survives_every_crash() {
                 .expect("a job");
             world.run_for(10 * SECOND);
             let tenant = world.tenant.id.clone();
-            let asked = world
-                .insist(async |ports| cancel::cancel(ports, &tenant, &id, ENRICH_TIMEOUT).await);
+            let asked = world.ask_until_answered(async |ports| {
+                cancel::cancel(ports, &tenant, &id, ENRICH_TIMEOUT).await
+            });
             let allowed = if asked.is_ok() {
                 Status::Canceled
             } else {
@@ -108,8 +109,9 @@ fn a_delete_of_a_job_that_tells_of_each_record_survives_every_crash() {
                 .expect("a job");
             world.run_for(10 * SECOND);
             let tenant = world.tenant.id.clone();
-            let answer = world
-                .insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);
+            let answer = world.ask_until_answered(async |ports| {
+                delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await
+            });
             Box::new(move |world| {
                 match &answer {
                     Ok(()) | Err(ApiError::NotFound { .. }) => {}

@@ -454,8 +454,9 @@ fn a_delete_of_a_job_that_waits_survives_every_crash() {
             call_back(&up, world, 2);
             world.run_for(2 * MINUTE);
             let tenant = world.tenant.id.clone();
-            let answer = world
-                .insist(async |ports| delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await);
+            let answer = world.ask_until_answered(async |ports| {
+                delete::delete(ports, &tenant, &id, ENRICH_TIMEOUT).await
+            });
             Box::new(move |world| {
                 match &answer {
                     Ok(()) | Err(ApiError::NotFound { .. }) => {}

@@ -231,18 +231,19 @@ fn requests_are_answered_whichever_version_wrote_what_they_read() {
                 1 => {
                     let day = 24 * HOUR;
                     world
-                        .insist(async |p| secrets::rotate(p, &tenant, day, None).await)
+                        .ask_until_answered(async |p| secrets::rotate(p, &tenant, day, None).await)
                         .expect("a rotation");
                 }
                 4 => {
-                    let _ = world.insist(async |p| {
+                    let _ = world.ask_until_answered(async |p| {
                         cancel::cancel(p, &tenant, &jobs[1], ENRICH_TIMEOUT).await
                     });
                 }
                 6 => {
                     let delivery = jobs[0].delivery(0);
-                    let _ =
-                        world.insist(async |p| replay::replay(p, &tenant, &delivery, None).await);
+                    let _ = world.ask_until_answered(async |p| {
+                        replay::replay(p, &tenant, &delivery, None).await
+                    });
                 }
                 _ => {}
             }

@@ -138,7 +138,7 @@ pub(crate) enum Updated {
 
 /// Updates an item, trying again for longer than others do: for what must not be lost to a moment's trouble. The condition
 /// must hold again for a try whose answer was lost, or the caller must take what it finds for its own.
-pub(crate) async fn insist(ports: &Ports, update: Update) -> Result<Updated, StepError> {
+pub(crate) async fn update_with_retry(ports: &Ports, update: Update) -> Result<Updated, StepError> {
     let mut tries = 0;
     loop {
         match ports.store.update(update.clone()).await {

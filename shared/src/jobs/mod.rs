@@ -13,4 +13,4 @@ pub mod retry;
 pub mod submit;
 
 pub use self::context::{Ports, StepError};
-pub(crate) use self::context::{Updated, full_range, insist, transact, transact_told};
+pub(crate) use self::context::{Updated, full_range, transact, transact_told, update_with_retry};

@@ -17,7 +17,7 @@ use crate::domain::lease::Lease;
 use crate::domain::signature::LiveSecret;
 use crate::domain::time::Timestamp;
 use crate::jobs::enrich::finish::enqueue_delivery;
-use crate::jobs::{Ports, StepError, insist};
+use crate::jobs::{Ports, StepError, update_with_retry};
 use crate::ports::{Item, QueueName, StoreError};
 use crate::schema;
 use crate::schema::endpoint::{self, Lesson};
@@ -306,7 +306,7 @@ async fn conclude(
     let due = (delivery.state == DeliveryState::Pending).then(|| delivery.due(ended));
     let record = schema::delivery::record(&delivery, due, held);
     // A condition that does not hold: it was recorded by a try before, or the delivery was erased.
-    insist(ports, record).await?;
+    update_with_retry(ports, record).await?;
     if outcome == Dispatched::Retrying {
         hand_on(ports, &delivery, QueueName::WebhookRetry, ended).await;
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::domain::delivery::Delivery;
 use crate::domain::lease::Lease;
 use crate::domain::time::Timestamp;
-use crate::jobs::{Ports, StepError, Updated, insist};
+use crate::jobs::{Ports, StepError, Updated, update_with_retry};
 use crate::schema::latest;
 
 /// How long after a newer job's attempt was lost an older one waits for it to be repeated. The sweep does that within
@@ -41,7 +41,7 @@ pub(crate) async fn take(
 ) -> Result<UrlAdmission, StepError> {
     let (now, job) = (ports.clock.now(), delivery.id.job.created_at());
     let update = latest::take(delivery, lease, now, now.minus(PATIENCE));
-    Ok(match insist(ports, update).await? {
+    Ok(match update_with_retry(ports, update).await? {
         Updated::Yes => UrlAdmission::Mine,
         Updated::No(found) => {
             let found = found.as_ref();
@@ -60,7 +60,7 @@ pub(crate) async fn take(
 
 /// Gives the turn back after an attempt that was not answered well, or not made. Lost, it runs out.
 pub(crate) async fn give_back(ports: &Ports, delivery: &Delivery, lease: &Lease) {
-    if let Err(error) = insist(ports, latest::give_back(delivery, lease)).await {
+    if let Err(error) = update_with_retry(ports, latest::give_back(delivery, lease)).await {
         tracing::warn!(error = %error, "turn not given back; it runs out");
     }
 }
@@ -72,9 +72,9 @@ pub(crate) async fn answered(
     delivery: &Delivery,
     lease: &Lease,
 ) -> Result<(), StepError> {
-    if let Updated::No(_) = insist(ports, latest::answered(delivery, lease)).await? {
+    if let Updated::No(_) = update_with_retry(ports, latest::answered(delivery, lease)).await? {
         // Written before and the answer lost, or the turn ran out and is another's by now: what is known stays known.
-        insist(ports, latest::remember(delivery)).await?;
+        update_with_retry(ports, latest::remember(delivery)).await?;
     }
     Ok(())
 }

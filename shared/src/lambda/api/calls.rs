@@ -8,7 +8,7 @@ use tracing::field::display;
 
 use super::etag::{etag, matches_state, matches_tag};
 use super::parameters::{RESULTS, ROWS, bad_cursor, idempotency, limit, wait};
-use super::{Api, Door};
+use super::{Api, Function};
 use crate::catalog::RecordType;
 use crate::domain::error::ApiError;
 use crate::domain::ids::{DeliveryId, JobId};
@@ -40,11 +40,11 @@ impl Api {
         call: &Call,
         id: Option<&str>,
         request: &mut Cow<'_, ApiRequest>,
-        door: Door,
+        function: Function,
     ) -> Result<ApiResponse, ApiError> {
-        let (scope, deadline) = match door {
-            Door::Write => (Scope::Write, Timestamp(i64::MAX)),
-            Door::Read(deadline) => (Scope::Read, deadline),
+        let (scope, deadline) = match function {
+            Function::Write => (Scope::Write, Timestamp(i64::MAX)),
+            Function::Read(deadline) => (Scope::Read, deadline),
         };
         if request.body.len() > MAX_BODY_BYTES {
             let detail = format!(
@@ -54,7 +54,7 @@ impl Api {
             return Err(ApiError::TooLarge { detail });
         }
         let caller = &authenticate(&self.ports, (surface.key)(request), scope).await?;
-        if door == Door::Write
+        if function == Function::Write
             && let Some(body) = unpacked(request, MAX_BODY_BYTES)?
         {
             *request = Cow::Owned(ApiRequest {

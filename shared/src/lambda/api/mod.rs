@@ -42,7 +42,7 @@ pub struct Api {
 
 /// The work of one of the two functions on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Door {
+enum Function {
     /// POST and DELETE.
     Write,
     /// GET, until the invocation ends.
@@ -77,7 +77,7 @@ impl Api {
                 self.posted(token, request).await,
             );
         }
-        self.serve(request, Door::Write).await
+        self.serve(request, Function::Write).await
     }
 
     /// The request with its path as routes have it: callers add a slash at the end, or join a base
@@ -142,22 +142,22 @@ impl Api {
     /// Serves GET, and whatever no route is for. `deadline` is when the invocation ends.
     pub async fn read(&self, request: &ApiRequest, deadline: Timestamp) -> ApiResponse {
         let request = &*self.own(request);
-        self.serve(request, Door::Read(deadline))
+        self.serve(request, Function::Read(deadline))
             .instrument(span(request))
             .await
     }
 
-    async fn serve(&self, request: &ApiRequest, door: Door) -> ApiResponse {
+    async fn serve(&self, request: &ApiRequest, function: Function) -> ApiResponse {
         let surfaces = self.ports.surfaces;
         let mut read = Cow::Borrowed(request);
         let (surface, answer) = match route(surfaces, request) {
             Routed::To { surface, call, id } => {
                 let suits = matches!(request.method.as_str(), "GET" | "HEAD")
-                    == matches!(door, Door::Read(_));
+                    == matches!(function, Function::Read(_));
                 // API Gateway leads GET to one function and the rest to the other; what came to the
                 // wrong one has no path.
                 let served = if suits {
-                    self.call(surface, call, id, &mut read, door).await
+                    self.call(surface, call, id, &mut read, function).await
                 } else {
                     Err(ApiError::NotFound { what: "path" })
                 };

@@ -540,7 +540,7 @@ impl World {
         clippy::needless_pass_by_value,
         reason = "callers write the request in place"
     )]
-    pub fn insist<T>(
+    pub fn ask_until_answered<T>(
         &mut self,
         request: impl AsyncFn(&Ports) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
@@ -575,7 +575,7 @@ impl World {
         let request = async |ports: &Ports| {
             Self::request(ports, &registry, tenant, submission.clone(), Some(key)).await
         };
-        match self.insist(request)? {
+        match self.ask_until_answered(request)? {
             Accepted::Job { view, .. } => {
                 let id = view.job.spec.id.clone();
                 self.learn(&id, &tenant.id);
