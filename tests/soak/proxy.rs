@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::Failed;
 use crate::faults::{Fault, Faults, INIT};
-use crate::wire::{self, Made};
+use crate::wire::{self, ScriptedAnswer};
 
 /// A proxy on loopback. It lives as long as the process.
 #[derive(Clone)]
@@ -186,7 +186,7 @@ impl Proxy {
             }
             answer = serde_json::from_slice(&body).map_err(|_| Dropped)?;
         }
-        Ok(made(&Made {
+        Ok(made(&ScriptedAnswer {
             status: 200,
             body: cut.answer(answer),
             query_error: None,
@@ -229,7 +229,7 @@ impl Proxy {
     }
 }
 
-fn made(made: &Made) -> Response<Full<Bytes>> {
+fn made(made: &ScriptedAnswer) -> Response<Full<Bytes>> {
     let mut answer = Response::builder()
         .status(made.status)
         .header("content-type", "application/x-amz-json-1.0");

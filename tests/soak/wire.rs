@@ -6,19 +6,19 @@ use serde_json::{Map, Value, json};
 
 /// An answer made up here.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Made {
+pub(crate) struct ScriptedAnswer {
     pub(crate) status: u16,
     pub(crate) body: Value,
     /// SQS tells its code by a header too, as it did in its older protocol.
     pub(crate) query_error: Option<&'static str>,
 }
 
-fn error(status: u16, kind: &str, more: Value) -> Made {
+fn error(status: u16, kind: &str, more: Value) -> ScriptedAnswer {
     let mut body = json!({"__type": kind, "message": "made by the soak"});
     if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
         body.extend(more);
     }
-    Made {
+    ScriptedAnswer {
         status,
         body,
         query_error: None,
@@ -37,10 +37,10 @@ pub(crate) fn jobs(body: &[u8]) -> BTreeSet<String> {
 
 /// The service was asked too much. Source: Amazon `DynamoDB` developer guide, "error handling"; Amazon SQS API reference,
 /// "common errors".
-pub(crate) fn throttled(operation: &str, sqs: bool, transaction_of: usize) -> Made {
+pub(crate) fn throttled(operation: &str, sqs: bool, transaction_of: usize) -> ScriptedAnswer {
     if sqs {
         let answer = error(400, "com.amazonaws.sqs#RequestThrottled", json!({}));
-        return Made {
+        return ScriptedAnswer {
             query_error: Some("RequestThrottled;Sender"),
             ..answer
         };
@@ -56,7 +56,7 @@ pub(crate) fn throttled(operation: &str, sqs: bool, transaction_of: usize) -> Ma
 }
 
 /// The items are part of another transaction.
-pub(crate) fn conflict(operation: &str, transaction_of: usize) -> Made {
+pub(crate) fn conflict(operation: &str, transaction_of: usize) -> ScriptedAnswer {
     if operation == "TransactWriteItems" {
         return cancelled("TransactionConflict", transaction_of);
     }
@@ -68,7 +68,7 @@ pub(crate) fn conflict(operation: &str, transaction_of: usize) -> Made {
 }
 
 /// A transaction whose last action is to blame. The reasons stand in the order of the actions.
-fn cancelled(code: &str, actions: usize) -> Made {
+fn cancelled(code: &str, actions: usize) -> ScriptedAnswer {
     let reasons: Vec<_> = (1..=actions.max(1))
         .map(|n| {
             if n == actions.max(1) {
@@ -83,10 +83,10 @@ fn cancelled(code: &str, actions: usize) -> Made {
 }
 
 /// The service itself failed.
-pub(crate) fn failed(sqs: bool) -> Made {
+pub(crate) fn failed(sqs: bool) -> ScriptedAnswer {
     if sqs {
         let answer = error(500, "com.amazonaws.sqs#InternalFailure", json!({}));
-        return Made {
+        return ScriptedAnswer {
             query_error: Some("InternalFailure;Receiver"),
             ..answer
         };
@@ -104,13 +104,13 @@ pub(crate) fn actions(body: &Value) -> usize {
 }
 
 /// Messages answered well that nobody will see.
-pub(crate) fn lost(body: &Value) -> Made {
+pub(crate) fn lost(body: &Value) -> ScriptedAnswer {
     let entries = body["Entries"].as_array().map_or(&[][..], Vec::as_slice);
     let sent: Vec<_> = entries
         .iter()
         .map(|e| json!({"Id": e["Id"], "MessageId": "lost", "MD5OfMessageBody": "00000000000000000000000000000000"}))
         .collect();
-    Made {
+    ScriptedAnswer {
         status: 200,
         body: json!({"Successful": sent, "Failed": []}),
         query_error: None,

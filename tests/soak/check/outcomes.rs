@@ -276,9 +276,9 @@ mod tests {
             wrong_outcomes(&spoiled, 0);
             assert_eq!(check(&spoiled).slow, 0);
         }
-        let mut another = with_failed("provider_error");
-        another.spoiled.insert(("k".to_owned(), 1));
-        wrong_outcomes(&another, 1);
+        let mut other = with_failed("provider_error");
+        other.spoiled.insert(("k".to_owned(), 1));
+        wrong_outcomes(&other, 1);
         let mut other_code = with_failed("internal_error");
         other_code.spoiled.insert(("k".to_owned(), 0));
         wrong_outcomes(&other_code, 1);

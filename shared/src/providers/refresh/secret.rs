@@ -1,7 +1,7 @@
 //! A provider whose secrets are parameters of AWS Systems Manager.
 //!
 //! It is made when the first record asks, so that a start waits for no secret, and made anew when a value has changed: what
-//! hangs on a secret, access tokens too, goes with the old one. Values are read again every [`FRESH`](crate::providers::refresh::table::FRESH),
+//! hangs on a secret, access tokens too, goes with the old one. Values are read again every [`REFRESH_AFTER`](crate::providers::refresh::table::FRESH),
 //! and when the upstream refuses its credentials; if there are other values by then, the question is put once more with them.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::catalog::{ConfigError, ProviderConfig, SecretConfig, SecretRef};
 use crate::catalog::{Environment, Secrets};
 use crate::domain::record::FailureCode;
 use crate::ports::{AssetError, within};
-use crate::providers::refresh::table::{Reading, Refreshed, Unread};
+use crate::providers::refresh::table::{CachedAsset, Reading, Unread};
 use crate::providers::{Answer, Ports, Provider, Question};
 
 /// Reading the parameters takes at most this long, with the retries of whoever reads.
@@ -26,11 +26,11 @@ const READ_LIMIT: Duration = Duration::from_secs(10);
 type Make = Box<dyn Fn(Secrets<'_>) -> Result<Arc<dyn Provider>, ConfigError> + Send + Sync>;
 
 /// A provider that is made when its secrets are known.
-pub(crate) struct Keyed {
+pub(crate) struct RotatingSecret {
     core: Arc<Core>,
     /// Without its secrets, for what does not depend on them. It is never asked.
-    blank: Arc<dyn Provider>,
-    made: Refreshed<Made>,
+    without_secrets: Arc<dyn Provider>,
+    built: CachedAsset<Built>,
 }
 
 struct Core {
@@ -42,12 +42,12 @@ struct Core {
     make: Make,
 }
 
-struct Made {
+struct Built {
     values: BTreeMap<String, String>,
     provider: Arc<dyn Provider>,
 }
 
-impl fmt::Debug for Keyed {
+impl fmt::Debug for RotatingSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Core {
             name, parameters, ..
@@ -59,7 +59,7 @@ impl fmt::Debug for Keyed {
     }
 }
 
-impl Keyed {
+impl RotatingSecret {
     /// What `make` makes, at once where no secret is a parameter. Secrets of the environment are looked up now.
     pub(crate) fn around(
         config: &ProviderConfig,
@@ -85,24 +85,24 @@ impl Keyed {
             make: Box::new(make),
         };
         // Where all is known, this is the provider; else it shows what is wrong with the rest.
-        let blank = core.with(&|_| Some("not read yet".to_owned()))?;
+        let without_secrets = core.with(&|_| Some("not read yet".to_owned()))?;
         if core.parameters.is_empty() {
-            return Ok(blank);
+            return Ok(without_secrets);
         }
         Ok(Arc::new(Self {
             core: Arc::new(core),
-            blank,
-            made: Refreshed::default(),
+            without_secrets,
+            built: CachedAsset::default(),
         }))
     }
 
-    fn read(&self, before: Option<Arc<Made>>, ports: &Ports) -> Reading<Made> {
+    fn read(&self, before: Option<Arc<Built>>, ports: &Ports) -> Reading<Built> {
         let (core, ports) = (self.core.clone(), ports.clone());
         async move { core.read(before, &ports).await }.boxed()
     }
 
-    async fn made(&self, wait: Duration, ports: &Ports) -> Result<Arc<Made>, Unread> {
-        self.made
+    async fn built(&self, wait: Duration, ports: &Ports) -> Result<Arc<Built>, Unread> {
+        self.built
             .get(wait, ports, |before| self.read(before, ports))
             .await
     }
@@ -127,7 +127,11 @@ impl Core {
     }
 
     /// The provider with the secrets as they are now; `None` where they are those of `before`.
-    async fn read(&self, before: Option<Arc<Made>>, ports: &Ports) -> Result<Option<Made>, Unread> {
+    async fn read(
+        &self,
+        before: Option<Arc<Built>>,
+        ports: &Ports,
+    ) -> Result<Option<Built>, Unread> {
         let mut values = BTreeMap::new();
         let end = ports.clock.now().plus(READ_LIMIT);
         for name in &self.parameters {
@@ -146,31 +150,31 @@ impl Core {
         }
         let provider = self.with(&|name| values.get(name).cloned());
         let provider = provider.map_err(|error| Unread::lasting(error.to_string()))?;
-        Ok(Some(Made { values, provider }))
+        Ok(Some(Built { values, provider }))
     }
 }
 
 #[async_trait]
-impl Provider for Keyed {
+impl Provider for RotatingSecret {
     async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
         let clock = ports.clock.as_ref();
         let (begun, end) = (clock.now(), clock.now().plus(question.limit));
-        let put = |made: Arc<Made>| async move {
+        let put = |built: Arc<Built>| async move {
             let question = Question {
                 limit: end.since(clock.now()),
                 ..*question
             };
-            made.provider.ask(&question, ports).await
+            built.provider.ask(&question, ports).await
         };
-        let made = match self.made(question.limit / 2, ports).await {
+        let built = match self.built(question.limit / 2, ports).await {
             // What came late leaves the upstream too little time, and its answer would be paid for: the next try has all of it.
             Ok(_) if clock.now().since(begun) > question.limit / 4 => {
                 return Unread::soon().answer(question, ports);
             }
-            Ok(made) => made,
+            Ok(built) => built,
             Err(unread) => return unread.answer(question, ports),
         };
-        let answer = put(made.clone()).await;
+        let answer = put(built.clone()).await;
         if matches!(
             answer,
             Answer::Failed {
@@ -181,8 +185,8 @@ impl Provider for Keyed {
             // The answer that there is goes before one for which there is no time.
             let wait = end.since(clock.now()) / 2;
             if let Some(other) = self
-                .made
-                .another(&made, wait, ports, |before| self.read(before, ports))
+                .built
+                .replacement(&built, wait, ports, |before| self.read(before, ports))
                 .await
             {
                 return put(other).await;
@@ -192,21 +196,21 @@ impl Provider for Keyed {
     }
 
     fn calls_back(&self) -> bool {
-        self.blank.calls_back()
+        self.without_secrets.calls_back()
     }
 
     fn takes_turn(&self, question: &Question<'_>) -> bool {
-        self.blank.takes_turn(question)
+        self.without_secrets.takes_turn(question)
     }
 
     async fn inspect(&self, ports: &Ports) -> Result<Vec<String>, String> {
-        let made = self.made(READ_LIMIT, ports).await.map_err(Unread::why)?;
+        let built = self.built(READ_LIMIT, ports).await.map_err(Unread::why)?;
         let parameters = self
             .core
             .parameters
             .iter()
             .map(|name| format!("{name} was read"));
-        Ok([made.provider.inspect(ports).await?, parameters.collect()].concat())
+        Ok([built.provider.inspect(ports).await?, parameters.collect()].concat())
     }
 }
 

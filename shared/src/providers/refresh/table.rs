@@ -1,6 +1,6 @@
 //! What is read from outside of the bundle, kept in this process, and read again.
 //!
-//! Whoever finds nothing kept reads, and the others wait with it. After [`FRESH`] it is read again while what is kept stays in
+//! Whoever finds nothing kept reads, and the others wait with it. After [`REFRESH_AFTER`] it is read again while what is kept stays in
 //! use; what cannot be read again stays in use, whatever the reason: a record that needs it is better served by it than by none.
 //!
 //! A reading belongs to nobody: whoever asks drives it on, and one whose time is up leaves it to the next, so that what takes
@@ -21,13 +21,13 @@ use crate::providers::{Answer, Ports, Question};
 
 /// What is kept is read again after this long, give or take a fifth, so that processes which began together do not read
 /// together for ever: a new secret is in use within it, at 12 calls an hour and process.
-pub const FRESH: Duration = Duration::from_secs(300);
+pub const REFRESH_AFTER: Duration = Duration::from_secs(300);
 /// Nobody tries again sooner after a failure: the records of a chunk all want to know.
 pub const PAUSE: Duration = Duration::from_secs(5);
 /// The same where something is kept that serves meanwhile.
-const CALM: Duration = Duration::from_secs(30);
+const PAUSE_WITH_VALUE: Duration = Duration::from_secs(30);
 /// With something kept, whoever begins a reading waits for it this long.
-const GLANCE: Duration = Duration::from_millis(500);
+const WAIT_WITH_VALUE: Duration = Duration::from_millis(500);
 /// A record whose provider could be asked once this is read waits so long before the next provider is asked instead.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) type Reading<T> = BoxFuture<'static, Result<Option<T>, Unread>>;
 
 /// A value of elsewhere.
-pub(crate) struct Refreshed<T>(Arc<Mutex<Kept<T>>>);
+pub(crate) struct CachedAsset<T>(Arc<Mutex<Kept<T>>>);
 
 struct Kept<T> {
     value: Option<Arc<T>>,
@@ -43,7 +43,7 @@ struct Kept<T> {
     fault: Option<Unread>,
     /// When to read again.
     until: Option<Timestamp>,
-    doubted_at: Option<Timestamp>,
+    rejected_at: Option<Timestamp>,
     reading: Option<Shared<BoxFuture<'static, ()>>>,
 }
 
@@ -130,20 +130,20 @@ impl Unread {
     }
 }
 
-impl<T> Default for Refreshed<T> {
+impl<T> Default for CachedAsset<T> {
     fn default() -> Self {
         let kept = Kept {
             value: None,
             fault: None,
             until: None,
-            doubted_at: None,
+            rejected_at: None,
             reading: None,
         };
         Self(Arc::new(Mutex::new(kept)))
     }
 }
 
-impl<T: Send + Sync + 'static> Refreshed<T> {
+impl<T: Send + Sync + 'static> CachedAsset<T> {
     /// The value, waited for at most `wait` where there is none. `read` is handed the one that is kept.
     pub(crate) async fn get(
         &self,
@@ -166,7 +166,7 @@ impl<T: Send + Sync + 'static> Refreshed<T> {
                     let _ = reading.now_or_never();
                     return Ok(value);
                 }
-                Some(Ok(_)) => (reading, GLANCE.min(wait)),
+                Some(Ok(_)) => (reading, WAIT_WITH_VALUE.min(wait)),
                 _ => (reading, wait),
             }
         };
@@ -178,11 +178,11 @@ impl<T: Send + Sync + 'static> Refreshed<T> {
         }
     }
 
-    /// Another value than `doubted`, which was used to no good: read now, unless somebody did for the same reason in the last
+    /// Another value than `rejected`, which was used to no good: read now, unless somebody did for the same reason in the last
     /// [`PAUSE`]. `None` where there is no other within `wait`.
-    pub(crate) async fn another(
+    pub(crate) async fn replacement(
         &self,
-        doubted: &Arc<T>,
+        rejected: &Arc<T>,
         wait: Duration,
         ports: &Ports,
         read: impl FnOnce(Option<Arc<T>>) -> Reading<T>,
@@ -190,7 +190,7 @@ impl<T: Send + Sync + 'static> Refreshed<T> {
         let other = |kept: &Kept<T>| {
             kept.value
                 .clone()
-                .filter(|value| !Arc::ptr_eq(value, doubted))
+                .filter(|value| !Arc::ptr_eq(value, rejected))
         };
         let reading = {
             let mut kept = lock(&self.0);
@@ -199,10 +199,10 @@ impl<T: Send + Sync + 'static> Refreshed<T> {
             }
             let now = ports.clock.now();
             if kept.reading.is_none() {
-                if kept.doubted_at.is_some_and(|at| now < at.plus(PAUSE)) {
+                if kept.rejected_at.is_some_and(|at| now < at.plus(PAUSE)) {
                     return None;
                 }
-                kept.doubted_at = Some(now);
+                kept.rejected_at = Some(now);
             }
             self.reading(&mut kept, ports, read)
         };
@@ -254,10 +254,10 @@ impl<T> Kept<T> {
 
     /// Keeps what came of a reading.
     fn note(&mut self, came: Result<Option<T>, Unread>, ports: &Ports) {
-        let fresh = FRESH.mul_f64(0.8 + 0.4 * ports.entropy.unit());
+        let fresh = REFRESH_AFTER.mul_f64(0.8 + 0.4 * ports.entropy.unit());
         let wait = match &came {
             Err(_) if self.value.is_none() => PAUSE,
-            Err(fault) if fault.passing => CALM,
+            Err(fault) if fault.passing => PAUSE_WITH_VALUE,
             _ => fresh,
         };
         self.until = Some(ports.clock.now().plus(wait));

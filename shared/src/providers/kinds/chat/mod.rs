@@ -40,7 +40,7 @@ use crate::catalog::{ConfigError, Secrets};
 use crate::domain::record::FailureCode;
 use crate::domain::time::Timestamp;
 use crate::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender};
-use crate::providers::refresh::secret::Keyed;
+use crate::providers::refresh::secret::RotatingSecret;
 use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
 
 /// The most characters of a wrong answer that are shown to the model again.
@@ -52,7 +52,7 @@ const RULES: &str = "Answer with one JSON object that has exactly the fields ask
 impl BuildKind for ChatConfig {
     fn build(&self, context: &BuildContext<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
         let (name, config) = (context.provider.name.clone(), self.clone());
-        Keyed::around(context.provider, context.environment, move |secrets| {
+        RotatingSecret::around(context.provider, context.environment, move |secrets| {
             Ok(Arc::new(Chat::new(&name, &config, secrets)?))
         })
     }

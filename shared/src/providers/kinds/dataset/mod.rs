@@ -31,7 +31,7 @@ use self::search::Words;
 use crate::catalog::ConfigError;
 use crate::domain::record::FailureCode;
 use crate::ports::{AssetError, ObjectName, within};
-use crate::providers::refresh::table::{Refreshed, Unread};
+use crate::providers::refresh::table::{CachedAsset, Unread};
 use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
 
 /// Reading an object takes at most this long.
@@ -65,7 +65,7 @@ enum Source {
     },
     Object {
         name: ObjectName,
-        revision: Refreshed<Revision>,
+        revision: CachedAsset<Revision>,
     },
 }
 
@@ -195,7 +195,7 @@ impl Dataset {
                 config: config.clone(),
                 source: Source::Object {
                     name,
-                    revision: Refreshed::default(),
+                    revision: CachedAsset::default(),
                 },
             });
         }

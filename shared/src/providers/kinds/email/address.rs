@@ -215,8 +215,8 @@ fn mailbox(text: &str) -> Option<Email> {
     let within = |open: char, close: char| {
         let (before, inner) = text.strip_suffix(close)?.rsplit_once(open)?;
         // `Jane <jane@x.com> Joe <joe@x.com>`
-        let another = before.contains(open) && !before.contains('"');
-        (inner.contains('@') && !another).then_some(inner)
+        let other = before.contains(open) && !before.contains('"');
+        (inner.contains('@') && !other).then_some(inner)
     };
     if let Some(inner) = within('<', '>').or_else(|| within('[', ']')) {
         return address(inner).filter(|email| !holds_another(text, email));

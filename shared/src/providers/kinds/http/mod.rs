@@ -38,13 +38,13 @@ pub use self::request::{MAX_RESPONSE_BYTES, percent_encode};
 use self::response::Response;
 use crate::catalog::{ConfigError, Secrets, Verify};
 use crate::domain::record::FailureCode;
-use crate::providers::refresh::secret::Keyed;
+use crate::providers::refresh::secret::RotatingSecret;
 use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
 
 impl BuildKind for HttpConfig {
     fn build(&self, context: &BuildContext<'_>) -> Result<Arc<dyn Provider>, ConfigError> {
         let (name, config) = (context.provider.name.clone(), self.clone());
-        Keyed::around(context.provider, context.environment, move |secrets| {
+        RotatingSecret::around(context.provider, context.environment, move |secrets| {
             Ok(Arc::new(Http::new(&name, &config, secrets)?))
         })
     }

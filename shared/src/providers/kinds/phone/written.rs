@@ -51,9 +51,8 @@ fn apart(text: &str) -> Vec<&str> {
             .trim_start_matches(|c: char| !c.is_ascii_digit())
             .split(char::is_alphabetic)
             .next();
-        let another =
-            count(part) >= MIN_BEFORE_ANOTHER && number.map_or(0, count) >= *DIGITS.start();
-        if another && !next.starts_with("ext=") && !within() {
+        let other = count(part) >= MIN_BEFORE_ANOTHER && number.map_or(0, count) >= *DIGITS.start();
+        if other && !next.starts_with("ext=") && !within() {
             parts.push(part);
             start = at + 1;
         }
