@@ -170,7 +170,7 @@ pub enum Refused {
 
 /// What became of the requests of one question, or of a call that several questions share.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Fate {
+pub struct RequestFate {
     /// One was not sent.
     pub refused: Option<Refused>,
     /// The upstream may have worked on one.
@@ -191,10 +191,10 @@ pub trait Guard: Send + Sync {
     fn sender(self: Arc<Self>) -> Arc<dyn HttpSender>;
 
     /// What became of the requests so far.
-    fn fate(&self) -> Fate;
+    fn fate(&self) -> RequestFate;
 
     /// Makes what became of a call that of a question in it. Never ends where a request was refused: the question does.
-    async fn share(&self, call: Fate);
+    async fn share(&self, call: RequestFate);
 }
 
 /// A source of data about records.

@@ -17,7 +17,7 @@ mod testing;
 pub mod waterfall;
 
 pub use self::contract::{
-    Answer, Confidence, Earlier, Fate, Guard, Later, Ports, Provider, Question, Refused,
+    Answer, Confidence, Earlier, Guard, Later, Ports, Provider, Question, Refused, RequestFate,
 };
 pub use self::kind::{BuildContext, BuildKind, KindBuilder};
 pub use self::registry::{Registry, build, build_of};

@@ -16,7 +16,7 @@ use crate::domain::ids::TenantId;
 use crate::ports::Store;
 use crate::providers::guards::answer_cache;
 use crate::providers::guards::answer_cache::{Cache, Rules};
-use crate::providers::guards::guarded::Limited;
+use crate::providers::guards::guarded::Guarded;
 
 /// A catalog with its providers ready to answer.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Registry {
         let mut built = BTreeMap::new();
         for provider in &config.providers {
             let judged = builder_of(builders, provider)?.judged;
-            let limited = Limited::around(provider, build(provider)?, judged);
+            let limited = Guarded::around(provider, build(provider)?, judged);
             let cache = Rules::of(provider, || identity(builders, &provider.kind));
             built.insert(provider.name.as_str(), (provider, limited, cache));
         }

@@ -217,7 +217,7 @@ fn read_secret(item: Option<Item>) -> Option<Secret> {
 }
 
 /// The kept answers of one provider for the records of a run; `None` until they were read.
-type Shelf = Arc<futures_util::lock::Mutex<Option<BTreeMap<Key, Kept>>>>;
+type Prefetched = Arc<futures_util::lock::Mutex<Option<BTreeMap<Key, Kept>>>>;
 
 /// What a run over some records of one tenant knows of earlier answers.
 pub struct Cache {
@@ -225,7 +225,7 @@ pub struct Cache {
     secrets: Secrets,
     tenant: String,
     inputs: Vec<Map<String, Json>>,
-    shelves: Mutex<BTreeMap<String, Shelf>>,
+    prefetched_by_provider: Mutex<BTreeMap<String, Prefetched>>,
     fresh: Mutex<BTreeMap<Key, Item>>,
 }
 
@@ -251,14 +251,20 @@ impl Cache {
             secrets,
             tenant,
             inputs,
-            shelves: Mutex::default(),
+            prefetched_by_provider: Mutex::default(),
             fresh: Mutex::default(),
         }
     }
 
-    fn shelf(&self, rules: &Rules) -> Shelf {
-        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
-        shelves.entry(rules.provider.clone()).or_default().clone()
+    fn prefetched(&self, rules: &Rules) -> Prefetched {
+        let mut prefetched_by_provider = self
+            .prefetched_by_provider
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        prefetched_by_provider
+            .entry(rules.provider.clone())
+            .or_default()
+            .clone()
     }
 
     /// The kept answer to this question, if there is one. Of a provider's first question in a run, everybody's are read.
@@ -268,13 +274,13 @@ impl Cache {
         input: &Map<String, Json>,
         ports: &Ports,
     ) -> Option<Kept> {
-        let shelf = self.shelf(rules);
-        let mut shelf = shelf.lock().await;
-        if shelf.is_none() {
+        let prefetched = self.prefetched(rules);
+        let mut prefetched = prefetched.lock().await;
+        if prefetched.is_none() {
             let read = within(ports.clock.as_ref(), READ_LIMIT, self.read(rules, ports)).await;
             let read =
                 read.unwrap_or_else(|| Err(StoreError::Unavailable("not within 2 s".to_owned())));
-            *shelf = Some(read.unwrap_or_else(|error| {
+            *prefetched = Some(read.unwrap_or_else(|error| {
                 tracing::warn!(provider = rules.provider, error = %error, "kept answers not read; the provider is asked");
                 BTreeMap::new()
             }));
@@ -284,7 +290,7 @@ impl Cache {
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner))?;
-        shelf
+        prefetched
             .as_ref()?
             .get(&rules.key(&self.tenant, &secret, input))
             .cloned()
@@ -341,8 +347,8 @@ impl Cache {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(key.clone(), item);
-        if let Some(shelf) = self.shelf(rules).lock().await.as_mut() {
-            shelf.insert(key, kept);
+        if let Some(prefetched) = self.prefetched(rules).lock().await.as_mut() {
+            prefetched.insert(key, kept);
         }
     }
 

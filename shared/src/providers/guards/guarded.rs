@@ -32,7 +32,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender, within};
 use crate::providers::guards::circuit_breaker::{Breaker, Pass};
 use crate::providers::guards::rate_limit::{Limiter, Slot, TooLate};
-use crate::providers::{Answer, Fate, Guard, Later, Ports, Provider, Question, Refused};
+use crate::providers::{Answer, Guard, Later, Ports, Provider, Question, Refused, RequestFate};
 
 /// A record waits so long for its turn at an upstream that is busy with others.
 pub const BUSY: Duration = Duration::from_secs(24 * 3600);
@@ -44,7 +44,7 @@ const LONGEST_SUSPENSION: Duration = Duration::from_secs(900);
 const TOGETHER: Duration = Duration::from_secs(2);
 
 /// A provider behind its limits.
-pub struct Limited {
+pub struct Guarded {
     inner: Arc<dyn Provider>,
     limits: Arc<Limits>,
 }
@@ -95,13 +95,13 @@ impl Limits {
     }
 }
 
-impl fmt::Debug for Limited {
+impl fmt::Debug for Guarded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt(f)
     }
 }
 
-impl Limited {
+impl Guarded {
     /// `provider` as it is where the configuration limits nothing. What its requests come to is judged by what `read` makes
     /// of the answers.
     pub(crate) fn around(
@@ -149,7 +149,7 @@ async fn unless_refused<T>(guard: &dyn Guard, work: impl Future<Output = T>) -> 
     watched.await
 }
 
-impl Limited {
+impl Guarded {
     fn answer_to(
         &self,
         refused: Refused,
@@ -186,7 +186,7 @@ impl Limited {
 }
 
 #[async_trait]
-impl Provider for Limited {
+impl Provider for Guarded {
     async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
         let (mut slot, mut limit) = (None, question.limit);
         if self.inner.takes_turn(question) {
@@ -236,9 +236,9 @@ impl Provider for Limited {
 
 /// What becomes of the requests of a call that several questions share, so that it is nobody's own.
 #[derive(Default)]
-pub(crate) struct Joint(Option<Arc<dyn Guard>>);
+pub(crate) struct SharedFate(Option<Arc<dyn Guard>>);
 
-impl Joint {
+impl SharedFate {
     /// For a call that is begun with these ports, and what it sends through.
     pub(crate) fn begin(ports: &Ports) -> (Self, Ports) {
         let Some(guard) = &ports.guard else {
@@ -297,7 +297,7 @@ pub(crate) fn later(
 /// What the provider sends through.
 struct Sender {
     limits: Arc<Limits>,
-    fate: Mutex<Fate>,
+    fate: Mutex<RequestFate>,
     /// For the first request.
     slot: Mutex<Option<Slot>>,
     ports: Ports,
@@ -320,7 +320,7 @@ impl Sender {
             .take()
     }
 
-    fn known(&self) -> MutexGuard<'_, Fate> {
+    fn known(&self) -> MutexGuard<'_, RequestFate> {
         self.fate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -395,11 +395,11 @@ impl Guard for Sender {
         self
     }
 
-    fn fate(&self) -> Fate {
+    fn fate(&self) -> RequestFate {
         *self.known()
     }
 
-    async fn share(&self, call: Fate) {
+    async fn share(&self, call: RequestFate) {
         {
             let mut own = self.known();
             own.taken |= call.taken;
@@ -456,11 +456,11 @@ impl HttpSender for Sender {
             },
         };
         let left = deadline.since(clock.now());
-        let mut flight = Flight {
+        let mut in_flight = InFlight {
             sender: self,
             pass: pass.as_ref(),
             late: deadline.minus(left / 10),
-            landed: false,
+            completed: false,
         };
         let result = self
             .ports
@@ -471,7 +471,7 @@ impl HttpSender for Sender {
             })
             .await
             .map(self.limits.read);
-        flight.landed = true;
+        in_flight.completed = true;
         self.judge(&result, pass.as_ref()).await;
         result
     }
@@ -486,16 +486,16 @@ impl HttpSender for Sender {
 }
 
 /// A request under way. Given up close to its deadline, it has failed as much as one that saw it pass.
-struct Flight<'a> {
+struct InFlight<'a> {
     sender: &'a Sender,
     pass: Option<&'a Pass>,
     late: Timestamp,
-    landed: bool,
+    completed: bool,
 }
 
-impl Drop for Flight<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        if self.landed || self.sender.ports.clock.now() < self.late {
+        if self.completed || self.sender.ports.clock.now() < self.late {
             return;
         }
         if let (Some(breaker), Some(pass)) = (&self.sender.limits.breaker, self.pass) {

@@ -29,7 +29,7 @@ use super::response::{self, Response};
 use crate::catalog::{BatchConfig, Matching};
 use crate::domain::time::Timestamp;
 use crate::ports::{HttpRequest, within};
-use crate::providers::guards::guarded::Joint;
+use crate::providers::guards::guarded::SharedFate;
 use crate::providers::{Answer, Ports};
 
 /// The batch that takes records now.
@@ -66,7 +66,7 @@ struct Given {
     /// Why there is nothing about the others, unless nothing is known.
     fault: Option<Fault>,
     /// Of those the call has no result for.
-    joint: Joint,
+    joint: SharedFate,
 }
 
 impl Batches {
@@ -169,7 +169,7 @@ impl Core {
         let nothing = Given {
             results: BTreeMap::new(),
             fault: None,
-            joint: Joint::default(),
+            joint: SharedFate::default(),
         };
         let Some(batch) = &self.config.batch else {
             return nothing;
@@ -199,7 +199,7 @@ impl Core {
         }
         let deadline = ports.clock.now().plus(self.config.timeout);
         let items: Vec<Value> = asked.iter().map(|(_, place)| place.item.clone()).collect();
-        let (joint, ports) = Joint::begin(ports);
+        let (joint, ports) = SharedFate::begin(ports);
         let mut found = Vec::new();
         let fault = joint
             .run(self.pages(batch, items, &mut found, deadline, &ports))

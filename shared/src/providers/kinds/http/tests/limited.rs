@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use super::batch::{BY_POSITION, Paused, named, scripted, slow};
 use super::*;
 use crate::providers::Earlier;
-use crate::providers::guards::guarded::Limited;
+use crate::providers::guards::guarded::Guarded;
 use crate::providers::kinds::READERS;
 
 /// A batching provider behind its limits.
@@ -24,7 +24,7 @@ fn around(body: &str) -> Arc<dyn Provider> {
         panic!("not http")
     };
     let http = Http::new("api", http, &|_| Some("x".to_owned())).unwrap();
-    Limited::around(&config.providers[0], Arc::new(http), std::convert::identity)
+    Guarded::around(&config.providers[0], Arc::new(http), std::convert::identity)
 }
 
 /// Asks about all of these at once, and says how long it took.
