@@ -29,13 +29,13 @@ const MAX_PART: usize = 300;
 const LEAST_SECRET: usize = 4;
 
 /// Takes a line for the person.
-pub(crate) type Tell = Arc<dyn Fn(&str) + Send + Sync>;
+pub(crate) type Sink = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// A sender that is watched.
-pub(crate) struct Watched {
+pub(crate) struct TracingSender {
     inner: Arc<dyn HttpSender>,
     clock: Arc<dyn Clock>,
-    telling: Option<(Tell, Veil)>,
+    telling: Option<(Sink, Redactor)>,
     /// How many exchanges there were.
     count: AtomicU64,
     last: Mutex<Option<u16>>,
@@ -43,12 +43,12 @@ pub(crate) struct Watched {
     body: Mutex<Vec<u8>>,
 }
 
-impl Watched {
+impl TracingSender {
     /// `telling` is who is told, and what not.
     pub(crate) fn new(
         inner: Arc<dyn HttpSender>,
         clock: Arc<dyn Clock>,
-        telling: Option<(Tell, Veil)>,
+        telling: Option<(Sink, Redactor)>,
     ) -> Self {
         Self {
             inner,
@@ -90,26 +90,26 @@ impl Watched {
 }
 
 #[async_trait]
-impl HttpSender for Watched {
+impl HttpSender for TracingSender {
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
         // Exchanges may overlap: the number says which answer is whose.
         let number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let url = request.url.clone();
-        if let Some((tell, veil)) = &self.telling {
-            veil.learn_request(&request);
+        if let Some((tell, redactor)) = &self.telling {
+            redactor.learn_request(&request);
             tell(&format!(
                 "> {number} {} {}",
                 request.method,
-                veil.place(&url)
+                redactor.place(&url)
             ));
         }
         let began = self.clock.now();
         let answer = self.inner.send(request).await;
-        if let Some((tell, veil)) = &self.telling {
+        if let Some((tell, redactor)) = &self.telling {
             let took = u64::try_from(self.clock.now().since(began).as_millis()).unwrap_or(u64::MAX);
             tell(&format!(
                 "< {number} {}",
-                veil.reported(&url, &answer, took)
+                redactor.reported(&url, &answer, took)
             ));
         }
         if let Ok(answer) = &answer {
@@ -132,7 +132,7 @@ impl HttpSender for Watched {
 }
 
 /// What nobody is shown. Has no `Debug`.
-pub(crate) struct Veil {
+pub(crate) struct Redactor {
     masks: Mutex<Masks>,
     /// Of every request that may be sent.
     places: Vec<Places>,
@@ -324,7 +324,7 @@ fn pieces(url: &str) -> Vec<&str> {
     marks.into_iter().map(piece).collect()
 }
 
-impl Veil {
+impl Redactor {
     /// Of everything that these providers use.
     pub(crate) async fn of(
         providers: impl Iterator<Item = &ProviderConfig>,

@@ -26,7 +26,7 @@ pub struct Config {
     /// Region, credentials and endpoint of AWS.
     pub aws: AwsSettings,
     /// Hosts outside that may be reached.
-    pub reach: Reach,
+    pub egress: EgressPolicy,
     /// Where the API is reached from outside, without a slash at the end.
     pub public_url: Option<String>,
     /// The time-out of the enrich function.
@@ -46,7 +46,7 @@ pub struct Config {
 /// Whom a process may reach outside, and how: the settings `MILLRACE_ALLOWED_CIDRS`, `_ALLOW_HTTP`,
 /// `_NAMESERVER` and `_EXTRA_CA_FILE`.
 #[derive(Debug, Clone, Default)]
-pub struct Reach {
+pub struct EgressPolicy {
     /// Networks that may be reached although they are not public.
     pub allowed_cidrs: Vec<Cidr>,
     /// The URLs that may begin with `http:`.
@@ -136,9 +136,9 @@ impl Config {
             (QueueName::Webhook, "MILLRACE_QUEUE_WEBHOOK"),
             (QueueName::WebhookRetry, "MILLRACE_QUEUE_WEBHOOK_RETRY"),
         ];
-        let reach = Reach {
+        let egress = EgressPolicy {
             local: reader.local(),
-            ..Reach::of(&mut reader)
+            ..EgressPolicy::of(&mut reader)
         };
         let whole = |text: &str| text.parse::<u64>().ok().filter(|n| *n > 0);
         let config = Self {
@@ -153,11 +153,11 @@ impl Config {
                 secret_access_key: reader.required("AWS_SECRET_ACCESS_KEY"),
                 session_token: get("AWS_SESSION_TOKEN"),
                 endpoint_url: get("AWS_ENDPOINT_URL"),
-                extra_ca_pem: reach.extra_ca_pem.clone(),
+                extra_ca_pem: egress.extra_ca_pem.clone(),
                 metered: reader.parsed("MILLRACE_METERED", false, "true or false", flag),
                 limits: Limits::default(),
             },
-            reach,
+            egress,
             public_url: get("MILLRACE_PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),
             enrich_timeout: Duration::from_secs(reader.parsed(
                 "MILLRACE_ENRICH_TIMEOUT_S",
@@ -201,7 +201,7 @@ impl Config {
     }
 }
 
-impl Reach {
+impl EgressPolicy {
     /// Reads the settings of a process that is not a function through `get`, and the extra CA file
     /// where one is named.
     pub fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
@@ -209,12 +209,12 @@ impl Reach {
             get,
             wrong: Vec::new(),
         };
-        let reach = Self {
+        let egress = Self {
             local: true,
             ..Self::of(&mut reader)
         };
         if reader.wrong.is_empty() {
-            Ok(reach)
+            Ok(egress)
         } else {
             Err(ConfigError(reader.wrong))
         }
@@ -334,11 +334,11 @@ mod tests {
     #[test]
     fn the_least_configuration_has_safe_defaults() {
         let config = read(&LEAST).unwrap();
-        assert_eq!(config.reach.allow_http, PlainHttp::Surfaces);
+        assert_eq!(config.egress.allow_http, PlainHttp::Surfaces);
         assert!(
-            !config.reach.local
-                && config.reach.allowed_cidrs.is_empty()
-                && config.reach.nameserver.is_none()
+            !config.egress.local
+                && config.egress.allowed_cidrs.is_empty()
+                && config.egress.nameserver.is_none()
         );
         assert_eq!(config.enrich_timeout, Duration::from_secs(120));
         assert_eq!(config.retention, Duration::from_secs(7 * 24 * 3600));
@@ -368,26 +368,26 @@ mod tests {
             ("AWS_EXECUTION_ENV", "x"),
         ];
         let of = |more: &[(&str, &str)]| read(&[&LEAST[..], more].concat());
-        assert!(!of(&[]).unwrap().reach.local);
-        assert!(!of(&lambda).unwrap().reach.local);
-        assert!(!of(&[here]).unwrap().reach.local);
-        assert!(of(&[local, here]).unwrap().reach.local);
+        assert!(!of(&[]).unwrap().egress.local);
+        assert!(!of(&lambda).unwrap().egress.local);
+        assert!(!of(&[here]).unwrap().egress.local);
+        assert!(of(&[local, here]).unwrap().egress.local);
         assert!(
             of(&[&[local, here][..], &lambda].concat())
                 .unwrap()
-                .reach
+                .egress
                 .local
         );
         assert!(
             of(&[local, ("AWS_ENDPOINT_URL", "http://[::1]:4566")])
                 .unwrap()
-                .reach
+                .egress
                 .local
         );
         assert!(
             !of(&[("MILLRACE_LOCAL", "false"), here])
                 .unwrap()
-                .reach
+                .egress
                 .local
         );
         for elsewhere in [

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::config::{Config, Reach, environment};
+use super::config::{Config, EgressPolicy, environment};
 use super::sqs::Invocation;
 use super::system::{CheckOnly, NoAssets, NoDns, SystemClock, SystemEntropy};
 use super::telemetry;
@@ -63,7 +63,7 @@ pub struct Started {
 /// linked into it.
 pub fn start(surfaces: &'static [Surface]) -> Result<Started, StartError> {
     start_with(surfaces, |config, _| {
-        let outside: Outside = (Arc::new(CheckOnly(guard(&config.reach))), Arc::new(NoDns));
+        let outside: Outside = (Arc::new(CheckOnly(guard(&config.egress))), Arc::new(NoDns));
         Ok(Linked {
             outside,
             assets: Arc::new(NoAssets),
@@ -76,7 +76,7 @@ pub fn start(surfaces: &'static [Surface]) -> Result<Started, StartError> {
 pub fn start_sending(surfaces: &'static [Surface]) -> Result<Started, StartError> {
     start_with(surfaces, |config, _| {
         let outside: Outside = (
-            Arc::new(sender(&config.reach, Outbound::Receivers)?),
+            Arc::new(sender(&config.egress, Outbound::Receivers)?),
             Arc::new(NoDns),
         );
         Ok(Linked {
@@ -92,7 +92,7 @@ pub fn start_asking() -> Result<Started, StartError> {
     start_with(&[], |config, clients| {
         let assets = clients.assets(Arc::new(SystemClock), Arc::new(SystemEntropy));
         Ok(Linked {
-            outside: upstreams(&config.reach)?,
+            outside: upstreams(&config.egress)?,
             assets: Arc::new(assets),
         })
     })
@@ -152,26 +152,26 @@ fn build(
 }
 
 /// Returns what providers ask their upstreams and the name server with. Opens no connection.
-pub fn upstreams(reach: &Reach) -> Result<Outside, StartError> {
-    let resolver = Resolver::new(Arc::new(guard(reach)), reach.nameserver);
+pub fn upstreams(egress: &EgressPolicy) -> Result<Outside, StartError> {
+    let resolver = Resolver::new(Arc::new(guard(egress)), egress.nameserver);
     Ok((
-        Arc::new(sender(reach, Outbound::Upstreams)?),
+        Arc::new(sender(egress, Outbound::Upstreams)?),
         Arc::new(resolver),
     ))
 }
 
-fn guard(reach: &Reach) -> Guard {
-    Guard::new(reach.allowed_cidrs.clone(), reach.allow_http).local(reach.local)
+fn guard(egress: &EgressPolicy) -> Guard {
+    Guard::new(egress.allowed_cidrs.clone(), egress.allow_http).local(egress.local)
 }
 
-fn sender(reach: &Reach, outbound: Outbound) -> Result<ReqwestSender, StartError> {
+fn sender(egress: &EgressPolicy, outbound: Outbound) -> Result<ReqwestSender, StartError> {
     let upstreams = outbound == Outbound::Upstreams;
     let settings = Settings {
-        allowed: reach.allowed_cidrs.clone(),
-        allow_http: reach.allow_http,
-        local: reach.local,
-        nameserver: reach.nameserver,
-        extra_ca_pem: reach.extra_ca_pem.clone(),
+        allowed: egress.allowed_cidrs.clone(),
+        allow_http: egress.allow_http,
+        local: egress.local,
+        nameserver: egress.nameserver,
+        extra_ca_pem: egress.extra_ca_pem.clone(),
         user_agent: concat!("Millrace/", env!("CARGO_PKG_VERSION")).to_owned(),
         decompress: upstreams,
         // A receiver is met once; an upstream again at the next record. Neither connection survives

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::exchange::{describe, exchange};
-use super::origin::Visit;
+use super::origin::OriginAdmission;
 use super::render::body;
 use crate::domain::delivery::{
     Attempt, Delivery, DeliveryEvent, DeliveryRules, DeliveryState, DeliveryTask, GRACE,
@@ -62,7 +62,7 @@ struct Known {
     endpoint: Endpoint,
     rules: DeliveryRules,
     secrets: Vec<LiveSecret>,
-    visit: Visit,
+    origin: OriginAdmission,
 }
 
 /// Makes the attempt that the message asks for.
@@ -120,11 +120,12 @@ pub async fn step(
     if receipt.deadline.since(now) < rules.timeout + 2 * LEASE_MARGIN {
         return Ok(Dispatched::NoTime);
     }
-    let (secrets, mut visit) = (
+    let (secrets, mut origin) = (
         read_secrets(secrets.as_ref())?,
-        Visit::new(&delivery, origin, now),
+        OriginAdmission::new(&delivery, origin, now),
     );
-    if receipt.lane == QueueName::Webhook && !visit.enter(ports, now.plus(lease_of(&rules))).await {
+    if receipt.lane == QueueName::Webhook && !origin.enter(ports, now.plus(lease_of(&rules))).await
+    {
         enqueue_delivery(ports, &delivery, QueueName::WebhookRetry).await;
         return Ok(Dispatched::Moved);
     }
@@ -132,10 +133,10 @@ pub async fn step(
         endpoint,
         rules,
         secrets,
-        visit,
+        origin,
     };
     let done = render_and_send(ports, surface, delivery, &mut known, receipt.deadline).await;
-    known.visit.leave(ports).await;
+    known.origin.leave(ports).await;
     done
 }
 
@@ -215,7 +216,7 @@ async fn attempt(
         endpoint,
         rules,
         secrets,
-        visit,
+        origin,
     } = known;
     let now = ports.clock.now();
     let held = Lease::random(ports.random(), now.plus(lease_of(rules)));
@@ -266,7 +267,7 @@ async fn attempt(
     } else if rules.latest_wins {
         order::give_back(ports, &delivery, &held).await;
     }
-    visit
+    origin
         .learn(
             ports,
             attempt.status.is_some() && ended.since(begun) <= SLOW_AFTER,

@@ -16,14 +16,14 @@ use crate::schema::current;
 use crate::schema::origin::{self, origin_key};
 
 /// One attempt's dealings with its origin.
-pub(crate) struct Visit {
+pub(crate) struct OriginAdmission {
     key: Key,
     quick: bool,
     /// Of a probe that may be held.
     lease: Option<Lease>,
 }
 
-impl Visit {
+impl OriginAdmission {
     /// `item` is what is stored of the origin.
     pub(crate) fn new(delivery: &Delivery, item: Option<Item>, now: Timestamp) -> Self {
         Self {

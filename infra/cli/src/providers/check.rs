@@ -22,7 +22,7 @@ use crate::failure::Failure;
 use crate::sample;
 use crate::screen::{plain, plural, print, thousands};
 use crate::settings::Settings;
-use crate::watched::Watched;
+use crate::watched::TracingSender;
 
 /// How long a provider that names no time of its own may take for a try.
 const TRY_LIMIT: Duration = Duration::from_secs(30);
@@ -150,7 +150,7 @@ impl Report<'_> {
         config: &ProviderConfig,
         provider: &dyn Provider,
         ports: &Ports,
-        watched: &Watched,
+        watched: &TracingSender,
         given: &[(String, Value)],
     ) -> Result<(), Failure> {
         let input = sample::input(&config.kind.settings().needs(), given);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use shared::aws::AwsClients;
 use shared::catalog::{CONFIG_FILE, ProviderConfig};
-use shared::lambda::config::Reach;
+use shared::lambda::config::EgressPolicy;
 use shared::lambda::start::upstreams;
 use shared::lambda::system::{NoAssets, SystemClock, SystemEntropy};
 use shared::ports::{Assets, Entropy as _};
@@ -15,7 +15,7 @@ use crate::account::{self, Account};
 use crate::failure::Failure;
 use crate::screen::Screen;
 use crate::settings::Settings;
-use crate::watched::{Tell, Veil, Watched};
+use crate::watched::{Redactor, Sink, TracingSender};
 
 /// Where `providers.toml` is.
 pub(super) fn directory(named: Option<&Path>) -> Result<PathBuf, Failure> {
@@ -33,9 +33,9 @@ pub(super) fn directory(named: Option<&Path>) -> Result<PathBuf, Failure> {
 
 /// The real network, within what the settings allow.
 pub(super) fn ports(settings: &Settings) -> Result<Ports, Failure> {
-    let reach = Reach::read(&|name| settings.get(name))
+    let egress = EgressPolicy::read(&|name| settings.get(name))
         .map_err(|error| Failure::usage(error.to_string()))?;
-    let (http, dns) = upstreams(&reach).map_err(|error| Failure::failed(error.to_string()))?;
+    let (http, dns) = upstreams(&egress).map_err(|error| Failure::failed(error.to_string()))?;
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     Ok(Ports {
         http,
@@ -55,18 +55,18 @@ pub(super) async fn watch(
     verbose: bool,
     settings: &Settings,
     ports: Ports,
-) -> Result<(Arc<Watched>, Ports), Failure> {
+) -> Result<(Arc<TracingSender>, Ports), Failure> {
     let telling = if verbose {
         let screen = Screen::new();
-        let tell: Tell = Arc::new(move |line: &str| screen.note(line));
+        let tell: Sink = Arc::new(move |line: &str| screen.note(line));
         Some((
             tell,
-            Veil::of(asked, settings, ports.assets.as_ref()).await?,
+            Redactor::of(asked, settings, ports.assets.as_ref()).await?,
         ))
     } else {
         None
     };
-    let watched = Arc::new(Watched::new(
+    let watched = Arc::new(TracingSender::new(
         Arc::clone(&ports.http),
         Arc::clone(&ports.clock),
         telling,

@@ -17,7 +17,7 @@ use super::machine::{assets, directory, fresh_key, ports, watch};
 use crate::failure::Failure;
 use crate::screen::{Screen, plain, plural, print, thousands};
 use crate::settings::Settings;
-use crate::watched::Watched;
+use crate::watched::TracingSender;
 
 /// The most characters of a value that a person is shown.
 const MAX_SHOWN: usize = 100;
@@ -155,7 +155,7 @@ pub(super) fn registry_of(
 pub(super) struct Trial<'a> {
     pub(super) config: &'a Config,
     pub(super) registry: &'a Registry,
-    pub(super) watched: &'a Watched,
+    pub(super) watched: &'a TracingSender,
     pub(super) ports: &'a Ports,
 }
 

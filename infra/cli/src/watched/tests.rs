@@ -44,13 +44,17 @@ fn request(url: &str) -> HttpRequest {
 }
 
 /// What is told of exchanges with `url`, each line without its time.
-async fn lines(url: &str, veil: Veil, answers: Vec<Result<HttpAnswer, HttpError>>) -> Vec<String> {
+async fn lines(
+    url: &str,
+    redactor: Redactor,
+    answers: Vec<Result<HttpAnswer, HttpError>>,
+) -> Vec<String> {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&lines);
-    let tell: Tell = Arc::new(move |line: &str| log.lock().unwrap().push(line.to_owned()));
+    let tell: Sink = Arc::new(move |line: &str| log.lock().unwrap().push(line.to_owned()));
     let count = answers.len();
     let inner = Arc::new(Scripted(Mutex::new(answers.into())));
-    let watched = Watched::new(inner, Arc::new(SystemClock), Some((tell, veil)));
+    let watched = TracingSender::new(inner, Arc::new(SystemClock), Some((tell, redactor)));
     for _ in 0..count {
         let _ = watched.send(request(url)).await;
     }
@@ -70,10 +74,10 @@ fn without_time(line: &str) -> String {
 
 #[tokio::test]
 async fn an_exchange_is_told_without_its_secrets() {
-    let veil = Veil::new(&["s3cr&t".to_owned(), "DE".to_owned()], Vec::new());
+    let redactor = Redactor::new(&["s3cr&t".to_owned(), "DE".to_owned()], Vec::new());
     let reported = lines(
         "https://api.example.com/s3cr%26t/DE?key=S3CR%26T&domain=a.com#s3cr&t",
-        veil,
+        redactor,
         vec![
             Ok(answer(
                 401,
@@ -113,10 +117,10 @@ async fn an_exchange_is_told_without_its_secrets() {
 
 #[tokio::test]
 async fn a_broken_exchange_says_what_to_look_at() {
-    let veil = Veil::new(&["s3cr&t".to_owned()], Vec::new());
+    let redactor = Redactor::new(&["s3cr&t".to_owned()], Vec::new());
     let reported = lines(
         "https://api.example.com/",
-        veil,
+        redactor,
         vec![
             Err(HttpError::Blocked),
             Err(HttpError::Tls("no s3cr&t".to_owned())),
@@ -145,7 +149,7 @@ fn a_secret_is_masked_in_every_form_that_a_request_can_give_it() {
         "0123456789abcdef",
         " spaced ",
     ] {
-        let veil = Veil::new(&[secret.to_owned()], Vec::new());
+        let redactor = Redactor::new(&[secret.to_owned()], Vec::new());
         let mut forms = vec![
             secret.to_owned(),
             secret.to_uppercase(),
@@ -183,7 +187,8 @@ fn a_secret_is_masked_in_every_form_that_a_request_can_give_it() {
             );
         }
         for form in forms {
-            let shown = veil.masked(&format!("https://a.example/x?before=1&key={form}&after=2"));
+            let shown =
+                redactor.masked(&format!("https://a.example/x?before=1&key={form}&after=2"));
             assert!(
                 shown.contains("[secret]") && shown.contains("before=1&key="),
                 "{form} in {shown}"
@@ -201,7 +206,7 @@ fn a_secret_is_masked_in_every_form_that_a_request_can_give_it() {
             );
         }
         assert_eq!(
-            veil.masked("https://a.example/companies?domain=b.example"),
+            redactor.masked("https://a.example/companies?domain=b.example"),
             "https://a.example/companies?domain=b.example"
         );
     }
@@ -217,12 +222,12 @@ fn a_query_parameter_of_a_secret_is_masked_whatever_it_comes_to() {
     let Some(http) = config.providers[0].kind.downcast_ref::<HttpConfig>() else {
         panic!("{config:?}")
     };
-    let veil = Veil {
+    let redactor = Redactor {
         places: vec![Places::of(&http.request)],
-        ..Veil::new(&[], Vec::new())
+        ..Redactor::new(&[], Vec::new())
     };
     assert_eq!(
-        veil.place("https://api.example.com/x?v=1&k=abc&part=ab&domain=b.com"),
+        redactor.place("https://api.example.com/x?v=1&k=abc&part=ab&domain=b.com"),
         "https://api.example.com/x?v=1&k=[secret]&part=[secret]&domain=b.com"
     );
 }
@@ -241,15 +246,15 @@ async fn a_piece_of_a_url_that_reads_a_secret_is_masked_whatever_it_comes_to() {
     let Some(http) = config.providers[0].kind.downcast_ref::<HttpConfig>() else {
         panic!("{config:?}")
     };
-    let veil = || Veil {
+    let redactor = || Redactor {
         places: vec![Places::of(&http.request)],
-        ..Veil::new(&["to-ken-x".to_owned()], Vec::new())
+        ..Redactor::new(&["to-ken-x".to_owned()], Vec::new())
     };
     let sent = "https://api.example.com/v1/to/c-tokenx/b.com?v=1&x&k=Yi5jb210by1rZW4teA%3D%3D&8=b.com&a=b&page=2";
     let shown = "https://api.example.com/v1/[secret]/[secret]/b.com?v=1&[secret]&k=[secret]&[secret]&a=b&page=2";
-    assert_eq!(veil().place(sent), shown);
+    assert_eq!(redactor().place(sent), shown);
     assert_eq!(
-        veil().place("https://api.example.com/v2/to/c/b.com?v=1"),
+        redactor().place("https://api.example.com/v2/to/c/b.com?v=1"),
         "https://api.example.com/v2/to/c/b.com?v=1"
     );
 
@@ -258,9 +263,9 @@ async fn a_piece_of_a_url_that_reads_a_secret_is_masked_whatever_it_comes_to() {
     request
         .headers
         .push(("x-sign".to_owned(), "Custom to_ken_x".to_owned()));
-    let veil = veil();
-    veil.learn_request(&request);
-    let reported = veil.reported(sent, &Ok(answer(403, echo)), 1);
+    let redactor = redactor();
+    redactor.learn_request(&request);
+    let reported = redactor.reported(sent, &Ok(answer(403, echo)), 1);
     assert!(
         reported.ends_with("no key [secret], signed [secret], nor [secret]"),
         "{reported}"
@@ -296,16 +301,16 @@ async fn secrets_of_the_account_are_masked_and_nothing_is_shown_without_knowing_
     let config = Config::parse(READERS, "p.toml", toml).unwrap_or_else(|e| panic!("{e}"));
     let settings = Settings::default();
     let kept = Kept(Ok("hidden".to_owned()));
-    let veil = Veil::of(config.providers.iter(), &settings, &kept)
+    let redactor = Redactor::of(config.providers.iter(), &settings, &kept)
         .await
         .unwrap_or_else(|e| panic!("{e:?}"));
     assert_eq!(
-        veil.place("https://api.example.com/hidden?hidden"),
+        redactor.place("https://api.example.com/hidden?hidden"),
         "https://api.example.com/[secret]?[secret]"
     );
-    assert_eq!(veil.token_urls, ["https://login.example.com/t"]);
+    assert_eq!(redactor.token_urls, ["https://login.example.com/t"]);
     let refused = Kept(Err(AssetError::Refused("AccessDenied".to_owned())));
-    let failure = Veil::of(config.providers.iter(), &settings, &refused)
+    let failure = Redactor::of(config.providers.iter(), &settings, &refused)
         .await
         .err()
         .and_then(|f| f.text());
@@ -324,7 +329,7 @@ async fn the_last_status_stays_until_it_is_taken() {
         Ok(answer(404, "")),
         Err(HttpError::Timeout),
     ]);
-    let watched = Watched::new(
+    let watched = TracingSender::new(
         Arc::new(Scripted(Mutex::new(answers))),
         Arc::new(SystemClock),
         None,
@@ -345,12 +350,12 @@ async fn the_last_status_stays_until_it_is_taken() {
 #[tokio::test]
 async fn an_access_token_is_not_shown_and_its_refusal_is() {
     let url = "https://login.example.com/token";
-    let veil = Veil::new(&[], vec![url.to_owned()]);
+    let redactor = Redactor::new(&[], vec![url.to_owned()]);
     let answers = vec![
         Ok(answer(200, "{\"access_token\": \"tok-1\"}")),
         Ok(answer(400, "invalid_scope tok-1")),
     ];
-    let reported = lines(url, veil, answers).await;
+    let reported = lines(url, redactor, answers).await;
     assert_eq!(
         reported[1],
         "< 1 HTTP 200, application/json, T ms, 25 bytes; not shown, it holds an access token"

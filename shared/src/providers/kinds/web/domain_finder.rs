@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::fetch::{Agent, Miss, Visit};
+use super::fetch::{Agent, Miss, PageFetch};
 use super::html::Document;
 use super::json_ld::{self, Graph, is_organization, list, text};
 use super::names;
@@ -208,7 +208,7 @@ impl DomainFinder {
         limit: std::time::Duration,
         ports: &Ports,
     ) -> Result<Option<Find>, Miss> {
-        let page = match Visit::new(&self.agent, ports, limit).home(domain).await {
+        let page = match PageFetch::new(&self.agent, ports, limit).home(domain).await {
             Err(Miss::Nothing) => return Ok(None),
             other => other?,
         };

@@ -62,14 +62,14 @@ pub(super) fn time_for(question: &Question<'_>, own: Duration) -> Duration {
 }
 
 /// One record's fetches: what each host's robots.txt said is kept until the end.
-pub(super) struct Visit<'a> {
+pub(super) struct PageFetch<'a> {
     agent: &'a Agent,
     ports: &'a Ports,
     deadline: Timestamp,
     robots: Vec<(String, Robots)>,
 }
 
-impl<'a> Visit<'a> {
+impl<'a> PageFetch<'a> {
     pub(super) fn new(agent: &'a Agent, ports: &'a Ports, limit: Duration) -> Self {
         Self {
             agent,

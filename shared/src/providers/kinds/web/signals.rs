@@ -12,7 +12,7 @@ use url::Url;
 
 use super::dates;
 use super::feed::{self, Entry};
-use super::fetch::{Agent, Miss, Visit, Want};
+use super::fetch::{Agent, Miss, PageFetch, Want};
 use super::html::Document;
 use super::json_ld::{self, Graph, text, types};
 use super::links::{self, PageLinks};
@@ -137,12 +137,12 @@ impl Provider for Signals {
             Err(why) => return Answer::Invalid(why),
         };
         let began = ports.clock.now();
-        let mut visit = Visit::new(
+        let mut fetch = PageFetch::new(
             &self.agent,
             ports,
             super::time_for(question, self.config.web.timeout),
         );
-        let home = match visit.home(&host).await {
+        let home = match fetch.home(&host).await {
             Ok(page) => page,
             Err(miss) => return miss.into_answer(),
         };
@@ -152,12 +152,12 @@ impl Provider for Signals {
         }
         let found = PageLinks::read(&links::base(&home.url, &document), &document);
         let mut news = News::default();
-        news.read_feeds(&mut visit, &found.feeds).await;
+        news.read_feeds(&mut fetch, &found.feeds).await;
         let now = ports.clock.now();
         // Some show their positions on the home page.
         let shown = hiring(&document, &home.url, now);
         let positions = news
-            .read_positions(&mut visit, shown, found.careers.as_deref(), now)
+            .read_positions(&mut fetch, shown, found.careers.as_deref(), now)
             .await;
         let open = positions.len();
         let mut signals = told_once(std::mem::take(&mut news.signals));
@@ -194,10 +194,10 @@ struct News {
 }
 
 impl News {
-    async fn read_feeds(&mut self, visit: &mut Visit<'_>, feeds: &[String]) {
+    async fn read_feeds(&mut self, fetch: &mut PageFetch<'_>, feeds: &[String]) {
         let mut read = BTreeSet::new();
         for url in feeds.iter().take(MAX_FEEDS) {
-            match other(visit, url, Want::Feed).await {
+            match other(fetch, url, Want::Feed).await {
                 Ok(Some(page)) if read.insert(page.url.clone()) => {
                     let entries = feed::entries(&page.body, &page.url);
                     if entries.is_empty() {
@@ -217,13 +217,13 @@ impl News {
     /// Returns the open positions: those that the home page shows, and those of the careers page.
     async fn read_positions(
         &mut self,
-        visit: &mut Visit<'_>,
+        fetch: &mut PageFetch<'_>,
         mut positions: Vec<Signal>,
         careers: Option<&str>,
         now: Timestamp,
     ) -> Vec<Signal> {
         if let Some(url) = careers {
-            match other(visit, url, Want::Html).await {
+            match other(fetch, url, Want::Html).await {
                 Ok(Some(page)) => positions.extend(hiring(&Document::of(&page), &page.url, now)),
                 Ok(None) => self.lacks_some = true,
                 Err(miss) => self.fail(miss),
@@ -314,11 +314,11 @@ impl Signals {
 }
 
 /// A page that another one names; nothing where it is not there or not what it should be.
-async fn other(visit: &mut Visit<'_>, url: &str, want: Want) -> Result<Option<Page>, Miss> {
+async fn other(fetch: &mut PageFetch<'_>, url: &str, want: Want) -> Result<Option<Page>, Miss> {
     let Ok(url) = Url::parse(url) else {
         return Ok(None);
     };
-    match visit.other_page(url, want).await {
+    match fetch.other_page(url, want).await {
         Ok(page) => Ok(page.fits.then_some(page)),
         Err(Miss::Nothing) => Ok(None),
         Err(miss) => Err(miss),

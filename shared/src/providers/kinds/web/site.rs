@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::fetch::{Agent, Visit};
+use super::fetch::{Agent, PageFetch};
 use super::html::Document;
 use super::parked::is_nobodys;
 use super::profile::profile;
@@ -102,12 +102,12 @@ impl Provider for Site {
             Ok(host) => host,
             Err(why) => return Answer::Invalid(why),
         };
-        let mut visit = Visit::new(
+        let mut fetch = PageFetch::new(
             &self.agent,
             ports,
             super::time_for(question, self.config.web.timeout),
         );
-        let page = match visit.home(&host).await {
+        let page = match fetch.home(&host).await {
             Ok(page) => page,
             Err(miss) => return miss.into_answer(),
         };

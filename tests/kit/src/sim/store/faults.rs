@@ -61,13 +61,13 @@ impl History {
         key: &Key,
         before: Option<Arc<Item>>,
         now: Timestamp,
-        reach: Duration,
+        egress: Duration,
     ) {
         let versions = self.versions.entry(key.clone()).or_default();
         versions.push_back((now, before));
         while versions
             .front()
-            .is_some_and(|(until, _)| now.since(*until) > reach)
+            .is_some_and(|(until, _)| now.since(*until) > egress)
         {
             versions.pop_front();
         }

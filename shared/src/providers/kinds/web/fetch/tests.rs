@@ -18,7 +18,9 @@ async fn home(tell: impl FnOnce(&Script)) -> (Result<Page, Miss>, Vec<String>) {
     let (ports, script) = ports();
     tell(&script);
     let agent = agent();
-    let page = Visit::new(&agent, &ports, LIMIT).home("acme.example").await;
+    let page = PageFetch::new(&agent, &ports, LIMIT)
+        .home("acme.example")
+        .await;
     let requests = script.requests();
     for request in &requests {
         assert_eq!(request.headers[0].1, "Acme-Bot/1.0 (+https://acme.example)");
@@ -175,7 +177,7 @@ async fn a_public_suffix_is_asked_at_www_and_is_its_own_company() {
     script.answer(404, "");
     script.answer_with(200, &[HTML], "<title>NHS</title>");
     let agent = agent();
-    let page = Visit::new(&agent, &ports, LIMIT)
+    let page = PageFetch::new(&agent, &ports, LIMIT)
         .home("nhs.uk")
         .await
         .unwrap();

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use self::config::{TECH_FIELD, TechConfig};
 use self::detect::{Seen, detect, never_found};
 use self::rules::{Rules, Unusable};
-use super::fetch::{Agent, Miss, Visit};
+use super::fetch::{Agent, Miss, PageFetch};
 use super::html::Document;
 use super::page::Page;
 use super::{links, owner, parked};
@@ -97,13 +97,13 @@ impl Provider for Tech {
             Ok(rules) => rules,
             Err(why) => return Answer::failed(FailureCode::ProviderError, why),
         };
-        let mut visit = Visit::new(
+        let mut fetch = PageFetch::new(
             &self.agent,
             ports,
             super::time_for(question, self.config.web.timeout),
         );
         let kinds = rules.dns_kinds();
-        let (page, dns) = join(visit.home(&host), records(ports, &host, &kinds)).await;
+        let (page, dns) = join(fetch.home(&host), records(ports, &host, &kinds)).await;
         let (mut seen, miss) = match page {
             Ok(page) => match seen(page) {
                 Some(seen) => (seen, None),
