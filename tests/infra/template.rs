@@ -880,13 +880,13 @@ fn routes() -> Vec<(String, String, &'static str)> {
     found
 }
 
-struct Served {
+struct TestApi {
     api: Api,
     sim: Sim,
     key: String,
 }
 
-impl Served {
+impl TestApi {
     fn new() -> Self {
         let sim = Sim::new(7);
         let ports = Ports {
@@ -951,7 +951,7 @@ impl Served {
 #[test]
 fn the_template_routes_what_the_functions_serve_and_to_the_right_one() {
     let routes = routes();
-    let served = Served::new();
+    let served = TestApi::new();
     let leads = |method: &str, path: &str| {
         routes
             .iter()

@@ -6,7 +6,7 @@ use proptest::sample::{Index, select};
 use testkit::fuzz::wire::Wire;
 use testkit::fuzz::{TARGETS, Target, answers, api, files, messages, network, stored};
 
-use crate::bend::seeds_with_json;
+use crate::malform::seeds_with_json;
 use crate::{Input, config};
 
 fn after_head(bytes: &[u8]) -> usize {

@@ -3,9 +3,9 @@
 //! The seed is fixed. `PROPTEST_RNG_SEED=7` sets another, `PROPTEST_CASES=10000` the number of inputs of each test. A
 //! failing test prints its smallest input as it would stand in a file of `tests/fuzz/corpus`, where it then belongs.
 
-mod bend;
 mod corpus;
 mod inputs;
+mod malform;
 mod memory;
 mod round_trips;
 mod sites;

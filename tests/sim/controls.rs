@@ -15,7 +15,7 @@ use shared::jobs::{cancel, delete};
 use shared::maintenance::tenants;
 use shared::ports::{Message, Queue, QueueError, QueueName};
 use shared::webhooks::replay;
-use testkit::harness::broken::Broken;
+use testkit::harness::mutation::Mutation;
 use testkit::harness::{Options, World, invariants, submission};
 use testkit::sim::{Call, Fault, Reply};
 
@@ -37,7 +37,7 @@ enum Search {
 
 struct Control {
     invariant: &'static str,
-    broken: Broken,
+    mutation: Mutation,
     work: Work,
     search: Search,
 }
@@ -270,7 +270,7 @@ fn options() -> Options {
     }
 }
 
-fn prepared(broken: Option<Broken>, options: Options) -> World {
+fn prepared(mutation: Option<Mutation>, options: Options) -> World {
     let mut world = World::with(options);
     world.tenant("other");
     for tenant in &world.tenants {
@@ -281,8 +281,8 @@ fn prepared(broken: Option<Broken>, options: Options) -> World {
             })
             .expect("a schedule");
     }
-    if let Some(broken) = broken {
-        broken.install(&mut world);
+    if let Some(mutation) = mutation {
+        mutation.install(&mut world);
     }
     world.sim.gate.renumber();
     world
@@ -294,7 +294,7 @@ fn done(mut world: World, work: Work, wanted: &str) -> BTreeSet<String> {
     work(&mut world);
     let bound = invariants::bound(&world);
     world.run_until(bound, |world| {
-        world.is_quiet() || world.broken.iter().any(|line| name(line) == wanted)
+        world.is_quiet() || world.mutation.iter().any(|line| name(line) == wanted)
     });
     world.faults(|_| Fault::Proceed);
     invariants::check(&world).iter().map(name).collect()
@@ -310,13 +310,13 @@ fn every_way(call: &Call) -> Vec<Fault> {
 
 /// The work with one fault after the other, until `found` says that it is enough.
 fn sweep(
-    broken: Broken,
+    mutation: Mutation,
     work: Work,
     wanted: &str,
     mut found: impl FnMut(BTreeSet<String>) -> bool,
 ) {
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let world = prepared(Some(broken), options());
+    let world = prepared(Some(mutation), options());
     let note = Arc::clone(&seen);
     world.faults(move |call| {
         note.lock().unwrap().push(call.clone());
@@ -332,7 +332,7 @@ fn sweep(
         .filter(|call| !call.subject.starts_with("due "))
     {
         for fault in every_way(call) {
-            let (world, number) = (prepared(Some(broken), options()), call.number);
+            let (world, number) = (prepared(Some(mutation), options()), call.number);
             world.faults(move |c| {
                 if c.number == number {
                     fault
@@ -369,14 +369,14 @@ impl Queue for Doubling {
 }
 
 /// One schedule: who runs next, which calls go wrong and which messages come twice are drawn from the seed.
-fn schedule(seed: u64, broken: Option<Broken>, work: Work, wanted: &str) -> BTreeSet<String> {
+fn schedule(seed: u64, mutation: Option<Mutation>, work: Work, wanted: &str) -> BTreeSet<String> {
     let options = Options {
         seed,
         enrichers: 3,
         dispatchers: 3,
         ..options()
     };
-    let mut world = prepared(broken, options);
+    let mut world = prepared(mutation, options);
     world.ports.queue = Arc::new(Doubling(world.ports.queue.clone()));
     let (dice, until) = (World::dice(seed), world.now().plus(MINUTE));
     let clock = world.sim.clock.clone();
@@ -402,10 +402,15 @@ impl Control {
             caught
         };
         match self.search {
-            Search::Sweep => sweep(self.broken, self.work, self.invariant, found),
+            Search::Sweep => sweep(self.mutation, self.work, self.invariant, found),
             Search::Schedules(seeds) => {
                 (0..seeds).any(|seed| {
-                    found(schedule(seed, Some(self.broken), self.work, self.invariant))
+                    found(schedule(
+                        seed,
+                        Some(self.mutation),
+                        self.work,
+                        self.invariant,
+                    ))
                 });
             }
         }
@@ -415,33 +420,33 @@ impl Control {
 
 /// A test of each, and the table of them all.
 macro_rules! controls {
-    ($($name:ident: $invariant:literal, $broken:ident, $work:ident, $search:expr;)*) => {
+    ($($name:ident: $invariant:literal, $mutation:ident, $work:ident, $search:expr;)*) => {
         $(
             #[test]
             fn $name() {
                 let control =
-                    Control { invariant: $invariant, broken: Broken::$broken, work: $work, search: $search };
+                    Control { invariant: $invariant, mutation: Mutation::$mutation, work: $work, search: $search };
                 let caught = control.is_caught();
-                assert_eq!(caught, Ok(()), "{} does not notice {:?}", control.invariant, control.broken);
+                assert_eq!(caught, Ok(()), "{} does not notice {:?}", control.invariant, control.mutation);
             }
         )*
         /// Every invariant with what it is shown to find out.
-        const CONTROLS: &[(&str, Broken)] = &[$(($invariant, Broken::$broken)),*];
+        const CONTROLS: &[(&str, Mutation)] = &[$(($invariant, Mutation::$mutation)),*];
         const WORKS: &[Work] = &[$($work),*];
     };
 }
 
 /// A test of each invariant of what clients hear, and the table of them.
 macro_rules! observed {
-    ($($name:ident: $invariant:literal, $broken:ident;)*) => {
+    ($($name:ident: $invariant:literal, $mutation:ident;)*) => {
         $(
             #[test]
             fn $name() {
-                let noticed = noticed(Broken::$broken, $invariant, RANDOM);
-                assert!(noticed.is_ok(), "{} does not notice {:?}: {noticed:?}", $invariant, Broken::$broken);
+                let noticed = noticed(Mutation::$mutation, $invariant, RANDOM);
+                assert!(noticed.is_ok(), "{} does not notice {:?}: {noticed:?}", $invariant, Mutation::$mutation);
             }
         )*
-        const OBSERVED: &[(&str, Broken)] = &[$(($invariant, Broken::$broken)),*];
+        const OBSERVED: &[(&str, Mutation)] = &[$(($invariant, Mutation::$mutation)),*];
     };
 }
 

@@ -12,7 +12,7 @@ use shared::domain::job::{Status, Submission};
 use shared::jobs::idempotency::Idempotency;
 use shared::jobs::{Ports, cancel, delete, read, retry};
 use shared::webhooks::{replay, secrets};
-use testkit::harness::broken::{Broken, BrokenStore};
+use testkit::harness::mutation::{BrokenStore, Mutation};
 use testkit::harness::{HOOK, Options, World, invariants, submission};
 use testkit::sim::{Call, Fault, Op};
 
@@ -27,20 +27,20 @@ pub(crate) struct Case {
     pub options: Options,
     pub play: fn(&mut World) -> After,
     /// A promise that the store breaks; for the controls.
-    pub broken: Option<Broken>,
+    pub mutation: Option<Mutation>,
 }
 
 pub(crate) fn case(play: fn(&mut World) -> After) -> Case {
     Case {
         options: Options::default(),
         play,
-        broken: None,
+        mutation: None,
     }
 }
 
 fn prepared(case: &Case) -> World {
     let options = case.options.clone();
-    let world = match case.broken {
+    let world = match case.mutation {
         Some(how) => World::over(options, |inner| Arc::new(BrokenStore { inner, how })),
         None => World::with(options),
     };
@@ -130,13 +130,13 @@ pub(crate) fn sweep(name: &str, case: &Case) {
         }
         for fault in ways(call.op) {
             let k = call.number;
-            let (_, broken) = play(
+            let (_, mutation) = play(
                 case,
                 move |c| if c.number == k { fault } else { Fault::Proceed },
             );
             tried += 1;
             wrong.extend(
-                broken
+                mutation
                     .iter()
                     .map(|b| format!("{name} #{k} {:?} {} {fault:?}: {b}", call.op, call.subject)),
             );
@@ -225,7 +225,7 @@ fn a_job_on_many_workers_survives_every_crash() {
         &Case {
             options,
             play,
-            broken: None,
+            mutation: None,
         },
     );
 }

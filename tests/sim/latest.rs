@@ -11,7 +11,7 @@ use shared::jobs::{delete, read};
 use shared::ports::{Message, QueueName};
 use shared::schema::{get_n, latest_key};
 use shared::webhooks::replay;
-use testkit::harness::broken::Broken;
+use testkit::harness::mutation::Mutation;
 use testkit::harness::{Exchange, HOOK, Options, World, invariants, submission};
 use testkit::sim::{Call, Fault, Op, Reply};
 
@@ -473,7 +473,7 @@ fn case(play: fn(&mut World) -> After) -> Case {
             ..Options::default()
         },
         play,
-        broken: None,
+        mutation: None,
     }
 }
 
@@ -533,13 +533,13 @@ fn two_jobs_survive_pairs_of_faults() {
             Fault::FailAfter,
         ][dice.below(4)];
         let k = one.number;
-        let (_, broken) = play(&case, move |c| match c.number {
+        let (_, mutation) = play(&case, move |c| match c.number {
             n if n == k => first,
             n if n == two => second,
             _ => Fault::Proceed,
         });
         wrong.extend(
-            broken
+            mutation
                 .iter()
                 .map(|b| format!("#{k} {first:?}, #{two} {second:?}: {b}")),
         );
@@ -564,7 +564,7 @@ fn a_turn_that_is_stolen_is_found_out() {
     let mut found = BTreeSet::new();
     for play_it in [late, slow] {
         let case = Case {
-            broken: Some(Broken::UrlLeaseIsStolen),
+            mutation: Some(Mutation::UrlLeaseIsStolen),
             ..case(play_it)
         };
         let (world, wrong) = play(&case, |_| Fault::Proceed);

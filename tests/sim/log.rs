@@ -10,7 +10,7 @@ use shared::domain::ids::JobId;
 use shared::domain::job::Status;
 use shared::lambda::start::SURFACES;
 use testkit::fuzz::logged;
-use testkit::harness::{Options, Served, World, body, domains, found, submission};
+use testkit::harness::{Options, ServedApi, World, body, domains, found, submission};
 use testkit::sim::{Fault, Op, Reply};
 use tracing::{Level, error_span, info, info_span, warn};
 
@@ -95,7 +95,7 @@ fn a_line_of_a_repair_names_its_item_and_job() {
 #[test]
 fn a_line_of_a_request_names_the_request_and_its_job() {
     let world = World::new();
-    let mut served = Served::new(world, SURFACES, "", |_| {
+    let mut served = ServedApi::new(world, SURFACES, "", |_| {
         (Duration::ZERO, found(json!({"name": "N"})))
     });
     let key = format!("Bearer {}", served.key());

@@ -68,13 +68,13 @@ fn pairs(name: &str, case: &Case, ways: fn(Op) -> Vec<Fault>) {
         let seconds = tried(&seen, ways);
         for (two, second) in &seconds {
             let (k, fault, two, second) = (first.0, first.1, *two, *second);
-            let (_, broken) = play(case, move |call| match call.number {
+            let (_, mutation) = play(case, move |call| match call.number {
                 n if n == k => fault,
                 n if n == two => second,
                 _ => Fault::Proceed,
             });
             wrong.extend(
-                broken
+                mutation
                     .iter()
                     .map(|why| format!("#{k} {fault:?}, #{two} {second:?}: {why}")),
             );

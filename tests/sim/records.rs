@@ -10,7 +10,7 @@ use shared::domain::job::{Accepted, Status, Submission, Webhook};
 use shared::jobs::read::deliveries;
 use shared::jobs::{cancel, delete, read};
 use shared::ports::QueueName;
-use testkit::harness::broken::{Broken, BrokenStore};
+use testkit::harness::mutation::{BrokenStore, Mutation};
 use testkit::harness::{Options, World, domains, invariants, submission};
 use testkit::sim::Reply;
 
@@ -133,7 +133,7 @@ fn a_record_event_that_is_never_put_is_found_out() {
     let mut world = World::over(Options::default(), |inner| {
         Arc::new(BrokenStore {
             inner,
-            how: Broken::RecordEventIsLost,
+            how: Mutation::RecordEventIsLost,
         })
     });
     world.job(telling(&["found-0"]));
@@ -181,7 +181,7 @@ fn a_job_that_takes_what_budget_there_is_survives_every_crash() {
                 ..Options::default()
             },
             play: short,
-            broken: None,
+            mutation: None,
         },
     );
 }

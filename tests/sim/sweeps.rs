@@ -257,9 +257,9 @@ fn an_item_that_cannot_be_read_kept_its_place_at_the_front() {
     world.sim.queue.lose(QueueName::Enrich);
     let key = shared::schema::meta_key(&id);
     let whole = world.sim.store.peek(&key).unwrap().attributes;
-    let mut broken = whole.clone();
-    broken.insert("spec".to_owned(), Value::S("{}".to_owned()));
-    world.sim.store.place(&key, Some(broken));
+    let mut mutation = whole.clone();
+    mutation.insert("spec".to_owned(), Value::S("{}".to_owned()));
+    world.sim.store.place(&key, Some(mutation));
     world.run_for(10 * MINUTE);
     let errors = world.swept().errors;
     assert!(

@@ -8,7 +8,7 @@ use shared::domain::signature::{Secret, verify};
 use shared::lambda::http::ApiResponse;
 use shared::providers::Answer;
 use shared::surfaces::SURFACES;
-use testkit::harness::{Exchange, HOOK, Happened, Served, World, body, found};
+use testkit::harness::{Exchange, HOOK, Happened, ServedApi, World, body, found};
 use testkit::sim::{Fault, Op, Reply};
 
 use crate::receiver::node;
@@ -52,8 +52,8 @@ fn answer(input: &Map<String, Value>) -> (Duration, Answer) {
     (Duration::from_secs(seconds), answer)
 }
 
-fn served() -> Served {
-    Served::new(World::new(), SURFACES, OPERATIONS, answer)
+fn served() -> ServedApi {
+    ServedApi::new(World::new(), SURFACES, OPERATIONS, answer)
 }
 
 fn records(domains: &[&str]) -> Value {
@@ -67,30 +67,30 @@ fn submission(domains: &[&str]) -> Value {
     json!({"type": "company", "records": records(domains), "webhook_url": HOOK})
 }
 
-fn post(served: &mut Served, sent: &Value) -> ApiResponse {
+fn post(served: &mut ServedApi, sent: &Value) -> ApiResponse {
     let key = served.key().to_owned();
     served.post(ENRICH, &[("x-api-key", &key)], sent)
 }
 
-fn get(served: &mut Served, path: &str) -> ApiResponse {
+fn get(served: &mut ServedApi, path: &str) -> ApiResponse {
     let key = served.key().to_owned();
     served.get(path, &[("x-api-key", &key)])
 }
 
 /// Submits what must be taken and returns the job's id.
-fn submit(served: &mut Served, sent: &Value) -> String {
+fn submit(served: &mut ServedApi, sent: &Value) -> String {
     body(&post(served, sent), 200)["job_id"]
         .as_str()
         .unwrap()
         .to_owned()
 }
 
-fn status(served: &mut Served, id: &str) -> Value {
+fn status(served: &mut ServedApi, id: &str) -> Value {
     body(&get(served, &format!("/api/v1/async/status/{id}")), 200)
 }
 
 /// A request on the native surface.
-fn native(served: &mut Served, method: &str, path: &str, sent: &Value) -> ApiResponse {
+fn native(served: &mut ServedApi, method: &str, path: &str, sent: &Value) -> ApiResponse {
     let bearer = format!("Bearer {}", served.key());
     served.call(
         method,
@@ -100,7 +100,7 @@ fn native(served: &mut Served, method: &str, path: &str, sent: &Value) -> ApiRes
     )
 }
 
-fn delivery(served: &mut Served, id: &str) -> Value {
+fn delivery(served: &mut ServedApi, id: &str) -> Value {
     body(
         &native(
             served,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::surfaces::SURFACES;
-use testkit::harness::{HOOK, Served, Version, World, body, found};
+use testkit::harness::{HOOK, ServedApi, Version, World, body, found};
 
 const OPERATIONS: &str = "
 [operations.apione]
@@ -34,16 +34,16 @@ fn blanks() -> [Value; 6] {
     ]
 }
 
-fn served(answer: &Value) -> Served {
+fn served(answer: &Value) -> ServedApi {
     let answer = found(answer.clone());
-    Served::new(World::new(), SURFACES, OPERATIONS, move |_| {
+    ServedApi::new(World::new(), SURFACES, OPERATIONS, move |_| {
         (Duration::ZERO, answer.clone())
     })
 }
 
 /// Sends a request with a key in every header that any surface reads; the answer must be one of success.
 #[track_caller]
-fn submit(served: &mut Served, path: &str, sent: &Value) -> Value {
+fn submit(served: &mut ServedApi, path: &str, sent: &Value) -> Value {
     let key = served.key().to_owned();
     let bearer = format!("Bearer {key}");
     let response = served.post(
@@ -60,7 +60,7 @@ fn submit(served: &mut Served, path: &str, sent: &Value) -> Value {
 }
 
 #[track_caller]
-fn get(served: &mut Served, path: &str) -> Value {
+fn get(served: &mut ServedApi, path: &str) -> Value {
     let key = served.key().to_owned();
     let bearer = format!("Bearer {key}");
     body(
@@ -69,7 +69,7 @@ fn get(served: &mut Served, path: &str) -> Value {
     )
 }
 
-fn asked(served: &Served) -> Vec<Value> {
+fn asked(served: &ServedApi) -> Vec<Value> {
     served
         .asked
         .lock()
@@ -535,7 +535,7 @@ fn a_job_of_the_version_before_is_told_as_that_one_tells_of_it() {
             let answer = found(data.clone());
             let mut world = World::new();
             world.deploy(version);
-            let mut served = Served::new(world, SURFACES, OPERATIONS, move |_| {
+            let mut served = ServedApi::new(world, SURFACES, OPERATIONS, move |_| {
                 (Duration::ZERO, answer.clone())
             });
             submit(&mut served, path, &sent);

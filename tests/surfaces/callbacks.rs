@@ -5,10 +5,10 @@ use shared::domain::callback::{CallbackFor, KEY_BYTES, MAX_POSTED_BYTES};
 use shared::domain::ids::JobId;
 use shared::domain::time::Timestamp;
 use shared::surfaces::SURFACES;
-use testkit::harness::{Served, World, found};
+use testkit::harness::{ServedApi, World, found};
 
-fn served() -> Served {
-    Served::new(World::new(), SURFACES, "", |_| {
+fn served() -> ServedApi {
+    ServedApi::new(World::new(), SURFACES, "", |_| {
         (std::time::Duration::ZERO, found(json!({"name": "x"})))
     })
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use shared::domain::ids::JobId;
 use shared::providers::Answer;
 use shared::surfaces::{SURFACES, Surface};
-use testkit::harness::{Served, World, body, found};
+use testkit::harness::{ServedApi, World, body, found};
 use testkit::sim::Reply;
 
 mod loft {
@@ -138,7 +138,7 @@ const SURFACES_AND_LOFT: &[Surface] = &{
 #[test]
 fn a_fifth_surface_is_a_folder_and_a_line() {
     let operations = "[operations.loft]\nlookup = \"any\"";
-    let mut served = Served::new(World::new(), SURFACES_AND_LOFT, operations, |input| {
+    let mut served = ServedApi::new(World::new(), SURFACES_AND_LOFT, operations, |input| {
         let none = input["domain"]
             .as_str()
             .is_some_and(|d| d.starts_with("none"));

@@ -18,7 +18,7 @@ use shared::ports::HttpError;
 use shared::providers::Answer;
 use shared::surfaces::{SURFACES, Signing, Surface, surface};
 use shared::webhooks::secrets;
-use testkit::harness::{Exchange, HOOK, Options, Served, World, body, found};
+use testkit::harness::{Exchange, HOOK, Options, ServedApi, World, body, found};
 use testkit::sim::Reply;
 
 const ENRICH: &str = "/api/v2/contact/enrich/bulk";
@@ -72,25 +72,25 @@ fn profile() -> Value {
     })
 }
 
-fn served_by(operations: &str) -> Served {
-    Served::new(World::new(), SURFACES, operations, answer)
+fn served_by(operations: &str) -> ServedApi {
+    ServedApi::new(World::new(), SURFACES, operations, answer)
 }
 
-fn served() -> Served {
+fn served() -> ServedApi {
     served_by(OPERATIONS)
 }
 
 /// With several workers, so that no contact waits for another.
-fn busy() -> Served {
+fn busy() -> ServedApi {
     let options = Options {
         enrichers: 4,
         ..Options::default()
     };
-    Served::new(World::with(options), SURFACES, OPERATIONS, answer)
+    ServedApi::new(World::with(options), SURFACES, OPERATIONS, answer)
 }
 
-fn with_credits(credits: i64) -> Served {
-    Served::new(
+fn with_credits(credits: i64) -> ServedApi {
+    ServedApi::new(
         World::with(Options {
             credits,
             ..Options::default()
@@ -127,7 +127,7 @@ trait Client {
     fn events(&self, query: &str) -> Vec<Exchange>;
 }
 
-impl Client for Served {
+impl Client for ServedApi {
     fn submit(&mut self, path: &str, body: &Value) -> ApiResponse {
         self.submit_with(path, &[], body)
     }
@@ -1137,7 +1137,7 @@ fn batches_that_race_for_the_last_credits_share_them() {
             enrichers: 2,
             ..Options::default()
         };
-        let mut served = Served::new(World::with(options), SURFACES, OPERATIONS, answer);
+        let mut served = ServedApi::new(World::with(options), SURFACES, OPERATIONS, answer);
         let sent = batch([john(), john()]).to_string().into_bytes();
         let answers: Arc<Mutex<Vec<ApiResponse>>> = Arc::default();
         let api = Arc::new(Api {
@@ -1492,7 +1492,7 @@ fn results_past_a_response_are_said_to_be_elsewhere() {
             found(json!({"profile": {"description": "x".repeat(200_000)}})),
         )
     };
-    let mut served = Served::new(World::new(), SURFACES, OPERATIONS, large);
+    let mut served = ServedApi::new(World::new(), SURFACES, OPERATIONS, large);
     let id = served.enrichment(&with(batch(vec![john(); 30]), "webhook_url", HOOK));
     served.settle();
     let job = JobId::parse_uuid(&id).unwrap();

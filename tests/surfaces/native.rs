@@ -9,10 +9,10 @@ use shared::ports::HttpError;
 use shared::providers::kinds::READERS;
 use shared::providers::{Answer, Later, Registry};
 use shared::surfaces::SURFACES;
-use testkit::harness::{HOOK, Served, World, body, found};
+use testkit::harness::{HOOK, ServedApi, World, body, found};
 
-fn served() -> Served {
-    Served::new(World::new(), SURFACES, "", |input| {
+fn served() -> ServedApi {
+    ServedApi::new(World::new(), SURFACES, "", |input| {
         let domain = input["domain"].as_str().unwrap();
         let seconds = domain
             .split('.')
@@ -246,7 +246,7 @@ fn a_tag_is_compared_weakly_among_others_and_a_preference_is_confirmed() {
 
 #[test]
 fn pages_of_quotes_grew_past_what_lambda_returns() {
-    let mut served = Served::new(World::new(), SURFACES, "", |_| {
+    let mut served = ServedApi::new(World::new(), SURFACES, "", |_| {
         (Duration::ZERO, found(json!({"name": "\"".repeat(60_000)})))
     });
     let bearer = format!("Bearer {}", served.key());
@@ -313,7 +313,7 @@ fn a_dry_run_says_that_nobody_could_be_asked() {
 
 #[test]
 fn a_job_shows_whom_it_waits_for_and_its_tag_says_when_that_changes() {
-    let mut served = Served::new(World::new(), SURFACES, "", |_| {
+    let mut served = ServedApi::new(World::new(), SURFACES, "", |_| {
         let (poll_after, give_up_in) = (Duration::from_secs(20), Duration::from_secs(65));
         let outage = Some(Outage { status: Some(429) });
         let later = Later {
@@ -566,7 +566,7 @@ fn a_repeated_request_is_answered_as_before_whatever_would_be_refused_by_now() {
             ("idempotency-key", name.to_owned()),
         ]
     };
-    let post = |served: &mut Served, path: &str, name, sent: &Value, status| {
+    let post = |served: &mut ServedApi, path: &str, name, sent: &Value, status| {
         let headers = key(name);
         body(
             &served.post(

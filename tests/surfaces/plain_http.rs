@@ -8,7 +8,7 @@ use shared::lambda::system::CheckOnly;
 use shared::net::{Guard, PlainHttp};
 use shared::providers::Answer;
 use shared::surfaces::SURFACES;
-use testkit::harness::{Served, World};
+use testkit::harness::{ServedApi, World};
 
 #[test]
 fn the_operator_allows_or_forbids_plain_http_on_every_surface() {
@@ -21,7 +21,7 @@ fn the_operator_allows_or_forbids_plain_http_on_every_surface() {
         let mut world = World::new();
         world.ports.http = Arc::new(CheckOnly(Guard::new(Vec::new(), setting)));
         let operations = "[operations.apione]\ncompany = \"any\"\n";
-        let mut served = Served::new(world, SURFACES, operations, |_| {
+        let mut served = ServedApi::new(world, SURFACES, operations, |_| {
             (Duration::ZERO, Answer::NotFound)
         });
         let key = served.key().to_owned();

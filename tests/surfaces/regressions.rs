@@ -12,7 +12,7 @@ use shared::lambda::http::GatewayResponse;
 use shared::providers::Answer;
 use shared::schema::delivery_item;
 use shared::surfaces::SURFACES;
-use testkit::harness::{HOOK, Served, World, body, found};
+use testkit::harness::{HOOK, ServedApi, World, body, found};
 
 const OPERATIONS: &str = "
 [operations.sixtyfour]
@@ -23,8 +23,8 @@ find_email_bulk = \"any\"
 enrich = \"any\"
 ";
 
-fn answering(answer: Answer) -> Served {
-    Served::new(World::new(), SURFACES, OPERATIONS, move |_| {
+fn answering(answer: Answer) -> ServedApi {
+    ServedApi::new(World::new(), SURFACES, OPERATIONS, move |_| {
         (Duration::ZERO, answer.clone())
     })
 }

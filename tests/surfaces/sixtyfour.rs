@@ -18,7 +18,7 @@ use shared::ports::HttpError;
 use shared::providers::Answer;
 use shared::surfaces::SURFACES;
 use shared::webhooks::secrets;
-use testkit::harness::{Exchange, HOOK, Options, Served, World, body, found};
+use testkit::harness::{Exchange, HOOK, Options, ServedApi, World, body, found};
 use testkit::schema::Fault;
 use testkit::sim::Reply;
 
@@ -75,12 +75,12 @@ fn mapped(kind: &str) -> String {
 
 fn served(
     answer: impl Fn(&Map<String, Value>) -> (Duration, Answer) + Send + Sync + 'static,
-) -> Served {
-    Served::new(World::new(), SURFACES, &mapped("any"), answer)
+) -> ServedApi {
+    ServedApi::new(World::new(), SURFACES, &mapped("any"), answer)
 }
 
 /// One answer to everything, at once.
-fn answering(answer: Answer) -> Served {
+fn answering(answer: Answer) -> ServedApi {
     served(move |_| (Duration::ZERO, answer.clone()))
 }
 
@@ -94,12 +94,12 @@ fn contract() -> &'static Contract {
     &CONTRACT
 }
 
-fn post(served: &mut Served, path: &str, request: &Value) -> ApiResponse {
+fn post(served: &mut ServedApi, path: &str, request: &Value) -> ApiResponse {
     let key = served.key().to_owned();
     served.post(path, &[("x-api-key", &key)], request)
 }
 
-fn poll(served: &mut Served, task: &str) -> Value {
+fn poll(served: &mut ServedApi, task: &str) -> Value {
     let key = served.key().to_owned();
     body(
         &served.get(&format!("/job-status/{task}"), &[("x-api-key", &key)]),
@@ -109,7 +109,7 @@ fn poll(served: &mut Served, task: &str) -> Value {
 
 /// The task's id.
 #[track_caller]
-fn submit(served: &mut Served, path: &str, request: &Value) -> String {
+fn submit(served: &mut ServedApi, path: &str, request: &Value) -> String {
     static ACCEPTED: LazyLock<Schema<'static>> = LazyLock::new(|| contract().schema("Accepted"));
     let answer = body(&post(served, path, request), 200);
     ACCEPTED.check(&answer);
@@ -193,7 +193,7 @@ fn every_request_is_taken_or_refused_as_its_schema_says() {
             continue;
         }
         // A world each: what one keeps of every job slows it down.
-        let mut served = Served::new(World::new(), SURFACES, &mapped("bare"), |_| {
+        let mut served = ServedApi::new(World::new(), SURFACES, &mapped("bare"), |_| {
             unreachable!("nobody is asked")
         });
         let key = served.key().to_owned();
@@ -861,7 +861,7 @@ fn providers_are_an_order_only_where_all_of_them_are_ours() {
 
 #[test]
 fn what_could_not_run_is_failed_with_its_reason_and_told() {
-    let failed = |served: &mut Served, task: &str| {
+    let failed = |served: &mut ServedApi, task: &str| {
         let shown = poll(served, task);
         contract().schema("Failed").check(&shown);
         let reported: Vec<Value> = served
@@ -876,7 +876,7 @@ fn what_could_not_run_is_failed_with_its_reason_and_told() {
     };
     let request = json!({"lead": {"name": "x"}, "webhook_url": HOOK});
 
-    let mut served = Served::new(World::new(), SURFACES, &mapped("bare"), |_| unreachable!());
+    let mut served = ServedApi::new(World::new(), SURFACES, &mapped("bare"), |_| unreachable!());
     let task = submit(&mut served, "/find-email-async", &request);
     served.settle();
     assert_eq!(
@@ -888,7 +888,7 @@ fn what_could_not_run_is_failed_with_its_reason_and_told() {
         "add a provider for it to providers.toml"
     );
 
-    let mut served = Served::new(World::new(), SURFACES, "", |_| unreachable!());
+    let mut served = ServedApi::new(World::new(), SURFACES, "", |_| unreachable!());
     let task = submit(
         &mut served,
         "/qa-agent-async",
@@ -1193,7 +1193,7 @@ fn a_task_that_the_credits_do_not_cover_is_402() {
         credits: 1,
         ..Options::default()
     });
-    let mut served = Served::new(world, SURFACES, &mapped("any"), |_| {
+    let mut served = ServedApi::new(world, SURFACES, &mapped("any"), |_| {
         (Duration::ZERO, found(json!({"email": "a@x"})))
     });
     let two = json!({"leads": [{}, {}]});

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use shared::surfaces::SURFACES;
-use testkit::harness::{HOOK, Served, World, body, found};
+use testkit::harness::{HOOK, ServedApi, World, body, found};
 
 const ENRICH: &str = "/api/v1/async/enrich";
 const OPERATIONS: &str = "[operations.apione]\ncompany = \"any\"\n";
 
-fn served(answer: impl Fn(&Map<String, Value>) -> Value + Send + Sync + 'static) -> Served {
-    Served::new(World::new(), SURFACES, OPERATIONS, move |input| {
+fn served(answer: impl Fn(&Map<String, Value>) -> Value + Send + Sync + 'static) -> ServedApi {
+    ServedApi::new(World::new(), SURFACES, OPERATIONS, move |input| {
         (Duration::ZERO, found(answer(input)))
     })
 }
 
-fn submit(served: &mut Served, records: &Value) -> String {
+fn submit(served: &mut ServedApi, records: &Value) -> String {
     let key = served.key().to_owned();
     let sent = json!({"type": "company", "records": records, "webhook_url": HOOK});
     body(&served.post(ENRICH, &[("x-api-key", &key)], &sent), 200)["job_id"]
@@ -24,7 +24,7 @@ fn submit(served: &mut Served, records: &Value) -> String {
         .to_owned()
 }
 
-fn status(served: &mut Served, id: &str) -> Value {
+fn status(served: &mut ServedApi, id: &str) -> Value {
     let key = served.key().to_owned();
     let response = served.get(
         &format!("/api/v1/async/status/{id}"),

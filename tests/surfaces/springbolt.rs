@@ -10,7 +10,7 @@ use shared::domain::signature::verify;
 use shared::lambda::http::ApiResponse;
 use shared::providers::Answer;
 use shared::surfaces::SURFACES;
-use testkit::harness::{Exchange, HOOK, Options, Served, World, body, found};
+use testkit::harness::{Exchange, HOOK, Options, ServedApi, World, body, found};
 use testkit::sim::Reply;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -63,7 +63,7 @@ fn answer(input: &Map<String, Value>) -> (Duration, Answer) {
     (Duration::from_secs(digits.parse().unwrap_or(0)), answer)
 }
 
-fn served() -> Served {
+fn served() -> ServedApi {
     with(Options {
         enrichers: 2,
         dispatchers: 2,
@@ -71,17 +71,17 @@ fn served() -> Served {
     })
 }
 
-fn with(options: Options) -> Served {
-    Served::new(World::with(options), SURFACES, OPERATIONS, answer)
+fn with(options: Options) -> ServedApi {
+    ServedApi::new(World::with(options), SURFACES, OPERATIONS, answer)
 }
 
-fn post(served: &mut Served, path: &str, sent: &Value) -> ApiResponse {
+fn post(served: &mut ServedApi, path: &str, sent: &Value) -> ApiResponse {
     let key = served.key().to_owned();
     served.post(path, &[("x-api-key", &key)], sent)
 }
 
 /// Asks for the enrichment of a company of this name and returns the request's id.
-fn enrich(served: &mut Served, name: &str) -> String {
+fn enrich(served: &mut ServedApi, name: &str) -> String {
     let sent = json!({"companyName": name, "callbackUrl": HOOK});
     body(&post(served, "/enrichment", &sent), 200)["resolution"]["id"]
         .as_str()
@@ -90,7 +90,7 @@ fn enrich(served: &mut Served, name: &str) -> String {
 }
 
 /// A request on the native surface, which must be answered so.
-fn native(served: &mut Served, method: &str, path: &str, status: u16) -> Value {
+fn native(served: &mut ServedApi, method: &str, path: &str, status: u16) -> Value {
     let bearer = format!("Bearer {}", served.key());
     body(
         &served.call(method, path, &[("authorization", &bearer)], b""),
@@ -98,13 +98,13 @@ fn native(served: &mut Served, method: &str, path: &str, status: u16) -> Value {
     )
 }
 
-fn delivery(served: &mut Served, id: &str) -> Value {
+fn delivery(served: &mut ServedApi, id: &str) -> Value {
     native(served, "GET", &format!("/v1/jobs/{id}/deliveries"), 200)["deliveries"][0].clone()
 }
 
 /// The only callback that came.
 #[track_caller]
-fn callback(served: &Served) -> Value {
+fn callback(served: &ServedApi) -> Value {
     let exchanges = served.world.receiver.exchanges();
     assert_eq!(exchanges.len(), 1);
     exchanges[0].json()
@@ -339,7 +339,7 @@ fn a_type_that_nobody_answers_is_accepted_and_fails() {
 
 #[test]
 fn an_operation_that_is_mapped_to_nothing_is_accepted_and_fails() {
-    let mut served = Served::new(World::new(), SURFACES, "", answer);
+    let mut served = ServedApi::new(World::new(), SURFACES, "", answer);
     enrich(&mut served, "Acme");
     served.settle();
     let reported = callback(&served);

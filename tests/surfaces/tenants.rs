@@ -6,18 +6,18 @@ use std::time::Duration;
 use serde_json::json;
 use shared::domain::job::Submission;
 use shared::surfaces::{SURFACES, Surface};
-use testkit::harness::strangers::Question;
-use testkit::harness::{Served, Tenant, World, found, record};
+use testkit::harness::isolation::Question;
+use testkit::harness::{ServedApi, Tenant, World, found, record};
 
 #[test]
 fn another_tenants_job_is_answered_like_none_on_every_route() {
-    let mut served = Served::new(World::new(), SURFACES, "", |_| {
+    let mut served = ServedApi::new(World::new(), SURFACES, "", |_| {
         (Duration::from_secs(20), found(json!({"name": "a name"})))
     });
     let (owner, stranger) = (served.world.tenant.clone(), served.world.tenant("other"));
     // One that has ended of each operation, and one that runs of each surface.
     let mut jobs = Vec::new();
-    let mut submit = |served: &mut Served, surface: &Surface, operation: Option<&str>| {
+    let mut submit = |served: &mut ServedApi, surface: &Surface, operation: Option<&str>| {
         let submission = Submission {
             operation: operation.map(str::to_owned),
             webhook: Some(owner.webhook("end")),
@@ -37,7 +37,7 @@ fn another_tenants_job_is_answered_like_none_on_every_route() {
     }
     served.world.run_for(Duration::from_secs(1));
     let before = served.world.sim.store.items();
-    let ask = |served: &Served, tenant: &Tenant, question: &Question, id: &str| {
+    let ask = |served: &ServedApi, tenant: &Tenant, question: &Question, id: &str| {
         served
             .world
             .sim

@@ -12,7 +12,7 @@ use shared::domain::time::Timestamp;
 use shared::lambda::http::ApiResponse;
 use shared::providers::Answer;
 use shared::surfaces::SURFACES;
-use testkit::harness::{HOOK, Served, World, body, found};
+use testkit::harness::{HOOK, ServedApi, World, body, found};
 
 const OPERATIONS: &str = "
 [operations.apione]
@@ -29,8 +29,8 @@ enrich = \"any\"
 /// What a reader that counts, or takes names for its own, gives back differently.
 const ODD: &str = r#"{"big":-123456789012345678901234567890,"long":0.12345678901234567890123456789,"far":1e400,"capital":-1.50E+07,"zero":-0,"plain":[1,1.0,18446744073709551615],"key":{"$serde_json::private::Number":"1"},"raw":{"$serde_json::private::RawValue":"[1,"}}"#;
 
-fn served() -> Served {
-    Served::new(World::new(), SURFACES, OPERATIONS, |input| {
+fn served() -> ServedApi {
+    ServedApi::new(World::new(), SURFACES, OPERATIONS, |input| {
         let broken = input.get("domain").and_then(Value::as_str) == Some("broken.example");
         let odd = json::read(ODD.as_bytes()).unwrap();
         let answer = if broken {
@@ -100,7 +100,7 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn send(
-    served: &mut Served,
+    served: &mut ServedApi,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],

@@ -69,19 +69,19 @@ impl Seen {
 
 /// A server. Its base has a path, as the local stack's has.
 #[derive(Debug)]
-pub(crate) struct Served {
+pub(crate) struct ScriptedServer {
     pub(crate) base: String,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
-impl Served {
+impl ScriptedServer {
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 }
 
 /// Serves the replies in order, the last one for ever.
-pub(crate) async fn serve(replies: Vec<Reply>) -> Served {
+pub(crate) async fn serve(replies: Vec<Reply>) -> ScriptedServer {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}/base", listener.local_addr().unwrap());
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -131,5 +131,5 @@ pub(crate) async fn serve(replies: Vec<Reply>) -> Served {
             );
         }
     });
-    Served { base, seen }
+    ScriptedServer { base, seen }
 }

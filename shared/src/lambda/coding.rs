@@ -179,9 +179,9 @@ mod tests {
     #[test]
     fn what_is_no_whole_gzip_is_refused() {
         let whole = packed(b"{\"records\": []}");
-        let mut bent = whole.clone();
-        let last = bent.len() - 5;
-        bent[last] ^= 1;
+        let mut malformed = whole.clone();
+        let last = malformed.len() - 5;
+        malformed[last] ^= 1;
         let cuts = (1..whole.len()).map(|end| whole[..end].to_vec());
         let garbage = [
             &b"rest"[..],
@@ -193,7 +193,7 @@ mod tests {
         .map(|rest| [&whole, rest].concat());
         let leading = [b"\0", &whole[..]].concat();
         for body in cuts
-            .chain([b"{}".to_vec(), b"\0\0".to_vec(), bent, leading])
+            .chain([b"{}".to_vec(), b"\0\0".to_vec(), malformed, leading])
             .chain(garbage)
         {
             assert!(

@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn aliases_are_followed_and_strangers_ignored() {
+    fn aliases_are_followed_and_foreign_records_ignored() {
         let asked = DnsQuery::new("Hook.example", TYPE::A).unwrap();
         let message = answer(
             &asked,

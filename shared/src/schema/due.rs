@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn due_keys_are_read_back_and_strangers_are_not() {
+    fn due_keys_are_read_back_and_others_are_not() {
         let id = job().delivery(3);
         assert_eq!(due_item(&meta_key(&job())), Some(DueItem::Job(job())));
         assert_eq!(due_item(&delivery_key(&id)), Some(DueItem::Delivery(id)));

@@ -47,7 +47,7 @@ impl Fault {
 
 /// A value that breaks its schema in one place.
 #[derive(Debug, Clone)]
-pub struct Broken {
+pub struct Malformed {
     pub value: Value,
     pub fault: Fault,
     /// JSON Pointer to the place; of a missing member, to where it should be.
@@ -118,7 +118,7 @@ impl<'d> Generator<'d> {
     }
 
     /// A value that breaks the schema in one place and in this way; `None` where nothing in it can be broken so.
-    pub fn broken(&mut self, schema: &Value, fault: Fault) -> Option<Broken> {
+    pub fn broken(&mut self, schema: &Value, fault: Fault) -> Option<Malformed> {
         for _ in 0..TRIES {
             let value = self.valid(schema);
             let mut sites = std::mem::take(&mut self.sites);
@@ -389,7 +389,7 @@ impl<'d> Generator<'d> {
         }
     }
 
-    fn break_at(&self, whole: &Value, site: &Site, fault: Fault) -> Option<Broken> {
+    fn break_at(&self, whole: &Value, site: &Site, fault: Fault) -> Option<Malformed> {
         let at = &site.pointer;
         let here = whole.pointer(at).expect("a site is a place of its value");
         // A fault of one type's own shows only where no other branch takes that type.
@@ -508,7 +508,7 @@ impl<'d> Generator<'d> {
         };
         let mut value = whole.clone();
         *value.pointer_mut(at)? = wrong;
-        Some(Broken {
+        Some(Malformed {
             value,
             fault,
             pointer,

@@ -16,7 +16,7 @@ use shared::lambda::api::Api;
 use shared::providers::Registry;
 use shared::webhooks::{replay, secrets};
 use testkit::harness::invariants::{ClientView, Observed, Request, Sent};
-use testkit::harness::strangers::Question;
+use testkit::harness::isolation::Question;
 use testkit::harness::{Tenant, Version, World};
 
 use super::plan::What;
@@ -40,7 +40,7 @@ pub(super) type Reply = Rc<RefCell<Option<Result<Got, ApiError>>>>;
 
 /// What a request needs.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct ClientContext {
     pub(super) ports: Ports,
     pub(super) registry: std::sync::Arc<Registry>,
     pub(super) tenant: Tenant,
@@ -65,7 +65,7 @@ pub(super) fn about(what: &What, job: &JobId, key: String) -> Request {
     }
 }
 
-impl Desk {
+impl ClientContext {
     /// One request, as the functions carry it out.
     pub(super) async fn carry_out(self, request: Request) -> Result<Got, ApiError> {
         let answer = self.answer(&request).await;

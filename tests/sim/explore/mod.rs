@@ -15,7 +15,7 @@ mod upstream;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use testkit::harness::broken::Broken;
+use testkit::harness::mutation::Mutation;
 
 use self::faults::Faults;
 use self::plan::Plan;
@@ -272,7 +272,7 @@ fn a_plan_with_its_faults_listed_runs_the_same() {
 
 /// The first of so many seeds whose schedule notices the broken promise, by this invariant's name. Otherwise, what was
 /// found instead.
-pub(crate) fn noticed(how: Broken, name: &str, seeds: u64) -> Result<u64, BTreeSet<String>> {
+pub(crate) fn noticed(how: Mutation, name: &str, seeds: u64) -> Result<u64, BTreeSet<String>> {
     let mut others = BTreeSet::new();
     for seed in 0..seeds {
         let verdict = play(&Plan::draw(seed), Some(how), Detail::Verdict);
@@ -285,7 +285,7 @@ pub(crate) fn noticed(how: Broken, name: &str, seeds: u64) -> Result<u64, BTreeS
 }
 
 /// A failing schedule is made small, and still fails the same.
-fn made_small(how: Broken, name: &str) -> String {
+fn made_small(how: Mutation, name: &str) -> String {
     let seed = noticed(how, name, 60).expect("60 seeds did not notice");
     let mut small = shrink(
         &Plan::draw(seed),
@@ -308,7 +308,7 @@ fn made_small(how: Broken, name: &str) -> String {
 
 #[test]
 fn an_end_in_single_writes_is_told_in_a_small_schedule() {
-    let reported = made_small(Broken::EndIsSplit, "every_event_is_told_or_exhausted");
+    let reported = made_small(Mutation::EndIsSplit, "every_event_is_told_or_exhausted");
     assert!(
         reported.contains("!!! done_told_and_settled_at_once: "),
         "the moment is not marked:\n{reported}"
@@ -317,7 +317,7 @@ fn an_end_in_single_writes_is_told_in_a_small_schedule() {
 
 #[test]
 fn a_key_that_is_taken_twice_is_told_in_a_small_schedule() {
-    made_small(Broken::KeyIsTakenTwice, "same_key_same_job");
+    made_small(Mutation::KeyIsTakenTwice, "same_key_same_job");
 }
 
 /// What fails only while its faults are drawn cannot be made small, and is told as it is.

@@ -95,7 +95,7 @@ pub(super) enum Answer {
     Slow(u64),
     Refused,
     /// The connection breaks off after the request was taken.
-    Broken,
+    Mutation,
 }
 
 impl Answer {
@@ -105,7 +105,9 @@ impl Answer {
             Self::Later(seconds) => Reply::status(429).header("retry-after", &seconds.to_string()),
             Self::Slow(seconds) => Reply::status(200).after(Duration::from_secs(seconds)),
             Self::Refused => Reply::error(HttpError::Connect("refused".to_owned())),
-            Self::Broken => Reply::error(HttpError::Protocol("broke off".to_owned())).after(SECOND),
+            Self::Mutation => {
+                Reply::error(HttpError::Protocol("broke off".to_owned())).after(SECOND)
+            }
         }
     }
 }
@@ -367,7 +369,7 @@ impl Tenant {
             Answer::Slow(8),
             Answer::Slow(25),
             Answer::Refused,
-            Answer::Broken,
+            Answer::Mutation,
         ];
         Self {
             credits: if one_in(dice, 4) {

@@ -13,12 +13,12 @@ use shared::domain::job::RUN_LIMIT;
 use shared::domain::time::Timestamp;
 use shared::maintenance::tenants;
 use shared::schema::{EXPIRES_AT, get_n, read_delivery};
-use testkit::harness::broken::Broken;
 use testkit::harness::invariants::{self, ClientView, Observed, Request, Sent};
+use testkit::harness::mutation::Mutation;
 use testkit::harness::{Options, Tenant, Version, World};
 use testkit::sim::{Fault, Reply};
 
-use super::client::{self, Desk, Got};
+use super::client::{self, ClientContext, Got};
 use super::faults::{Labels, Place, inject};
 use super::plan::{Action, Plan, What};
 use super::tally::Tally;
@@ -65,9 +65,9 @@ pub(super) enum Detail {
     Full,
 }
 
-/// Plays a plan; with `broken`, over a store that breaks that promise.
-pub(super) fn play(plan: &Plan, broken: Option<Broken>, detail: Detail) -> Verdict {
-    let mut game = Game::new(plan, broken);
+/// Plays a plan; with `mutation`, over a store that breaks that promise.
+pub(super) fn play(plan: &Plan, mutation: Option<Mutation>, detail: Detail) -> Verdict {
+    let mut game = Game::new(plan, mutation);
     if detail == Detail::Full {
         game.world.sim.gate.start_trace();
     }
@@ -92,7 +92,7 @@ pub(super) fn play(plan: &Plan, broken: Option<Broken>, detail: Detail) -> Verdi
     // Few workers may have much to do: as much time again.
     let bound = 2 * invariants::bound(&game.world);
     // What is broken may never end, and is found out before.
-    let bound = if broken.is_some() {
+    let bound = if mutation.is_some() {
         bound.min(12 * HOUR)
     } else {
         bound
@@ -101,17 +101,17 @@ pub(super) fn play(plan: &Plan, broken: Option<Broken>, detail: Detail) -> Verdi
     let mut trace = game.world.sim.gate.trace();
     if let Err(why) = quiet {
         game.wrong.push(format!("everything_ends_in_time: {why}"));
-        game.wrong.extend(game.world.broken.iter().cloned());
+        game.wrong.extend(game.world.mutation.iter().cloned());
     } else {
         let found = invariants::check(&game.world);
         game.wrong.extend(found);
-        game.desk
+        game.context
             .reported
             .borrow_mut()
-            .look_again(&game.world, game.desk.version);
+            .look_again(&game.world, game.context.version);
     }
     game.wrong
-        .append(&mut game.desk.reported.borrow_mut().take_wrong());
+        .append(&mut game.context.reported.borrow_mut().take_wrong());
     if game.wrong.is_empty() {
         game.count();
     }
@@ -120,11 +120,11 @@ pub(super) fn play(plan: &Plan, broken: Option<Broken>, detail: Detail) -> Verdi
         trace = game.world.sim.gate.trace();
     }
     game.wrong
-        .append(&mut game.desk.reported.borrow_mut().take_wrong());
+        .append(&mut game.context.reported.borrow_mut().take_wrong());
     game.world.sim.gate.clear();
     let fingerprint = game.world.sim.gate.fingerprint();
     let (wrong, mut tally) = (game.wrong, game.tally);
-    drop((game.world, game.desk, game.asked));
+    drop((game.world, game.context, game.asked));
     let record = std::mem::take(&mut *record.lock().unwrap());
     tally.join(record.tally);
     Verdict {
@@ -167,7 +167,7 @@ struct Known {
 struct Game<'a> {
     plan: &'a Plan,
     world: World,
-    desk: Desk,
+    context: ClientContext,
     tenants: Vec<Tenant>,
     asked: Vec<Asked>,
     /// By the number of the action that made it.
@@ -179,7 +179,7 @@ struct Game<'a> {
 }
 
 impl<'a> Game<'a> {
-    fn new(plan: &'a Plan, broken: Option<Broken>) -> Self {
+    fn new(plan: &'a Plan, mutation: Option<Mutation>) -> Self {
         let options = Options {
             seed: plan.seed,
             enrichers: plan.enrichers,
@@ -193,7 +193,7 @@ impl<'a> Game<'a> {
             store: plan.store,
             ..Options::default()
         };
-        let mut world = match broken {
+        let mut world = match mutation {
             Some(how) => World::over(options, |inner| how.store(inner)),
             None => World::with(options),
         };
@@ -222,7 +222,7 @@ impl<'a> Game<'a> {
         }
         world.sim.gate.renumber();
         let tenants = world.tenants.clone();
-        let desk = Desk {
+        let context = ClientContext {
             ports: world.ports.clone(),
             registry: Arc::clone(&world.registry),
             tenant: world.tenant.clone(),
@@ -235,7 +235,7 @@ impl<'a> Game<'a> {
         Self {
             plan,
             world,
-            desk,
+            context,
             tenants,
             asked,
             jobs,
@@ -282,7 +282,7 @@ impl<'a> Game<'a> {
             self.asked = asked;
             if !answered {
                 if next.is_none() {
-                    let mut reported = self.desk.reported.borrow_mut();
+                    let mut reported = self.context.reported.borrow_mut();
                     return self
                         .asked
                         .iter()
@@ -373,7 +373,7 @@ impl<'a> Game<'a> {
             What::KillEnrichers => self.world.kill_enrichers(),
             What::Deploy(version) => {
                 self.world.deploy(*version);
-                self.desk.version = *version;
+                self.context.version = *version;
                 self.tally.one(format!("deployed: {version:?}"));
             }
             What::Sweep => self.world.sweep(),
@@ -393,11 +393,11 @@ impl<'a> Game<'a> {
     }
 
     /// What a request of a tenant's client meets now.
-    fn desk_of(&self, tenant: usize) -> Desk {
-        Desk {
+    fn desk_of(&self, tenant: usize) -> ClientContext {
+        ClientContext {
             ports: self.world.ports.clone(),
             tenant: self.tenants[tenant].clone(),
-            ..self.desk.clone()
+            ..self.context.clone()
         }
     }
 
@@ -418,13 +418,13 @@ impl<'a> Game<'a> {
     }
 
     fn send(&mut self, n: usize) {
-        let desk = self.desk_of(self.asked[n].tenant);
+        let context = self.desk_of(self.asked[n].tenant);
         let asked = &mut self.asked[n];
         (asked.reply, asked.sent_at, asked.again_at) =
             (client::Reply::default(), self.world.now(), None);
         let (reply, request) = (Rc::clone(&asked.reply), asked.request.clone());
         self.world.spawn(&asked.name, async move {
-            let answer = desk.carry_out(request).await;
+            let answer = context.carry_out(request).await;
             reply.borrow_mut().replace(answer);
         });
     }
@@ -507,7 +507,7 @@ impl<'a> Game<'a> {
             answered_at: self.world.now(),
         };
         let past = Some((self.world.steps.past(), &*self.world.registry));
-        let mut reported = self.desk.reported.borrow_mut();
+        let mut reported = self.context.reported.borrow_mut();
         reported.hear(&Observed::Refused { sent, error, past });
         if let (Request::Submit { .. }, ApiError::NotFound { .. }, Some(known)) =
             (&asked.request, error, self.jobs.get(&asked.number))
@@ -605,7 +605,7 @@ impl<'a> Game<'a> {
                 .wrong
                 .push(format!("a_key_is_free_after_its_time: {other:?}")),
         }
-        self.wrong.extend(self.world.broken.iter().cloned());
+        self.wrong.extend(self.world.mutation.iter().cloned());
     }
 
     /// Counts what came of everything.

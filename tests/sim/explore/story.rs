@@ -33,7 +33,7 @@ impl fmt::Display for Answer {
             Self::Later(seconds) => write!(f, "429 with Retry-After {seconds} s"),
             Self::Slow(seconds) => write!(f, "200 after {seconds} s"),
             Self::Refused => f.write_str("connection refused"),
-            Self::Broken => f.write_str("connection broken"),
+            Self::Mutation => f.write_str("connection broken"),
         }
     }
 }

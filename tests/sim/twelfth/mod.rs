@@ -12,7 +12,7 @@ use shared::providers::kinds::READERS as SHIPPED_READERS;
 use shared::providers::{KindBuilder, Registry, build_of};
 use shared::surfaces::SURFACES;
 use shared::{kind_builders, kind_readers};
-use testkit::harness::{HOOK, Served, World, body};
+use testkit::harness::{HOOK, ServedApi, World, body};
 use testkit::sim::Reply;
 
 macro_rules! registry {
@@ -58,7 +58,7 @@ fn registry(config: &Config, environment: &str) -> Result<Registry, String> {
 
 #[test]
 fn a_kind_that_is_a_file_and_a_line_is_asked_and_its_results_are_delivered() {
-    let mut served = Served::new(World::new(), SURFACES, "", |_| unreachable!("not asked"));
+    let mut served = ServedApi::new(World::new(), SURFACES, "", |_| unreachable!("not asked"));
     served
         .world
         .sim

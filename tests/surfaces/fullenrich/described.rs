@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use shared::lambda::http::ApiResponse;
 use shared::providers::Answer;
 use shared::surfaces::SURFACES;
-use testkit::harness::{HOOK, Options, Served, World, body, found};
+use testkit::harness::{HOOK, Options, ServedApi, World, body, found};
 use testkit::schema::Generator;
 use testkit::sim::SimEntropy;
 
@@ -27,7 +27,7 @@ fn contract() -> Contract {
 }
 
 /// A world whose provider answers with whatever the description calls a person, and addresses of every status.
-fn described(seed: u64, credits: i64) -> Served {
+fn described(seed: u64, credits: i64) -> ServedApi {
     let options = Options {
         seed,
         credits,
@@ -36,7 +36,7 @@ fn described(seed: u64, credits: i64) -> Served {
     };
     let count = AtomicU64::new(seed << 32);
     let document: Value = serde_json::from_str(include_str!("../schemas/fullenrich.json")).unwrap();
-    Served::new(World::with(options), SURFACES, OPERATIONS, move |_| {
+    ServedApi::new(World::with(options), SURFACES, OPERATIONS, move |_| {
         let seed = count.fetch_add(1, Ordering::Relaxed);
         let person =
             Generator::new(&document, seed).valid(&document["components"]["schemas"]["Person"]);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::server::{Reply, Served, serve};
+use crate::server::{Reply, ScriptedServer, serve};
 
 /// A client of a server on loopback that does not wait between tries.
 pub(crate) fn client(base: &str) -> Api {
@@ -86,7 +86,7 @@ async fn tries_again_with_the_same_key_and_body() {
         Reply::problem(503).header("retry-after", "0"),
         Reply::json(202, r#"{"id": "x"}"#),
     ];
-    let server: Served = serve(answers).await;
+    let server: ScriptedServer = serve(answers).await;
     let request = Request::post("/v1/jobs", b"{}".to_vec(), "key-1".to_owned());
     let answer = client(&server.base).send(request).await.unwrap();
     assert_eq!(answer.status, 202);

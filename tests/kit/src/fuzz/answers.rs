@@ -15,7 +15,7 @@ use shared::providers::{Answer, Ports, Provider, Question, Registry};
 use shared::surfaces::SURFACES;
 
 use super::wire::Wire;
-use crate::harness::{HOOK, Served, World, body};
+use crate::harness::{HOOK, ServedApi, World, body};
 use crate::sim::{Reply, Sim, item_size};
 
 const SECRET: &str = "s3cr&t key/7";
@@ -76,7 +76,7 @@ fn reply(wire: &Wire) -> Reply {
 /// the limits, whatever came; the job's results can be read and its event is told.
 pub fn of_a_provider(bytes: &[u8]) {
     let wire = Wire::parse(bytes);
-    let mut served = Served::new(World::new(), SURFACES, "", |_| {
+    let mut served = ServedApi::new(World::new(), SURFACES, "", |_| {
         (Duration::ZERO, Answer::NotFound)
     });
     served.world.registry = Arc::new(
@@ -332,7 +332,7 @@ fn request(request: &HttpRequest, input: &Map<String, Value>) {
 /// stays small, and it can be read.
 pub fn of_a_receiver(bytes: &[u8]) {
     let answer = reply(&Wire::parse(bytes));
-    let mut served = Served::new(World::new(), SURFACES, "", |_| {
+    let mut served = ServedApi::new(World::new(), SURFACES, "", |_| {
         (Duration::ZERO, Answer::NotFound)
     });
     let (key, secret) = (

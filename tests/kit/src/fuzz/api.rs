@@ -17,7 +17,7 @@ use shared::surfaces::common::message::{ApiRequest, ApiResponse};
 use shared::surfaces::{Routed, SURFACES, route};
 
 use super::wire::Wire;
-use crate::harness::{HOOK, Served, World, found};
+use crate::harness::{HOOK, ServedApi, World, found};
 use crate::sim::item_size;
 
 /// What Lambda takes as an answer. Source: AWS Lambda quotas.
@@ -29,7 +29,7 @@ const INPUTS: u32 = 500;
 
 /// A world with one ended job a surface.
 struct Prepared {
-    served: Served,
+    served: ServedApi,
     /// What stands in the table before a request.
     items: BTreeMap<Key, Attributes>,
     /// Placeholders of seeds, and what they stand for.
@@ -62,7 +62,7 @@ fn operations() -> String {
     toml
 }
 
-fn items(served: &Served) -> BTreeMap<Key, Attributes> {
+fn items(served: &ServedApi) -> BTreeMap<Key, Attributes> {
     served
         .world
         .sim
@@ -83,7 +83,7 @@ impl Prepared {
                 found(json!({"name": echo, "email": "a@b.example"})),
             )
         };
-        let mut served = Served::new(World::new(), SURFACES, &operations(), answer);
+        let mut served = ServedApi::new(World::new(), SURFACES, &operations(), answer);
         served.listen_everywhere();
         let key = served.key().to_owned();
         let bearer = format!("Bearer {key}");
@@ -374,7 +374,7 @@ fn is_an_error(request: &ApiRequest, status: u16, media: Option<&str>, body: &Va
 }
 
 /// Everything of an accepted job can be read again, and is within the limits.
-fn accepted(served: &Served, job: &JobId) {
+fn accepted(served: &ServedApi, job: &JobId) {
     let store = &served.world.sim.store;
     let head = read_meta(&store.peek(&shared::schema::meta_key(job)).expect("a head"))
         .expect("a head can be read");
@@ -421,7 +421,7 @@ fn accepted(served: &Served, job: &JobId) {
 }
 
 /// The results of a job that has ended: one line a record in every form, and what was sent comes back.
-fn ended(served: &mut Served, job: &JobId, request: &ApiRequest) {
+fn ended(served: &mut ServedApi, job: &JobId, request: &ApiRequest) {
     let bearer = format!("Bearer {}", served.key());
     let path = format!("/v1/jobs/{job}");
     let mut get = |path: &str, accept: &str| {

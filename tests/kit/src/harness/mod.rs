@@ -1,13 +1,13 @@
 //! A world of simulated ports with everything around the use cases: tenants, providers that do as their input says, a
 //! scripted receiver, and a driver that moves messages as Lambda does. `invariants` says what must hold of it.
 
-pub mod broken;
 mod functions;
 pub mod invariants;
+pub mod isolation;
+pub mod mutation;
 mod providers;
 mod receiver;
 mod served;
-pub mod strangers;
 pub mod upstream;
 mod version;
 mod world;
@@ -15,7 +15,7 @@ mod world;
 pub use functions::{Happened, LostRuns};
 pub use providers::{Asked, BIG, CONFIG};
 pub use receiver::{Exchange, Receiver};
-pub use served::{Served, body, found};
+pub use served::{ServedApi, body, found};
 pub use version::Version;
 pub use world::{Ended, Options, Tenant, UNFIT, World, domains, invalid, record, submission};
 

@@ -246,13 +246,13 @@ impl Provider for Scripted {
 
 /// What the harness's registries are made of, and what they share.
 #[derive(Debug)]
-pub(super) struct Makings {
+pub(super) struct RegistryParts {
     config: Config,
     asked: Arc<Mutex<Vec<Asked>>>,
     upstream: Arc<Upstream>,
 }
 
-impl Makings {
+impl RegistryParts {
     pub(super) fn new(asked: Arc<Mutex<Vec<Asked>>>, upstream: Arc<Upstream>) -> Self {
         Self {
             config: Config::parse(READERS, "harness", CONFIG).expect("the harness's configuration"),

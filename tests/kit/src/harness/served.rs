@@ -75,14 +75,14 @@ pub fn found(fields: Value) -> Answer {
 
 /// The functions behind their API.
 #[derive(Debug)]
-pub struct Served {
+pub struct ServedApi {
     pub world: World,
     pub api: Api,
     /// Every question that the provider was asked, in order.
     pub asked: Arc<Mutex<Vec<Map<String, Value>>>>,
 }
 
-impl Served {
+impl ServedApi {
     /// `operations` is TOML: `[operations.SURFACE]` tables that map to the types `any` and `bare`. `answer` is what the
     /// provider of `any` answers to an input, and after how long.
     ///

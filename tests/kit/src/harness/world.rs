@@ -31,7 +31,7 @@ use shared::surfaces::SURFACES;
 
 use super::functions::{Function, Happened, LostRuns};
 use super::invariants;
-use super::providers::{Asked, Makings};
+use super::providers::{Asked, RegistryParts};
 use super::receiver::Receiver;
 use super::upstream::Upstream;
 use super::version::Version;
@@ -154,7 +154,7 @@ pub struct World {
     /// How many runs over each chunk ended without having done their work: killed, timed out or failed.
     pub lost_runs: LostRuns,
     /// Faults of invariants that must hold at every moment, the first before all others.
-    pub broken: Vec<String>,
+    pub mutation: Vec<String>,
     /// What the changes of the table so far add up to.
     pub steps: invariants::Steps,
     /// What this version's ports are; [`ports`](Self::ports) are those of the version that is deployed.
@@ -170,13 +170,13 @@ pub struct World {
     pub readers: Readers,
     /// What enrich knows while it is older than submit.
     older: Option<Arc<Registry>>,
-    makings: Rc<Makings>,
+    parts: Rc<RegistryParts>,
     asked: Arc<Mutex<Vec<Asked>>>,
     schedule: Schedule<'static>,
     happened: Rc<RefCell<Vec<Happened>>>,
     next_sweep: Timestamp,
     /// Decides which answers are malformed.
-    spoiler: SimEntropy,
+    malformation: SimEntropy,
     /// Each worker of a lane holds one.
     at_work: BTreeMap<QueueName, Rc<()>>,
 }
@@ -283,8 +283,11 @@ impl World {
             "https://hook.example/".to_owned(),
         );
         let upstream = Arc::<Upstream>::default();
-        let makings = Rc::new(Makings::new(Arc::clone(&asked), Arc::clone(&upstream)));
-        let scripted = Arc::new(makings.registry());
+        let parts = Rc::new(RegistryParts::new(
+            Arc::clone(&asked),
+            Arc::clone(&upstream),
+        ));
+        let scripted = Arc::new(parts.registry());
         let mut world = Self {
             registry: Arc::clone(&scripted),
             cold: None,
@@ -292,11 +295,11 @@ impl World {
             schedule: sim.schedule(options.seed),
             next_sweep: sim.clock.now().plus(Duration::from_secs(60)),
             happened: Rc::default(),
-            spoiler: SimEntropy::new(options.seed ^ 0x53),
+            malformation: SimEntropy::new(options.seed ^ 0x53),
             accepted: BTreeMap::new(),
             submitted: BTreeMap::new(),
             lost_runs: LostRuns::default(),
-            broken: Vec::new(),
+            mutation: Vec::new(),
             steps: invariants::Steps::default(),
             at_work: BTreeMap::new(),
             receiver: tenant.receiver.clone(),
@@ -312,7 +315,7 @@ impl World {
             calm_since: None,
             readers: mapping::readers(),
             older: None,
-            makings,
+            parts,
             asked,
         };
         world.watch();
@@ -363,7 +366,7 @@ impl World {
     /// From now on runs of enrich that start have this configuration, while submit has the harness's own: it was updated first.
     pub fn enrich_is_older(&mut self, config: &str) {
         let config = Config::parse(READERS, "older", config).expect("a configuration");
-        self.older = Some(Arc::new(self.makings.registry_of(&config)));
+        self.older = Some(Arc::new(self.parts.registry_of(&config)));
         self.sim.gate.note("submit is updated, enrich is not");
     }
 
@@ -387,8 +390,8 @@ impl World {
 
     /// From now on every run of enrich is a process of its own, that knows no more of others than the table says.
     pub fn start_cold(&mut self) {
-        let makings = Rc::clone(&self.makings);
-        self.cold = Some(Rc::new(move || Arc::new(makings.registry())));
+        let parts = Rc::clone(&self.parts);
+        self.cold = Some(Rc::new(move || Arc::new(parts.registry())));
     }
 
     /// Whether the harness's own providers answer.
@@ -779,8 +782,8 @@ impl World {
                 };
                 let malformed = self.options.malformed;
                 let function = Function {
-                    malformed: (malformed > 0 && self.spoiler.below(1000) < malformed)
-                        .then(|| self.spoiler.below(4)),
+                    malformed: (malformed > 0 && self.malformation.below(1000) < malformed)
+                        .then(|| self.malformation.below(4)),
                     sim: self.sim.clone(),
                     ports: self.ports.clone(),
                     happened: self.happened.clone(),
@@ -844,8 +847,8 @@ impl World {
             &changes,
         ) {
             self.sim.gate.note(&format!("!!! {why}"));
-            if !self.broken.contains(&why) {
-                self.broken.push(why);
+            if !self.mutation.contains(&why) {
+                self.mutation.push(why);
             }
         }
     }

@@ -302,9 +302,9 @@ async fn what_is_no_database_fails_and_what_is_too_large_or_absent_is_told_at_th
     directory.file("a.mmdb", b"no database");
     let whole = database();
     // The tree leads behind the end of the data.
-    let mut bent = whole.clone();
-    bent[0..6].fill(0xff);
-    directory.file("b.mmdb", &bent);
+    let mut malformed = whole.clone();
+    malformed[0..6].fill(0xff);
+    directory.file("b.mmdb", &malformed);
     for file in ["a.mmdb", "b.mmdb"] {
         let databases =
             IpDatabases::open("i", &config(&format!("files = [\"{file}\"]")), &directory.0)

@@ -9,8 +9,6 @@
 //!   "not found", because what was asked for may well exist, and another provider may know it;
 //! - failed, `provider_timeout`, `rate_limited` or `provider_error`, as in [`http`](super::http).
 
-#[cfg(test)]
-mod bent;
 mod charset;
 mod credits;
 mod dates;
@@ -23,6 +21,8 @@ mod html;
 mod json_ld;
 mod links;
 mod lists;
+#[cfg(test)]
+mod malformed;
 mod names;
 mod page;
 mod parked;

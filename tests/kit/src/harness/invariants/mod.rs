@@ -103,7 +103,7 @@ pub fn check(world: &World) -> Vec<String> {
     let faults = INVARIANTS
         .iter()
         .filter_map(|(name, check)| check(world, &end).err().map(|why| format!("{name}: {why}")));
-    world.broken.iter().cloned().chain(faults).collect()
+    world.mutation.iter().cloned().chain(faults).collect()
 }
 
 /// Nothing is queued, at work or due. Whoever asks has let [`bound`] go by since the last fault.

@@ -66,7 +66,7 @@ const ODD: [&[u8]; 22] = [
 
 /// Every bent version: cut at every place, or there a byte changed, an odd piece put in, or a part
 /// that comes many times.
-fn bent(text: &str) -> impl Iterator<Item = Vec<u8>> {
+fn malformed(text: &str) -> impl Iterator<Item = Vec<u8>> {
     let text = text.as_bytes();
     (0..text.len()).flat_map(move |at| {
         let (head, tail) = text.split_at(at);
@@ -104,7 +104,7 @@ fn bent_pages_are_read_to_their_end() {
         "{read:?}"
     );
     assert!(detect(&url, PAGE) > 1);
-    for (n, bytes) in bent(PAGE).enumerate() {
+    for (n, bytes) in malformed(PAGE).enumerate() {
         ends(&bytes, || {
             let text = charset::decode(&bytes, (n % 2 == 0).then_some("text/html"));
             let page = Document::read(&text);
@@ -123,13 +123,13 @@ fn bent_pages_are_read_to_their_end() {
 fn bent_feeds_and_rules_for_robots_are_read_to_their_end() {
     let url = Url::parse("https://acme.example/blog/feed.xml").unwrap();
     assert_eq!(feed::entries(FEED, &url).len(), 2);
-    for bytes in bent(FEED) {
+    for bytes in malformed(FEED) {
         ends(&bytes, || {
             feed::entries(&charset::decode(&bytes, None), &url);
         });
     }
     assert!(!Robots::parse(ROBOTS, "Millrace").allow("/a\u{e4}/b"));
-    for bytes in bent(ROBOTS) {
+    for bytes in malformed(ROBOTS) {
         ends(&bytes, || {
             let robots = Robots::parse(&String::from_utf8_lossy(&bytes), "Millrace");
             for path in ["/", "/a%c3%a4/b", "/x.html", "/%", &"/a%C3%A4".repeat(500)] {
@@ -147,7 +147,7 @@ fn bent_phone_numbers_are_answered() {
         panic!()
     };
     let (phone, (ports, _)) = (Phone::new(phone), ports());
-    for bytes in bent(PHONE) {
+    for bytes in malformed(PHONE) {
         let input = input(json!({ "phone": Value::from(String::from_utf8_lossy(&bytes)) }));
         let mut answer = None;
         ends(&bytes, || {

@@ -20,7 +20,7 @@ use super::{Tenant, World};
 
 /// What is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Broken {
+pub enum Mutation {
     /// A result is put whether or not there is one.
     ResultOverwrites,
     /// A result is not put, and nobody is told.
@@ -119,7 +119,7 @@ pub enum Broken {
     EndsAreNotSeen,
 }
 
-impl Broken {
+impl Mutation {
     /// Breaks it in this world, from now on. Tenants that are made later are not known to what is broken.
     pub fn install(self, world: &mut World) {
         let tenants = world.tenants.clone();
@@ -163,7 +163,7 @@ impl Broken {
 #[derive(Clone)]
 pub struct BrokenStore {
     pub inner: Arc<dyn Store>,
-    pub how: Broken,
+    pub how: Mutation,
 }
 
 impl std::fmt::Debug for BrokenStore {
@@ -195,7 +195,7 @@ fn asks(condition: Option<&Condition>, part: &dyn Fn(&Condition) -> bool) -> boo
 impl BrokenStore {
     /// A secret is read from under another tenant's key.
     fn misread(&self, key: &Key) -> Key {
-        if self.how != Broken::SecretOfAnother || !key.pk.starts_with("SECRET#") {
+        if self.how != Mutation::SecretOfAnother || !key.pk.starts_with("SECRET#") {
             return key.clone();
         }
         let other = if key.pk == "SECRET#acme" {
@@ -212,14 +212,14 @@ impl BrokenStore {
     /// An item as it is read.
     fn read(&self, mut item: Item) -> Item {
         match (self.how, item.key.sk.as_str()) {
-            (Broken::BalanceReadsZero, "CREDITS") => {
+            (Mutation::BalanceReadsZero, "CREDITS") => {
                 item.attributes.insert(BALANCE.to_owned(), Value::N(0));
             }
-            (Broken::JobsReadCompleted, "META") => {
+            (Mutation::JobsReadCompleted, "META") => {
                 let completed = Value::S(Status::Completed.as_str().to_owned());
                 item.attributes.insert(STATUS.to_owned(), completed);
             }
-            (Broken::EndsAreNotSeen, "META")
+            (Mutation::EndsAreNotSeen, "META")
                 if get_s(&item, STATUS)
                     .and_then(Status::parse)
                     .is_some_and(|status| !status.is_live()) =>
@@ -305,7 +305,7 @@ fn give_all_back(writes: &mut [Write]) {
 #[async_trait]
 impl Store for BrokenStore {
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
-        if self.how == Broken::KeysAreNotAnswered && key.sk == "KEY" {
+        if self.how == Mutation::KeysAreNotAnswered && key.sk == "KEY" {
             pending::<()>().await;
         }
         Ok(self
@@ -326,7 +326,7 @@ impl Store for BrokenStore {
 
     async fn query(&self, query: &Query) -> Result<Vec<Item>, StoreError> {
         let items = self.inner.query(query).await?;
-        if self.how == Broken::ResultsChange {
+        if self.how == Mutation::ResultsChange {
             for mut item in items
                 .iter()
                 .filter(|item| item.key.sk.ends_with("#RESULT"))
@@ -342,7 +342,7 @@ impl Store for BrokenStore {
                     .await;
             }
         }
-        if self.how == Broken::EndsAreNotSeen {
+        if self.how == Mutation::EndsAreNotSeen {
             return Ok(items
                 .into_iter()
                 .filter(|item| !item.key.sk.ends_with("#RESULT"))
@@ -354,12 +354,12 @@ impl Store for BrokenStore {
     async fn put(&self, mut put: Put) -> Result<(), StoreError> {
         let sk = &put.item.key.sk;
         match self.how {
-            Broken::ResultOverwrites if sk.ends_with("#RESULT") => put.condition = None,
-            Broken::ResultIsNotKept if sk.ends_with("#RESULT") => return Ok(()),
-            Broken::RecordEventIsLost if sk.starts_with("DELIVERY#") => return Ok(()),
-            Broken::PartsAreLost if sk.contains("#PART#") => return Ok(()),
-            Broken::PostsOverwrite if sk.starts_with("CHUNK#CALL#") => put.condition = None,
-            Broken::PostsAreMisfiled if sk.starts_with("CHUNK#CALL#") => {
+            Mutation::ResultOverwrites if sk.ends_with("#RESULT") => put.condition = None,
+            Mutation::ResultIsNotKept if sk.ends_with("#RESULT") => return Ok(()),
+            Mutation::RecordEventIsLost if sk.starts_with("DELIVERY#") => return Ok(()),
+            Mutation::PartsAreLost if sk.contains("#PART#") => return Ok(()),
+            Mutation::PostsOverwrite if sk.starts_with("CHUNK#CALL#") => put.condition = None,
+            Mutation::PostsAreMisfiled if sk.starts_with("CHUNK#CALL#") => {
                 put.item.key.sk = next_record(sk);
             }
             _ => {}
@@ -372,48 +372,48 @@ impl Store for BrokenStore {
         let releases = update.changes.contains(&Change::Remove(LEASE_TOKEN));
         let canceling = Change::Set(STATUS, Value::S(Status::Canceling.as_str().to_owned()));
         match self.how {
-            Broken::CancelIsForgotten if update.changes.contains(&canceling) => {
+            Mutation::CancelIsForgotten if update.changes.contains(&canceling) => {
                 return Ok(self.inner.get(&update.key).await?.unwrap_or(Item {
                     key: update.key,
                     attributes: [].into(),
                 }));
             }
-            Broken::StatusLooksAtNothing if sk == "META" => update.condition = None,
-            Broken::UrlLeaseIsStolen if sk == "LATEST" => update.condition = None,
-            Broken::LeaseIsStolen if sk.starts_with("DELIVERY#") => update.condition = None,
-            Broken::OutcomeIsAnybodys if sk.starts_with("DELIVERY#") => {
+            Mutation::StatusLooksAtNothing if sk == "META" => update.condition = None,
+            Mutation::UrlLeaseIsStolen if sk == "LATEST" => update.condition = None,
+            Mutation::LeaseIsStolen if sk.starts_with("DELIVERY#") => update.condition = None,
+            Mutation::OutcomeIsAnybodys if sk.starts_with("DELIVERY#") => {
                 let of_lease = |part: &Condition| matches!(part, Condition::Equals(LEASE_TOKEN, _));
                 if asks(update.condition.as_ref(), &of_lease) {
                     update.condition = Some(Condition::ItemExists);
                 }
             }
-            Broken::LogIsForgotten if sk.starts_with("DELIVERY#") && releases => {
+            Mutation::LogIsForgotten if sk.starts_with("DELIVERY#") && releases => {
                 update
                     .changes
                     .retain(|change| !matches!(change, Change::Set("log", _)));
             }
-            Broken::UpdatesCreate
+            Mutation::UpdatesCreate
                 if asks(update.condition.as_ref(), &|part| {
                     *part == Condition::ItemExists
                 }) =>
             {
                 update.condition = None;
             }
-            Broken::ProgressIsReplaced if sk.starts_with("PROGRESS#") => {
+            Mutation::ProgressIsReplaced if sk.starts_with("PROGRESS#") => {
                 for change in &mut update.changes {
                     if let Change::AddToSet(name, set) = change.clone() {
                         *change = Change::Set(name, Value::Ss(set));
                     }
                 }
             }
-            Broken::KeysAreKnown if sk == "META" => {
+            Mutation::KeysAreKnown if sk == "META" => {
                 for change in &mut update.changes {
                     if let Change::SetIfAbsent(CALLBACK_KEY, Value::B(key)) = change {
                         *key = GUESSED_KEY.to_vec();
                     }
                 }
             }
-            Broken::PollsAreFar if sk.starts_with("PROGRESS#") => {
+            Mutation::PollsAreFar if sk.starts_with("PROGRESS#") => {
                 for change in &mut update.changes {
                     if let Change::Set(name, Value::N(at)) = change
                         && name.starts_with("wake")
@@ -422,14 +422,14 @@ impl Store for BrokenStore {
                     }
                 }
             }
-            Broken::StartsCountSeven if sk.starts_with("PROGRESS#") => {
+            Mutation::StartsCountSeven if sk.starts_with("PROGRESS#") => {
                 for change in &mut update.changes {
                     if let Change::Add(_, starts) = change {
                         *starts *= 7;
                     }
                 }
             }
-            Broken::NothingIsTriedAgain if sk.starts_with("DELIVERY#") && releases => {
+            Mutation::NothingIsTriedAgain if sk.starts_with("DELIVERY#") && releases => {
                 let pending =
                     Change::Set(STATE, Value::S(DeliveryState::Pending.as_str().to_owned()));
                 if update.changes.contains(&pending) {
@@ -459,7 +459,7 @@ impl Store for BrokenStore {
             .iter()
             .any(|w| matches!(w, Write::Update(u) if u.key.sk == "META"));
         match self.how {
-            Broken::EndLooksAtNothing | Broken::StatusLooksAtNothing if ends => {
+            Mutation::EndLooksAtNothing | Mutation::StatusLooksAtNothing if ends => {
                 for write in &mut writes {
                     match write {
                         Write::Update(update) if update.key.sk == "META" => update.condition = None,
@@ -468,16 +468,16 @@ impl Store for BrokenStore {
                     }
                 }
             }
-            Broken::EndIsSplit if ends => {
+            Mutation::EndIsSplit if ends => {
                 for write in writes {
                     self.inner.transact(vec![write]).await?;
                 }
                 return Ok(());
             }
-            Broken::EventIsNotPut => {
+            Mutation::EventIsNotPut => {
                 writes.retain(|write| !key_of(write).sk.starts_with("DELIVERY#"));
             }
-            Broken::KeyIsTakenTwice => {
+            Mutation::KeyIsTakenTwice => {
                 for write in &mut writes {
                     if let Write::Put(put) = write
                         && put.item.key.sk == "IDEM"
@@ -486,25 +486,25 @@ impl Store for BrokenStore {
                     }
                 }
             }
-            Broken::JobIsNotKept
+            Mutation::JobIsNotKept
                 if writes
                     .iter()
                     .any(|w| matches!(w, Write::Put(_)) && key_of(w).sk == "META") =>
             {
                 return Ok(());
             }
-            Broken::TombstoneIsNotKept if erases(&writes) => return Ok(()),
-            Broken::KeyIsNotKept => writes.retain(|write| key_of(write).sk != "IDEM"),
-            Broken::ReplayIsForgotten => {
+            Mutation::TombstoneIsNotKept if erases(&writes) => return Ok(()),
+            Mutation::KeyIsNotKept => writes.retain(|write| key_of(write).sk != "IDEM"),
+            Mutation::ReplayIsForgotten => {
                 writes.retain(|w| {
                     !(matches!(w, Write::Update(_)) && key_of(w).sk.starts_with("DELIVERY#"))
                 });
             }
-            Broken::ErasingIsFree if ends => give_all_back(&mut writes),
-            Broken::NothingIsSettled if ends => {
+            Mutation::ErasingIsFree if ends => give_all_back(&mut writes),
+            Mutation::NothingIsSettled if ends => {
                 writes.retain(|write| key_of(write).sk != "CREDITS");
             }
-            Broken::CreditsAreNotAsked => {
+            Mutation::CreditsAreNotAsked => {
                 for write in &mut writes {
                     if let Write::Update(update) = write
                         && update.key.sk == "CREDITS"
@@ -513,7 +513,7 @@ impl Store for BrokenStore {
                     }
                 }
             }
-            Broken::DueIsForgotten => {
+            Mutation::DueIsForgotten => {
                 for write in &mut writes {
                     if let Write::Put(put) = write
                         && put.item.key.sk == "META"
@@ -531,11 +531,11 @@ impl Store for BrokenStore {
 
     async fn put_all(&self, mut items: Vec<Item>) -> Result<(), StoreError> {
         match self.how {
-            Broken::IdsAreDropped => items
+            Mutation::IdsAreDropped => items
                 .iter_mut()
                 .for_each(|item| edit_packed(item, drop_ids)),
-            Broken::PartsAreLost => items.retain(|item| !item.key.sk.contains("#PART#")),
-            Broken::PlacesAreShifted => items
+            Mutation::PartsAreLost => items.retain(|item| !item.key.sk.contains("#PART#")),
+            Mutation::PlacesAreShifted => items
                 .iter_mut()
                 .for_each(|item| edit_packed(item, shift_places)),
             _ => {}
@@ -545,8 +545,8 @@ impl Store for BrokenStore {
 
     async fn delete_all(&self, mut keys: Vec<Key>) -> Result<(), StoreError> {
         match self.how {
-            Broken::NothingIsErased => return Ok(()),
-            Broken::HeadIsErased => {
+            Mutation::NothingIsErased => return Ok(()),
+            Mutation::HeadIsErased => {
                 let job = keys
                     .iter()
                     .find_map(|key| key.pk.strip_prefix("JOB#")?.split('#').next());
@@ -635,7 +635,7 @@ struct BrokenHttp {
     clock: Arc<dyn Clock>,
     tenants: Vec<Tenant>,
     sent: Mutex<u32>,
-    how: Broken,
+    how: Mutation,
 }
 
 #[async_trait]
@@ -658,21 +658,21 @@ impl HttpSender for BrokenHttp {
             |(name, value): &(String, String)| (name == "webhook-id").then(|| value.clone());
         let mut id = request.headers.iter().find_map(named).unwrap_or_default();
         match self.how {
-            Broken::ReceiverOfAnother => {
+            Mutation::ReceiverOfAnother => {
                 let other = &self.tenants[(place + 1) % self.tenants.len()];
                 request.url = request.url.replacen(&tenant.hooks, &other.hooks, 1);
             }
-            Broken::IdPerAttempt => {
+            Mutation::IdPerAttempt => {
                 // The event of another place in the job.
                 id = format!(
                     "{}_{number}",
                     id.rsplit_once('_').map_or("", |(job, _)| job)
                 );
             }
-            Broken::EventsSayNothingWasFound => {
+            Mutation::EventsSayNothingWasFound => {
                 request.body = replaced(&request.body, "Name of ", "No name of ");
             }
-            Broken::EventsLinkElsewhere => {
+            Mutation::EventsLinkElsewhere => {
                 request.body = replaced(&request.body, "/results", "/elsewhere");
             }
             _ => request

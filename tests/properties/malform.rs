@@ -164,7 +164,7 @@ fn renamed(members: &Map<String, Value>, name: &str, new: &str) -> Map<String, V
 }
 
 /// A JSON document, bent. What is no JSON is only cut, lengthened or changed in a byte.
-pub(crate) fn bent(text: &[u8], bend: &Bend) -> Vec<u8> {
+pub(crate) fn malformed(text: &[u8], bend: &Bend) -> Vec<u8> {
     let whole = |bytes: &[u8]| bytes.to_vec();
     match bend {
         Bend::Before(bytes) => return [bytes, text].concat(),
@@ -270,7 +270,7 @@ pub(crate) fn seeds_with_json(
         let (head, json) = seed.split_at(document(&seed));
         let json = bends
             .iter()
-            .fold(json.to_vec(), |json, one| bent(&json, one));
+            .fold(json.to_vec(), |json, one| malformed(&json, one));
         Input([head, &json].concat())
     })
 }
