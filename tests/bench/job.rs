@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use shared::aws::{AwsClients, AwsSettings, Limits, Usage};
+use shared::aws::{AwsClients, AwsLimits, AwsSettings, Usage};
 use shared::domain::ids::{JobId, TenantId};
 use shared::domain::tenant::{ENRICH_CONCURRENCY, fast_chunks};
 use shared::jobs::Ports;
 use shared::lambda::system::{NoAssets, NoDns, SystemClock, SystemEntropy};
 use shared::maintenance::tenants;
-use shared::net::{PlainHttp, ReqwestSender, Settings};
+use shared::net::{PlainHttp, ReqwestSender, SenderSettings};
 use shared::ports::{Entropy, HttpRequest, Item, Query, Select, Store};
 use shared::schema::{idempotency_key, job_range, shard_range};
 use shared::surfaces::SURFACES;
@@ -79,10 +79,10 @@ async fn measure() -> Result<Vec<Target>, Failed> {
         endpoint_url: Some(variable("AWS_ENDPOINT_URL")?),
         extra_ca_pem: None,
         metered: false,
-        limits: Limits::default(),
+        limits: AwsLimits::default(),
     })?;
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    let http = Arc::new(ReqwestSender::new(Settings {
+    let http = Arc::new(ReqwestSender::new(SenderSettings {
         allowed: vec!["127.0.0.0/8".parse()?],
         allow_http: PlainHttp::Always,
         local: true,

@@ -95,7 +95,7 @@ pub(crate) fn run(body: &Value) -> Result<Used, Failed> {
             used.messages += 1;
             schedule.spawn(format!("enrich {}", message.chunk), async move {
                 let deadline = ports.clock.now().plus(TIMEOUT);
-                let receipt = step::Receipt {
+                let receipt = step::ChunkReceipt {
                     lane,
                     receives: 1,
                     deadline,
@@ -113,7 +113,7 @@ pub(crate) fn run(body: &Value) -> Result<Used, Failed> {
     for received in sim.queue.receive(QueueName::Webhook, usize::MAX) {
         let message: DeliveryTask = serde_json::from_str(&received.body)?;
         let deadline = sim.clock.now().plus(Duration::from_secs(60));
-        let receipt = dispatch::Receipt {
+        let receipt = dispatch::DeliveryReceipt {
             lane: QueueName::Webhook,
             deadline,
         };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
-use shared::aws::{AwsClients, AwsSettings, DynamoStore, Limits, Service, SqsQueue};
+use shared::aws::{AwsClients, AwsLimits, AwsSettings, DynamoStore, Service, SqsQueue};
 use shared::ports::{
     Change, Condition, FailedCondition, Item, Key, Message, Put, Queue, QueueName, Store,
     StoreError, Update, Value, Write,
@@ -161,7 +161,7 @@ fn throttling_is_waited_out() {
             ok()
         }
     });
-    let limits = Limits {
+    let limits = AwsLimits {
         first_wait: Duration::from_millis(400),
         ..wire::settings(0, false).limits
     };
@@ -535,7 +535,7 @@ fn an_authority_is_trusted_only_where_the_operator_says_so() {
     assert!(server.got().is_empty());
 
     let settings = AwsSettings {
-        limits: Limits::default(),
+        limits: AwsLimits::default(),
         ..settings(Some(pem.into_bytes()))
     };
     let trusting = AwsClients::new(&settings).unwrap();

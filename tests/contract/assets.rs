@@ -6,7 +6,7 @@ use serde_json::json;
 use shared::ports::{AssetError, Assets, ObjectName};
 use testkit::sim::{Sim, SimAssets};
 
-use crate::emulator::{Emulator, Kind};
+use crate::emulator::{Emulator, EmulatorName};
 use crate::wire;
 
 /// The side of the operator.
@@ -190,15 +190,15 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 
 #[test]
 fn on_ministack() {
-    on(Kind::MiniStack);
+    on(EmulatorName::MiniStack);
 }
 
 #[test]
 fn on_moto() {
-    on(Kind::Moto);
+    on(EmulatorName::Moto);
 }
 
-fn on(kind: Kind) {
+fn on(kind: EmulatorName) {
     let stack = Emulator::start(kind);
     let bench = Aws {
         assets: wire::clients(stack.port, false).assets(wire::clock(), wire::entropy()),

@@ -3,7 +3,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::emulator::{Emulator, Kind, TABLE};
+use crate::emulator::{Emulator, EmulatorName, TABLE};
 use crate::wire;
 
 type Case = fn(u16, &str);
@@ -229,15 +229,15 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 
 #[test]
 fn of_ministack() {
-    of(Kind::MiniStack);
+    of(EmulatorName::MiniStack);
 }
 
 #[test]
 fn of_moto() {
-    of(Kind::Moto);
+    of(EmulatorName::Moto);
 }
 
-fn of(kind: Kind) {
+fn of(kind: EmulatorName) {
     let stack = Emulator::start(kind);
     stack.create_table();
     stack.run_all(CASES, |name, case| case(stack.port, name));

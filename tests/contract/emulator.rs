@@ -20,7 +20,7 @@ pub(crate) const TABLE: &str = "millrace-contract";
 
 /// The emulators, each by other authors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum EmulatorName {
     MiniStack,
     Moto,
 }
@@ -154,7 +154,7 @@ const MOTO: &[Difference] = &[
     },
 ];
 
-impl Kind {
+impl EmulatorName {
     /// Cases that fail on the emulator. AWS's documentation is the reference.
     pub(crate) const fn differences(self) -> &'static [Difference] {
         match self {
@@ -206,7 +206,7 @@ impl Kind {
 
 /// A running emulator on a free loopback port. Dropping it ends the process.
 pub(crate) struct Emulator {
-    kind: Kind,
+    kind: EmulatorName,
     child: Child,
     pub(crate) port: u16,
     directory: PathBuf,
@@ -217,7 +217,7 @@ impl Emulator {
     ///
     /// # Panics
     /// When it is not installed or does not come up: a suite that was not run has shown nothing.
-    pub(crate) fn start(kind: Kind) -> Self {
+    pub(crate) fn start(kind: EmulatorName) -> Self {
         let port = wire::closed_port();
         let directory =
             env::temp_dir().join(format!("millrace-contract-{}-{port}", std::process::id()));
@@ -384,7 +384,7 @@ fn a_difference_that_is_gone_or_another_fails_the_suite() {
 
 #[test]
 fn every_difference_names_a_case_once() {
-    for kind in [Kind::MiniStack, Kind::Moto] {
+    for kind in [EmulatorName::MiniStack, EmulatorName::Moto] {
         let mut named = BTreeSet::new();
         for difference in kind.differences() {
             let case = difference.case;

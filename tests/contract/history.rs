@@ -8,7 +8,7 @@ use shared::ports::{
 };
 use testkit::sim::{Sim, SimEntropy};
 
-use crate::emulator::{Emulator, Kind, TABLE};
+use crate::emulator::{Emulator, EmulatorName, TABLE};
 use crate::wire;
 
 const NAMES: [&str; 4] = ["a", "b", "due", "due_shard"];
@@ -16,7 +16,7 @@ const NAMES: [&str; 4] = ["a", "b", "due", "due_shard"];
 struct Random {
     dice: SimEntropy,
     /// Whom the history is told to: what differs there is left out.
-    kind: Kind,
+    kind: EmulatorName,
 }
 
 impl Random {
@@ -42,7 +42,7 @@ impl Random {
     /// Mostly what fits the attribute; at times what an index key or an addition refuses. Moto takes an index key of
     /// any type, so it gets none that does not fit.
     fn value(&self, name: &str) -> Value {
-        let odd = usize::from(self.kind == Kind::Moto && name.starts_with("due"));
+        let odd = usize::from(self.kind == EmulatorName::Moto && name.starts_with("due"));
         match (name, self.below(10).max(odd)) {
             ("due_shard", 1..) => Value::S(["x", "y"][self.below(2)].to_owned()),
             ("due", 1..) | (_, 0..5) => Value::N(self.small()),
@@ -54,7 +54,7 @@ impl Random {
 
     /// An attribute to be compared with a number; for moto, which fails where it is none, one that always is.
     fn compared(&self) -> &'static str {
-        if self.kind == Kind::Moto {
+        if self.kind == EmulatorName::Moto {
             "due"
         } else {
             self.name()
@@ -156,7 +156,7 @@ fn step(random: &Random, seed: u64) -> Step {
         0..3 => Step::Put(random.put(key)),
         3..6 => {
             let mut update = random.update(key);
-            if random.kind == Kind::Moto {
+            if random.kind == EmulatorName::Moto {
                 // It keeps the changes before the one that it refuses.
                 update.changes.truncate(1);
             }
@@ -231,15 +231,15 @@ async fn take(store: &dyn Store, step: Step) -> Seen {
 
 #[test]
 fn the_simulation_and_ministack_tell_the_same_histories() {
-    tell(Kind::MiniStack);
+    tell(EmulatorName::MiniStack);
 }
 
 #[test]
 fn the_simulation_and_moto_tell_the_same_histories() {
-    tell(Kind::Moto);
+    tell(EmulatorName::Moto);
 }
 
-fn tell(kind: Kind) {
+fn tell(kind: EmulatorName) {
     let stack = Emulator::start(kind);
     stack.create_table();
     let store = wire::clients(stack.port, false).store(TABLE, wire::clock(), wire::entropy());

@@ -3,7 +3,7 @@
 //! `store`, `queue` and `assets` hold one suite each, written against the ports alone. It runs over the simulated ports (every
 //! case a test of its own) and over the AWS adapters on `MiniStack` and on moto (one test each, which starts the emulator and
 //! stops it). Where an emulator differs from AWS, AWS's documentation decides what the suite asks for, and
-//! [`emulator::Kind::differences`] names the case: it must fail there, so that the list cannot outlive the difference.
+//! [`emulator::EmulatorName::differences`] names the case: it must fail there, so that the list cannot outlive the difference.
 //!
 //! `answers` scripts, over loopback, what no emulator can be asked for: throttling, conflicts, unprocessed items,
 //! half-accepted batches, silence.

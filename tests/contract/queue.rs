@@ -10,7 +10,7 @@ use shared::ports::{Message, Queue, QueueName};
 use testkit::servers::PATIENCE;
 use testkit::sim::{Sim, SimQueue};
 
-use crate::emulator::{Emulator, Kind};
+use crate::emulator::{Emulator, EmulatorName};
 use crate::wire;
 
 /// A visibility time-out that ends while a case waits for it, and one that no slow machine lives to see the end of.
@@ -435,15 +435,15 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 
 #[test]
 fn on_ministack() {
-    on(Kind::MiniStack);
+    on(EmulatorName::MiniStack);
 }
 
 #[test]
 fn on_moto() {
-    on(Kind::Moto);
+    on(EmulatorName::Moto);
 }
 
-fn on(kind: Kind) {
+fn on(kind: EmulatorName) {
     let stack = Emulator::start(kind);
     stack.run_all(CASES, |name, (visibility, case)| {
         let bench = Emulated::create(stack.port, name, visibility);

@@ -10,7 +10,7 @@ use shared::ports::{
 };
 use testkit::sim::{Sim, item_size};
 
-use crate::emulator::{Emulator, Kind, TABLE};
+use crate::emulator::{Emulator, EmulatorName, TABLE};
 use crate::wire;
 
 type Case = for<'a> fn(&'a dyn Store) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
@@ -1097,15 +1097,15 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 
 #[test]
 fn on_ministack() {
-    on(Kind::MiniStack);
+    on(EmulatorName::MiniStack);
 }
 
 #[test]
 fn on_moto() {
-    on(Kind::Moto);
+    on(EmulatorName::Moto);
 }
 
-fn on(kind: Kind) {
+fn on(kind: EmulatorName) {
     let stack = Emulator::start(kind);
     stack.create_table();
     stack.run_all(CASES, |_, case| {
@@ -1118,7 +1118,7 @@ const METER: &str = "the_meter_and_the_simulation_count_the_same_units";
 
 #[test]
 fn the_meter_and_the_simulation_count_the_same_units() {
-    for kind in [Kind::MiniStack, Kind::Moto] {
+    for kind in [EmulatorName::MiniStack, EmulatorName::Moto] {
         let stack = Emulator::start(kind);
         stack.create_table();
         stack.run_all(&[(METER, ())], |_, ()| meter(&stack));

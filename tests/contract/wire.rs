@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value as Json;
-use shared::aws::{AwsClients, AwsSettings, Limits};
+use shared::aws::{AwsClients, AwsLimits, AwsSettings};
 use shared::domain::time::Timestamp;
 use shared::ports::{Clock, Entropy};
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -229,7 +229,7 @@ pub(crate) fn settings(port: u16, metered: bool) -> AwsSettings {
         endpoint_url: Some(format!("http://127.0.0.1:{port}")),
         extra_ca_pem: None,
         metered,
-        limits: Limits {
+        limits: AwsLimits {
             // A busy machine must not look like a service that does not answer.
             attempt: Duration::from_secs(20),
             operation: Duration::from_secs(40),
@@ -252,11 +252,11 @@ pub(crate) fn hasty_clients(port: u16) -> AwsClients {
     .unwrap()
 }
 
-pub(crate) fn hasty_limits() -> Limits {
+pub(crate) fn hasty_limits() -> AwsLimits {
     // Between the second attempt's planned beginning and the operation's end lies more time than any delay should take, and
     // the operation ends before the fourth attempt does.
     let (attempt, operation) = (Duration::from_secs(1), Duration::from_millis(2500));
-    Limits {
+    AwsLimits {
         attempt,
         operation,
         ..settings(0, false).limits

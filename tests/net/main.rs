@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use servers::{NameServer, Says, Server, ips, read_request};
-use shared::net::{Guard, PlainHttp, ReqwestSender, ResolveError, Resolver, Settings};
+use shared::net::{Guard, PlainHttp, ReqwestSender, ResolveError, Resolver, SenderSettings};
 use shared::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender};
 use simple_dns::{RCODE, TYPE};
 use tokio::io::AsyncWriteExt;
@@ -20,13 +20,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// For what only the deadline can end.
 const SHORT: Duration = Duration::from_millis(300);
 
-pub(crate) fn settings(allowed: &[&str]) -> Settings {
-    Settings {
+pub(crate) fn settings(allowed: &[&str]) -> SenderSettings {
+    SenderSettings {
         allowed: allowed.iter().map(|cidr| cidr.parse().unwrap()).collect(),
         allow_http: PlainHttp::Always,
         local: true,
         user_agent: "millrace-test".into(),
-        ..Settings::default()
+        ..SenderSettings::default()
     }
 }
 
@@ -36,7 +36,7 @@ fn local() -> ReqwestSender {
 
 /// Asks this name server and may reach these networks.
 fn asking(server: &NameServer, allowed: &[&str]) -> ReqwestSender {
-    ReqwestSender::new(Settings {
+    ReqwestSender::new(SenderSettings {
         nameserver: Some(server.address),
         ..settings(allowed)
     })
@@ -282,7 +282,7 @@ async fn a_gzip_bomb_is_cut_after_unpacking() {
     let bomb = gzip(&vec![b'0'; 64 * 1024 * 1024]);
     assert!(bomb.len() < 100_000);
     let server = Server::answering(http("200 OK\r\ncontent-encoding: gzip", &bomb)).await;
-    let sender = ReqwestSender::new(Settings {
+    let sender = ReqwestSender::new(SenderSettings {
         decompress: true,
         ..settings(&["127.0.0.0/8"])
     })
@@ -296,7 +296,7 @@ async fn gzip_is_unpacked_only_where_asked_for() {
     let packed = gzip(b"plain");
     let server = Server::answering(http("200 OK\r\ncontent-encoding: gzip", &packed)).await;
     assert_eq!(send(&local(), server.url()).await.unwrap().body, packed);
-    let sender = ReqwestSender::new(Settings {
+    let sender = ReqwestSender::new(SenderSettings {
         decompress: true,
         ..settings(&["127.0.0.0/8"])
     })
@@ -428,7 +428,7 @@ const BROKEN_BODIES: &[(&str, &str, &str, &str)] = &[
 /// Of a head that came all is handed back, whatever becomes of the body, and the body's fault beside it.
 #[tokio::test]
 async fn a_broken_body_takes_nothing_from_its_head() {
-    let sender = ReqwestSender::new(Settings {
+    let sender = ReqwestSender::new(SenderSettings {
         decompress: true,
         ..settings(&["127.0.0.0/8"])
     })
@@ -761,7 +761,7 @@ async fn a_name_server_that_is_not_there_is_a_dns_error() {
     let held = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     held.connect("127.0.0.1:9").await.unwrap();
     let address = held.local_addr().unwrap();
-    let sender = ReqwestSender::new(Settings {
+    let sender = ReqwestSender::new(SenderSettings {
         nameserver: Some(address),
         ..settings(&[])
     })
@@ -874,7 +874,7 @@ async fn connections_are_kept_only_where_asked_for_and_can_be_forgotten() {
     }
     assert_eq!(server.connections(), 3);
     let server = Server::keeping_open().await;
-    let keeping = ReqwestSender::new(Settings {
+    let keeping = ReqwestSender::new(SenderSettings {
         keep_idle: PATIENCE,
         ..settings(&["127.0.0.0/8"])
     })

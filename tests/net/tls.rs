@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use shared::net::{BadSettings, PlainHttp, ReqwestSender, Settings};
+use shared::net::{BadSettings, PlainHttp, ReqwestSender, SenderSettings};
 use shared::ports::{HttpError, HttpRequest, HttpSender};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -63,7 +63,7 @@ async fn tls_server(
 
 async fn trusting(pem: Option<String>) -> (NameServer, ReqwestSender) {
     let names = NameServer::with(&["127.0.0.1"]).await;
-    let sender = ReqwestSender::new(Settings {
+    let sender = ReqwestSender::new(SenderSettings {
         nameserver: Some(names.address),
         extra_ca_pem: pem.map(String::into_bytes),
         allow_http: PlainHttp::Surfaces,
@@ -192,7 +192,7 @@ fn bad_extra_authorities_are_refused_at_once() {
         "not PEM",
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
     ] {
-        let bad = Settings {
+        let bad = SenderSettings {
             extra_ca_pem: Some(pem.into()),
             ..settings(&[])
         };

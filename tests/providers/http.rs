@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 use shared::catalog::Config;
 use shared::domain::record::{Outcome, OutcomeStatus};
 use shared::lambda::system::{NoAssets, NoDns, SystemClock, SystemEntropy};
-use shared::net::{PlainHttp, ReqwestSender, Settings};
+use shared::net::{PlainHttp, ReqwestSender, SenderSettings};
 use shared::providers::kinds::READERS;
-use shared::providers::waterfall::{Progress, Request, Suspended};
+use shared::providers::waterfall::{Request, Suspended, WaterfallOutcome};
 use shared::providers::{Ports, Registry, build};
 use testkit::servers::{Answer, Server};
 
@@ -29,13 +29,13 @@ fn registry(server: &Server, providers: &str) -> Registry {
 }
 
 fn ports() -> Ports {
-    let sender = ReqwestSender::new(Settings {
+    let sender = ReqwestSender::new(SenderSettings {
         allowed: vec!["127.0.0.0/8".parse().unwrap()],
         allow_http: PlainHttp::Always,
         local: true,
         user_agent: "millrace-test".to_owned(),
         decompress: true,
-        ..Settings::default()
+        ..SenderSettings::default()
     });
     Ports {
         http: Arc::new(sender.unwrap()),
@@ -54,7 +54,7 @@ async fn progress(
     value: Value,
     suspended: Option<(Suspended, Option<Value>)>,
     ports: &Ports,
-) -> Progress {
+) -> WaterfallOutcome {
     let Value::Object(input) = value else {
         panic!("an input is an object")
     };
@@ -76,13 +76,13 @@ async fn progress(
 
 async fn outcome(registry: &Registry, value: Value, ports: &Ports) -> Outcome {
     match progress(registry, value, None, ports).await {
-        Progress::Done(outcome) => outcome,
-        Progress::Suspended(suspended) => panic!("{suspended:?}"),
+        WaterfallOutcome::Done(outcome) => outcome,
+        WaterfallOutcome::Suspended(suspended) => panic!("{suspended:?}"),
     }
 }
 
-fn suspended(progress: Progress) -> Suspended {
-    let Progress::Suspended(suspended) = progress else {
+fn suspended(progress: WaterfallOutcome) -> Suspended {
+    let WaterfallOutcome::Suspended(suspended) = progress else {
         panic!("{progress:?}")
     };
     *suspended
@@ -269,7 +269,7 @@ async fn an_upstream_that_answers_later_is_asked_again_and_believed_by_its_own_w
         ("poor.example", OutcomeStatus::Failed),
     ] {
         let first = begun(domain).await;
-        let Progress::Done(outcome) = resumed(domain, first, None).await else {
+        let WaterfallOutcome::Done(outcome) = resumed(domain, first, None).await else {
             panic!("{domain} is parked")
         };
         assert_eq!(outcome.status, wanted, "{domain}: {outcome:?}");

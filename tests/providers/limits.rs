@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use shared::domain::time::Timestamp;
 use shared::lambda::system::{SystemClock, SystemEntropy};
-use shared::net::{PlainHttp, ReqwestSender, Settings};
+use shared::net::{PlainHttp, ReqwestSender, SenderSettings};
 use shared::ports::Clock;
 use shared::providers::Ports;
 use testkit::servers::{Answer, Server};
@@ -27,12 +27,12 @@ async fn twenty_workers_keep_fifty_requests_a_second() {
     );
     // Only its table is used, which takes no time of its own.
     let sim = Sim::new(1);
-    let settings = || Settings {
+    let settings = || SenderSettings {
         allowed: vec!["127.0.0.0/8".parse().unwrap()],
         allow_http: PlainHttp::Always,
         local: true,
         keep_idle: Duration::from_secs(5),
-        ..Settings::default()
+        ..SenderSettings::default()
     };
     let began = SystemClock.now();
     let until = began.plus(Duration::from_secs(SECONDS));

@@ -596,7 +596,7 @@ fn stale_tasks_are_dropped_and_early_ones_moved() {
     world.receiver.answers([500]);
     let id = world.job(small());
     world.run_for(SECOND);
-    let receipt = dispatch::Receipt {
+    let receipt = dispatch::DeliveryReceipt {
         lane: QueueName::WebhookRetry,
         deadline: world.now().plus(MINUTE),
     };
@@ -621,7 +621,7 @@ fn an_attempt_is_not_begun_without_the_time_to_end_it() {
     world.options.dispatchers = 0;
     let id = world.job(small());
     world.run_for(SECOND);
-    let receipt = dispatch::Receipt {
+    let receipt = dispatch::DeliveryReceipt {
         lane: QueueName::Webhook,
         deadline: world.now().plus(29 * SECOND),
     };

@@ -531,7 +531,7 @@ fn an_exchange_that_ended_later_undid_a_410() {
 /// Runs the first chunk of the job once, for this message.
 fn run(world: &World, message: &ChunkMessage) -> Result<ChunkOutcome, String> {
     let timeout = crate::ENRICH_TIMEOUT;
-    let receipt = step::Receipt {
+    let receipt = step::ChunkReceipt {
         lane: QueueName::Enrich,
         receives: 1,
         deadline: world.now().plus(timeout),

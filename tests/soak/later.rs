@@ -18,7 +18,7 @@ use testkit::servers::{Answer, End, Got, PATIENCE};
 use testkit::stack;
 
 use crate::Failed;
-use crate::check::{Asked, Dead, Later, Limits, Post, Question, known};
+use crate::check::{Asked, Dead, Later, Post, Question, UpstreamLimits, known};
 use crate::faults::Faults;
 
 /// The types, each with a provider of its name.
@@ -45,14 +45,14 @@ const FORGERY: &str = "forged";
 const HINT: &str = "unverified";
 
 /// What the configuration grants the functions, by provider.
-pub(crate) fn limits() -> Result<BTreeMap<String, Limits>, Failed> {
+pub(crate) fn limits() -> Result<BTreeMap<String, UpstreamLimits>, Failed> {
     let text = include_str!("providers.toml").replace("UPSTREAM_PORT", "1");
     let config = Config::parse(READERS, "tests/soak/providers.toml", &text)?;
     let of = |provider: &shared::catalog::ProviderConfig| {
         let http = provider.kind.downcast_ref::<HttpConfig>()?;
         let (limits, later) = (&provider.limits, http.later.as_ref()?);
         let (rate, breaker) = (limits.rate?, limits.breaker?);
-        Some(Limits {
+        Some(UpstreamLimits {
             rate: (f64::from(rate.requests) / rate.per.as_secs_f64()),
             concurrency: limits.concurrency?,
             timeout: provider.timeout()?,

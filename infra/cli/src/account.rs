@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
-use shared::aws::{AwsSettings, Limits};
+use shared::aws::{AwsLimits, AwsSettings};
 use tokio::process::Command;
 
 use crate::failure::Failure;
-use crate::settings::Settings;
+use crate::settings::CliSettings;
 
 /// A person waits here, over any line; the functions' limits are tighter.
-const LIMITS: Limits = Limits {
+const LIMITS: AwsLimits = AwsLimits {
     attempt: Duration::from_secs(5),
     operation: Duration::from_secs(20),
     attempts: 4,
@@ -36,7 +36,7 @@ pub(crate) struct Account {
 
 /// What clients are made from. `endpoint_url` goes before the one of all services.
 pub(crate) async fn settings(
-    settings: &Settings,
+    settings: &CliSettings,
     account: &Account,
     endpoint_url: Option<String>,
 ) -> Result<AwsSettings, Failure> {
@@ -65,7 +65,7 @@ struct Login {
 
 /// The environment's own credentials, unless a profile is named; else whatever the AWS command line comes to: profiles,
 /// single sign-on, assumed roles, credential processes. It knows them all, and those to come.
-async fn login(settings: &Settings, account: &Account) -> Result<Login, Failure> {
+async fn login(settings: &CliSettings, account: &Account) -> Result<Login, Failure> {
     let own = settings
         .get("AWS_ACCESS_KEY_ID")
         .zip(settings.get("AWS_SECRET_ACCESS_KEY"));
@@ -107,7 +107,7 @@ fn exported(text: &str) -> Option<Login> {
 }
 
 async fn region(
-    settings: &Settings,
+    settings: &CliSettings,
     account: &Account,
     own_endpoint: bool,
 ) -> Result<String, Failure> {
@@ -130,7 +130,7 @@ async fn region(
 }
 
 /// Runs the AWS command line for its output. What it says to a person goes to the person.
-async fn aws(settings: &Settings, account: &Account, args: &[&str]) -> Result<String, String> {
+async fn aws(settings: &CliSettings, account: &Account, args: &[&str]) -> Result<String, String> {
     let mut command = Command::new("aws");
     command
         .args(args)

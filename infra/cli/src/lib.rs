@@ -40,7 +40,7 @@ use crate::args::{Cli, Command, Global, Webhook};
 use crate::failure::Failure;
 use crate::providers::Providers;
 use crate::screen::Screen;
-use crate::settings::Settings;
+use crate::settings::CliSettings;
 
 /// Runs the command that the process's arguments name, and says how it ended.
 pub fn main() -> ExitCode {
@@ -71,7 +71,7 @@ async fn interruptible(cli: &Cli) -> Result<(), Failure> {
 }
 
 async fn run(cli: &Cli) -> Result<(), Failure> {
-    let settings = Settings::load(cli.global.env_file.as_deref())?;
+    let settings = CliSettings::load(cli.global.env_file.as_deref())?;
     let api = || connect(&settings, &cli.global);
     match &cli.command {
         Command::Submit(args) => submit::submit(&api()?, args).await,
@@ -106,7 +106,7 @@ async fn run(cli: &Cli) -> Result<(), Failure> {
     }
 }
 
-fn connect(settings: &Settings, global: &Global) -> Result<Api, Failure> {
+fn connect(settings: &CliSettings, global: &Global) -> Result<Api, Failure> {
     let url = settings.need(global.url.as_ref(), "--url", "MILLRACE_URL")?;
     let key = settings.need(global.key.as_ref(), "--key", "MILLRACE_API_KEY")?;
     Api::new(&url, &key, Arc::new(Screen::new()))

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::failure::Failure;
 use crate::screen::{plain, plural, print, thousands};
-use crate::settings::Settings;
+use crate::settings::CliSettings;
 
 /// A delivery is well below: results above 256 KiB are linked and not sent along.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -101,7 +101,7 @@ pub(crate) struct Listen {
 }
 
 /// `millrace listen`.
-pub(crate) async fn listen(settings: &Settings, args: &Listen) -> Result<(), Failure> {
+pub(crate) async fn listen(settings: &CliSettings, args: &Listen) -> Result<(), Failure> {
     let secrets = secrets(settings, &args.secret)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await;
     let listener = listener.map_err(|error| {
@@ -147,7 +147,7 @@ fn hook_path(text: &str) -> Result<String, String> {
     }
 }
 
-fn secrets(settings: &Settings, given: &[Secret]) -> Result<Vec<Secret>, Failure> {
+fn secrets(settings: &CliSettings, given: &[Secret]) -> Result<Vec<Secret>, Failure> {
     if !given.is_empty() {
         return Ok(given.to_vec());
     }

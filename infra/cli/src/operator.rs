@@ -21,7 +21,7 @@ use shared::surfaces::SURFACES;
 use crate::account::{self, Account};
 use crate::failure::Failure;
 use crate::screen::print;
-use crate::settings::Settings;
+use crate::settings::CliSettings;
 
 /// Attempts of a delivery beyond any sensible schedule, and the longest pause (the native schedule's is a day).
 const MAX_SCHEDULE: usize = 20;
@@ -129,7 +129,7 @@ pub(crate) enum Keys {
 }
 
 /// `millrace tenants`.
-pub(crate) async fn tenants(settings: &Settings, command: &Tenants) -> Result<(), Failure> {
+pub(crate) async fn tenants(settings: &CliSettings, command: &Tenants) -> Result<(), Failure> {
     match command {
         Tenants::Create {
             tenant,
@@ -211,7 +211,7 @@ pub(crate) async fn tenants(settings: &Settings, command: &Tenants) -> Result<()
 }
 
 /// `millrace keys`.
-pub(crate) async fn keys(settings: &Settings, command: &Keys) -> Result<(), Failure> {
+pub(crate) async fn keys(settings: &CliSettings, command: &Keys) -> Result<(), Failure> {
     match command {
         Keys::Create {
             tenant,
@@ -307,7 +307,7 @@ fn step(error: &StepError, tenant: &TenantId) -> Failure {
 }
 
 /// The table behind the use cases. Nothing here enqueues or sends.
-async fn ports(settings: &Settings, table: &Table) -> Result<Ports, Failure> {
+async fn ports(settings: &CliSettings, table: &Table) -> Result<Ports, Failure> {
     let name = settings.need(table.table.as_ref(), "--table", "MILLRACE_TABLE")?;
     let endpoint_url = settings.get("AWS_ENDPOINT_URL_DYNAMODB");
     let aws = account::settings(settings, &table.account, endpoint_url).await?;

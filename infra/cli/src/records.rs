@@ -16,7 +16,7 @@ use shared::domain::rows::{Lines, MARK, Rows, decode};
 pub use self::columns::Columns;
 use self::columns::{Role, inputs, place};
 pub use self::faults::{Fault, by_kind};
-pub use self::kind::Kind;
+pub use self::kind::InputKind;
 use crate::headers::{likely, option};
 use crate::screen::plain;
 
@@ -63,7 +63,7 @@ pub fn read(
     bytes: &[u8],
     form: Form,
     columns: &Columns,
-    kind: Option<&Kind>,
+    kind: Option<&InputKind>,
 ) -> Result<Vec<Record>, Vec<Fault>> {
     let Contents { records, unfit, .. } = read_leniently(bytes, form, columns, kind)?;
     if unfit.is_empty() {
@@ -81,7 +81,7 @@ pub fn read_leniently(
     bytes: &[u8],
     form: Form,
     columns: &Columns,
-    kind: Option<&Kind>,
+    kind: Option<&InputKind>,
 ) -> Result<Contents, Vec<Fault>> {
     let mut reader = Reader {
         columns,
@@ -118,7 +118,7 @@ fn listed(names: &[String]) -> String {
 
 struct Reader<'a> {
     columns: &'a Columns,
-    kind: Option<&'a Kind>,
+    kind: Option<&'a InputKind>,
     faults: Vec<Fault>,
     read: Contents,
 }

@@ -8,11 +8,11 @@ use crate::failure::Failure;
 /// Where settings come from. A file named on the command line comes before the environment: whoever names the local
 /// stack's file does not mean the deployment that the shell happens to be set up for.
 #[derive(Debug, Default)]
-pub(crate) struct Settings {
+pub(crate) struct CliSettings {
     file: BTreeMap<String, String>,
 }
 
-impl Settings {
+impl CliSettings {
     /// Reads the file, if one is named.
     pub(crate) fn load(file: Option<&Path>) -> Result<Self, Failure> {
         let Some(path) = file else {
@@ -156,7 +156,7 @@ mod tests {
             ("PATH".to_owned(), "mine".to_owned()),
             ("HOME".to_owned(), String::new()),
         ]);
-        let settings = Settings { file };
+        let settings = CliSettings { file };
         assert_eq!(settings.get("PATH").as_deref(), Some("mine"));
         assert_eq!(settings.get("HOME"), None);
         let missing = settings

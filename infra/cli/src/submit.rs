@@ -20,7 +20,7 @@ use crate::api::{Api, ApiError, Request, new_key};
 use crate::failure::Failure;
 use crate::problem::faults;
 use crate::records::{
-    Columns, Contents, Fault, Form, Kind, Record, by_kind, read_leniently, split,
+    Columns, Contents, Fault, Form, InputKind, Record, by_kind, read_leniently, split,
 };
 use crate::screen::{plain, plural, print, text, thousands};
 use crate::watch::finish;
@@ -91,18 +91,20 @@ pub(crate) async fn submit(api: &Api, args: &Submit) -> Result<(), Failure> {
 }
 
 /// What the type wants to know; `None` where the key may only write.
-async fn find_kind(api: &Api, name: &str) -> Result<Option<Kind>, Failure> {
+async fn find_kind(api: &Api, name: &str) -> Result<Option<InputKind>, Failure> {
     let account = match api.send(Request::get("/v1/account")).await {
         Ok(answer) => answer.json,
         Err(error) if error.is(403) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    Kind::find(&account, name).map(Some).map_err(|offered| {
-        let offered = offered.join(", ");
-        Failure::usage(format!(
-            "type {name:?} is not offered; this deployment offers {offered}"
-        ))
-    })
+    InputKind::find(&account, name)
+        .map(Some)
+        .map_err(|offered| {
+            let offered = offered.join(", ");
+            Failure::usage(format!(
+                "type {name:?} is not offered; this deployment offers {offered}"
+            ))
+        })
 }
 
 fn form(file: &Path, format: Option<InputFormat>, delimiter: Option<u8>) -> Result<Form, Failure> {

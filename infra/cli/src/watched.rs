@@ -19,7 +19,7 @@ use shared::providers::kinds::http::{percent_encode, upstream_advice};
 
 use crate::failure::Failure;
 use crate::screen::{plain, thousands};
-use crate::settings::Settings;
+use crate::settings::CliSettings;
 
 /// The most characters of an answer that a person is shown.
 const MAX_BODY: usize = 600;
@@ -328,7 +328,7 @@ impl Redactor {
     /// Of everything that these providers use.
     pub(crate) async fn of(
         providers: impl Iterator<Item = &ProviderConfig>,
-        settings: &Settings,
+        settings: &CliSettings,
         assets: &dyn Assets,
     ) -> Result<Self, Failure> {
         let (mut secrets, mut parameters, mut token_urls) = (Vec::new(), Vec::new(), Vec::new());

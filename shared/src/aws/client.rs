@@ -25,7 +25,7 @@ use super::connector::Connector;
 use super::meter::Meter;
 use super::queue::{LazySqs, SqsQueue};
 use super::service::Service;
-use super::settings::{AwsSettings, Limits, SettingsError};
+use super::settings::{AwsLimits, AwsSettings, SettingsError};
 use super::store::DynamoStore;
 use crate::ports::{Clock, Entropy, QueueName};
 
@@ -55,14 +55,14 @@ impl fmt::Debug for AwsClients {
 impl AwsClients {
     /// Builds the clients. Connects nowhere.
     pub fn new(settings: &AwsSettings) -> Result<Self, SettingsError> {
-        let Limits {
+        let AwsLimits {
             attempt,
             operation,
             attempts,
             ..
         } = settings.limits;
         if attempts == 0 || attempt.is_zero() || operation.is_zero() {
-            return Err(SettingsError::Limits);
+            return Err(SettingsError::AwsLimits);
         }
         let connector = connector(settings)?;
         let base = Base::new(settings, &connector);
@@ -211,7 +211,7 @@ struct Base {
 
 impl Base {
     fn new(settings: &AwsSettings, connector: &SharedHttpConnector) -> Self {
-        let Limits {
+        let AwsLimits {
             attempt,
             operation,
             attempts,
@@ -283,7 +283,7 @@ mod tests {
             endpoint_url: None,
             extra_ca_pem: None,
             metered: false,
-            limits: Limits::default(),
+            limits: AwsLimits::default(),
         }
     }
 
@@ -322,13 +322,16 @@ mod tests {
             SettingsError::Endpoint
         );
         let limits = AwsSettings {
-            limits: Limits {
+            limits: AwsLimits {
                 attempts: 0,
-                ..Limits::default()
+                ..AwsLimits::default()
             },
             ..settings()
         };
-        assert_eq!(AwsClients::new(&limits).unwrap_err(), SettingsError::Limits);
+        assert_eq!(
+            AwsClients::new(&limits).unwrap_err(),
+            SettingsError::AwsLimits
+        );
     }
 
     #[test]

@@ -21,5 +21,5 @@ pub use client::AwsClients;
 pub use meter::{Meter, Reading, Usage};
 pub use queue::SqsQueue;
 pub use service::Service;
-pub use settings::{AwsSettings, Limits, SettingsError};
+pub use settings::{AwsLimits, AwsSettings, SettingsError};
 pub use store::DynamoStore;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Bounds of one call. A hand-built client has no time-outs and no retry of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct AwsLimits {
     /// One attempt, from the request's first byte to the answer's last.
     pub attempt: Duration,
     /// All attempts and the waits between them.
@@ -16,7 +16,7 @@ pub struct Limits {
     pub first_wait: Duration,
 }
 
-impl Default for Limits {
+impl Default for AwsLimits {
     fn default() -> Self {
         Self {
             attempt: Duration::from_secs(2),
@@ -47,7 +47,7 @@ pub struct AwsSettings {
     /// Count calls and ask for consumed capacity.
     pub metered: bool,
     /// The times that a call to AWS and its attempts may take.
-    pub limits: Limits,
+    pub limits: AwsLimits,
 }
 
 impl fmt::Debug for AwsSettings {
@@ -71,7 +71,7 @@ pub enum SettingsError {
     Endpoint,
     /// `limits` has no attempts, or no time for one.
     #[error("the limits allow no attempt")]
-    Limits,
+    AwsLimits,
     /// The TLS library refuses its configuration; holds its words.
     #[error("TLS cannot be set up: {0}")]
     Tls(String),

@@ -59,7 +59,7 @@ impl fmt::Debug for DynamoStore {
 
 /// The capacity of a call, as the meter counts it.
 #[derive(Clone, Copy)]
-enum Kind {
+enum Access {
     Read,
     Write,
 }
@@ -90,7 +90,7 @@ impl DynamoStore {
     fn count<'a>(
         &self,
         operation: &'static str,
-        kind: Kind,
+        kind: Access,
         answer: Option<impl IntoIterator<Item = &'a ConsumedCapacity>>,
     ) {
         let Some(meter) = &self.meter else { return };
@@ -102,8 +102,8 @@ impl DynamoStore {
         for consumed in answer.into_iter().flatten() {
             let units = consumed.capacity_units().unwrap_or_default();
             match kind {
-                Kind::Read => usage.read_units += units,
-                Kind::Write => {
+                Access::Read => usage.read_units += units,
+                Access::Write => {
                     usage.write_units += units;
                     let indexes = consumed
                         .global_secondary_indexes()
@@ -154,7 +154,7 @@ impl DynamoStore {
                 .await;
             self.count(
                 "dynamodb.BatchGetItem",
-                Kind::Read,
+                Access::Read,
                 answer
                     .as_ref()
                     .ok()
@@ -202,7 +202,7 @@ impl DynamoStore {
                 .await;
             self.count(
                 "dynamodb.BatchWriteItem",
-                Kind::Write,
+                Access::Write,
                 answer
                     .as_ref()
                     .ok()
@@ -261,7 +261,7 @@ impl Store for DynamoStore {
             .await;
         self.count(
             "dynamodb.GetItem",
-            Kind::Read,
+            Access::Read,
             answer.as_ref().ok().map(|a| a.consumed_capacity()),
         );
         answer
@@ -306,7 +306,7 @@ impl Store for DynamoStore {
                 .await;
             self.count(
                 "dynamodb.Query",
-                Kind::Read,
+                Access::Read,
                 answer.as_ref().ok().map(|a| a.consumed_capacity()),
             );
             let answer = answer.map_err(|error| failure(&error))?;
@@ -342,7 +342,7 @@ impl Store for DynamoStore {
             .await;
         self.count(
             "dynamodb.PutItem",
-            Kind::Write,
+            Access::Write,
             answer.as_ref().ok().map(|a| a.consumed_capacity()),
         );
         let Err(error) = answer else { return Ok(()) };
@@ -379,7 +379,7 @@ impl Store for DynamoStore {
             .await;
         self.count(
             "dynamodb.UpdateItem",
-            Kind::Write,
+            Access::Write,
             answer.as_ref().ok().map(|a| a.consumed_capacity()),
         );
         let error = match answer {
@@ -414,7 +414,7 @@ impl Store for DynamoStore {
             .await;
         self.count(
             "dynamodb.TransactWriteItems",
-            Kind::Write,
+            Access::Write,
             answer
                 .as_ref()
                 .ok()

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::aws::{AwsSettings, Limits};
+use crate::aws::{AwsLimits, AwsSettings};
 use crate::domain::tenant::ENRICH_CONCURRENCY;
 use crate::net::{Cidr, PlainHttp};
 use crate::ports::QueueName;
@@ -155,7 +155,7 @@ impl Config {
                 endpoint_url: get("AWS_ENDPOINT_URL"),
                 extra_ca_pem: egress.extra_ca_pem.clone(),
                 metered: reader.parsed("MILLRACE_METERED", false, "true or false", flag),
-                limits: Limits::default(),
+                limits: AwsLimits::default(),
             },
             egress,
             public_url: get("MILLRACE_PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned()),

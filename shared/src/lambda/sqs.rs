@@ -116,7 +116,7 @@ pub async fn enrich(
                 lane,
                 receives,
             } = received;
-            let receipt = step::Receipt {
+            let receipt = step::ChunkReceipt {
                 lane,
                 receives,
                 deadline,
@@ -156,8 +156,12 @@ pub async fn dispatch(
             let span =
                 error_span!("delivery", job.id = %id.job, delivery.id = %id, delivery = id.n);
             async {
-                let done =
-                    dispatch::step(ports, message, &dispatch::Receipt { lane, deadline }).await;
+                let done = dispatch::step(
+                    ports,
+                    message,
+                    &dispatch::DeliveryReceipt { lane, deadline },
+                )
+                .await;
                 if let Err(error) = &done {
                     tracing::error!(error = %error, "attempt failed; it comes back");
                 }

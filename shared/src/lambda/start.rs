@@ -15,7 +15,7 @@ use crate::domain::tenant::fast_chunks;
 use crate::domain::time::Timestamp;
 use crate::jobs::Ports;
 use crate::jobs::enrich::step;
-use crate::net::{Guard, ReqwestSender, Resolver, Settings};
+use crate::net::{Guard, ReqwestSender, Resolver, SenderSettings};
 use crate::ports::{Assets, Dns, HttpSender};
 use crate::providers::Registry;
 use crate::providers::kinds::READERS;
@@ -166,7 +166,7 @@ fn guard(egress: &EgressPolicy) -> Guard {
 
 fn sender(egress: &EgressPolicy, outbound: Outbound) -> Result<ReqwestSender, StartError> {
     let upstreams = outbound == Outbound::Upstreams;
-    let settings = Settings {
+    let settings = SenderSettings {
         allowed: egress.allowed_cidrs.clone(),
         allow_http: egress.allow_http,
         local: egress.local,

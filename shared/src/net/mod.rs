@@ -15,4 +15,4 @@ mod sender;
 pub use dns::{DnsError, DnsQuery, DnsReply};
 pub use guard::{BadCidr, Cidr, Guard, PlainHttp};
 pub use resolver::{ResolveError, Resolver};
-pub use sender::{BadSettings, ReqwestSender, Settings};
+pub use sender::{BadSettings, ReqwestSender, SenderSettings};

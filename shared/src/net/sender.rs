@@ -45,7 +45,7 @@ const OWN_HEADERS: [&str; 11] = [
 
 /// The settings of the client. The default reaches public `https` hosts only.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct SenderSettings {
     /// Networks that may be reached though they are not global.
     pub allowed: Vec<Cidr>,
     /// The URLs that may begin with `http:`.
@@ -66,7 +66,7 @@ pub struct Settings {
     pub keep_idle: Duration,
 }
 
-/// Why [`Settings`] cannot be used.
+/// Why [`SenderSettings`] cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSettings {
     /// The PEM text cannot be read; holds the reason.
@@ -80,7 +80,7 @@ pub enum BadSettings {
 /// [`HttpSender`] over `reqwest`, HTTP/1.1. See the [module](super) for how addresses are judged.
 pub struct ReqwestSender {
     guard: Arc<Guard>,
-    settings: Settings,
+    settings: SenderSettings,
     tls: ClientConfig,
     client: RwLock<Client>,
 }
@@ -96,7 +96,7 @@ impl std::fmt::Debug for ReqwestSender {
 impl ReqwestSender {
     /// Builds the client. It reads no file and opens no socket: the public roots are a table in the
     /// program, ready to use, so there is nothing to put off until the first exchange.
-    pub fn new(mut settings: Settings) -> Result<Self, BadSettings> {
+    pub fn new(mut settings: SenderSettings) -> Result<Self, BadSettings> {
         let guard = Arc::new(
             Guard::new(std::mem::take(&mut settings.allowed), settings.allow_http)
                 .local(settings.local),
@@ -148,7 +148,7 @@ fn tls(extra_ca_pem: Option<&[u8]>) -> Result<ClientConfig, BadSettings> {
 }
 
 fn client(
-    settings: &Settings,
+    settings: &SenderSettings,
     guard: &Arc<Guard>,
     tls: &ClientConfig,
 ) -> Result<Client, BadSettings> {

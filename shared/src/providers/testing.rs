@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use super::waterfall::{Progress, Request, Waterfall};
+use super::waterfall::{Request, Waterfall, WaterfallOutcome};
 use super::{Ports, Question};
 use crate::domain::record::Outcome;
 use crate::domain::time::Timestamp;
@@ -57,8 +57,8 @@ pub(super) async fn outcome(
         cache: None,
     };
     match waterfall.run(&request, None, ports).await {
-        Progress::Done(outcome) => outcome,
-        Progress::Suspended(suspended) => panic!("{suspended:?}"),
+        WaterfallOutcome::Done(outcome) => outcome,
+        WaterfallOutcome::Suspended(suspended) => panic!("{suspended:?}"),
     }
 }
 

@@ -51,14 +51,14 @@ pub enum Dispatched {
 
 /// How this attempt came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Receipt {
+pub struct DeliveryReceipt {
     pub lane: QueueName,
     /// When the invocation ends.
     pub deadline: Timestamp,
 }
 
 /// What an attempt goes by.
-struct Known {
+struct AttemptContext {
     endpoint: Endpoint,
     rules: DeliveryRules,
     secrets: Vec<LiveSecret>,
@@ -69,7 +69,7 @@ struct Known {
 pub async fn step(
     ports: &Ports,
     message: &DeliveryTask,
-    receipt: &Receipt,
+    receipt: &DeliveryReceipt,
 ) -> Result<Dispatched, StepError> {
     let id = message.job.delivery(message.delivery);
     let now = ports.clock.now();
@@ -129,7 +129,7 @@ pub async fn step(
         enqueue_delivery(ports, &delivery, QueueName::WebhookRetry).await;
         return Ok(Dispatched::Moved);
     }
-    let mut known = Known {
+    let mut known = AttemptContext {
         endpoint,
         rules,
         secrets,
@@ -185,7 +185,7 @@ async fn render_and_send(
     ports: &Ports,
     surface: &Surface,
     delivery: Delivery,
-    known: &mut Known,
+    known: &mut AttemptContext,
     deadline: Timestamp,
 ) -> Result<Dispatched, StepError> {
     let Some(body) = body(ports, surface, &delivery).await? else {
@@ -209,10 +209,10 @@ async fn attempt(
     ports: &Ports,
     surface: &Surface,
     mut delivery: Delivery,
-    known: &mut Known,
+    known: &mut AttemptContext,
     body: Vec<u8>,
 ) -> Result<Dispatched, StepError> {
-    let Known {
+    let AttemptContext {
         endpoint,
         rules,
         secrets,

@@ -12,7 +12,7 @@ use shared::domain::tenant::fast_chunks;
 use shared::jobs::Ports;
 use shared::lambda::config::Config;
 use shared::lambda::system::{NoAssets, NoDns, SystemClock, SystemEntropy};
-use shared::net::{PlainHttp, ReqwestSender, Settings};
+use shared::net::{PlainHttp, ReqwestSender, SenderSettings};
 use shared::ports::{Clock, Entropy, HttpError, HttpRequest, HttpSender};
 use shared::surfaces::SURFACES;
 
@@ -128,7 +128,7 @@ pub async fn invoke(
 
 /// A sender that reaches loopback alone.
 pub fn http() -> Arc<dyn HttpSender> {
-    let http = ReqwestSender::new(Settings {
+    let http = ReqwestSender::new(SenderSettings {
         allowed: vec!["127.0.0.0/8".parse().unwrap()],
         allow_http: PlainHttp::Always,
         local: true,

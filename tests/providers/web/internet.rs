@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use shared::lambda::system::{NoAssets, SystemClock, SystemEntropy};
-use shared::net::{PlainHttp, ReqwestSender, Settings};
+use shared::net::{PlainHttp, ReqwestSender, SenderSettings};
 use shared::ports::{
     Dns, DnsFailure, DnsKind, DnsRecord, HttpAnswer, HttpError, HttpRequest, HttpSender,
 };
@@ -214,7 +214,7 @@ impl Internet {
             _ => Says::Error(RCODE::NameError),
         })
         .await;
-        let sender = ReqwestSender::new(Settings {
+        let sender = ReqwestSender::new(SenderSettings {
             allowed: vec!["127.0.0.0/8".parse().unwrap()],
             allow_http: if allow_http {
                 PlainHttp::Always
@@ -226,7 +226,7 @@ impl Internet {
             extra_ca_pem: Some(authority.pem().into_bytes()),
             user_agent: "the sender's own".to_owned(),
             decompress: true,
-            ..Settings::default()
+            ..SenderSettings::default()
         })
         .unwrap();
         let zone = Zone::default();

@@ -15,7 +15,7 @@ use shared::catalog::Config;
 use shared::domain::record::{Outcome, OutcomeStatus};
 use shared::ports::{DnsKind, DnsRecord};
 use shared::providers::kinds::READERS;
-use shared::providers::waterfall::{Progress, Request};
+use shared::providers::waterfall::{Request, WaterfallOutcome};
 use shared::providers::{Answer, Provider, Question, Registry, build};
 
 use self::internet::{Internet, Page};
@@ -131,8 +131,8 @@ async fn run(net: &Internet, kind: &str, input: Value) -> Outcome {
         .run(&request, None, &net.ports)
         .await
     {
-        Progress::Done(outcome) => outcome,
-        Progress::Suspended(suspended) => panic!("{suspended:?}"),
+        WaterfallOutcome::Done(outcome) => outcome,
+        WaterfallOutcome::Suspended(suspended) => panic!("{suspended:?}"),
     }
 }
 

@@ -159,7 +159,7 @@ impl Asked {
 }
 
 /// A job that clients know.
-struct Known {
+struct KnownJob {
     id: JobId,
     request: Request,
 }
@@ -171,7 +171,7 @@ struct Game<'a> {
     tenants: Vec<Tenant>,
     asked: Vec<Asked>,
     /// By the number of the action that made it.
-    jobs: BTreeMap<usize, Known>,
+    jobs: BTreeMap<usize, KnownJob>,
     /// The requests for jobs under way, by the number of their action.
     sent: BTreeMap<usize, Request>,
     wrong: Vec<String>,
@@ -485,7 +485,7 @@ impl<'a> Game<'a> {
                         .insert(id.clone(), sent.records.clone());
                 }
                 let request = asked.request.clone();
-                self.jobs.entry(asked.number).or_insert_with(|| Known {
+                self.jobs.entry(asked.number).or_insert_with(|| KnownJob {
                     id: id.clone(),
                     request,
                 });

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    Account, Asked, Dead, Job, Later, Limits, PRICE, Post, Question, Received, Seen, Taken, check,
-    known, later,
+    Account, Asked, Dead, Job, Later, PRICE, Post, Question, Received, Seen, Taken, UpstreamLimits,
+    check, known, later,
 };
 
 pub(super) fn line(n: u32, status: &str) -> Value {
@@ -78,7 +78,7 @@ pub(super) fn called() -> Seen {
     let mut seen = good();
     seen.jobs[0].awaits = Some("called");
     (seen.jobs[0].began, seen.jobs[0].over) = (at(9), at(20));
-    let limits = Limits {
+    let limits = UpstreamLimits {
         rate: 2.0,
         concurrency: 2,
         timeout: at(2),

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub(crate) use self::upstreams::{Asked, Dead, Later, Limits, Post, Question};
+pub(crate) use self::upstreams::{Asked, Dead, Later, Post, Question, UpstreamLimits};
 use crate::later::POOL;
 
 /// What a found record costs, as `tests/e2e/providers.toml` says.

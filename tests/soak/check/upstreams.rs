@@ -15,7 +15,7 @@ const ROUNDED: Duration = Duration::from_millis(5);
 
 /// What the functions may do to an upstream, by `tests/soak/providers.toml`.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Limits {
+pub(crate) struct UpstreamLimits {
     /// Requests a second.
     pub(crate) rate: f64,
     /// Of one instance.
@@ -103,7 +103,7 @@ pub(crate) struct Later {
     pub(crate) posts: Vec<Post>,
     pub(crate) dead: Vec<Dead>,
     /// By provider.
-    pub(crate) limits: BTreeMap<String, Limits>,
+    pub(crate) limits: BTreeMap<String, UpstreamLimits>,
     /// When calls about a job met faults, and their operations, by the job's id.
     pub(crate) faults: BTreeMap<String, Vec<(Duration, String)>>,
 }
@@ -147,7 +147,7 @@ pub(super) fn judge(seen: &Seen, tally: &mut Tally) {
     callbacks(seen, tally);
 }
 
-fn at_its_rate(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tally) {
+fn at_its_rate(provider: &str, limits: &UpstreamLimits, asked: &[&Asked], tally: &mut Tally) {
     let mut times: Vec<_> = asked
         .iter()
         .map(|a| Timestamp(i64::try_from(a.at.as_millis()).unwrap_or(i64::MAX)))
@@ -180,7 +180,7 @@ fn at_its_rate(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Ta
 
 /// Those that were answered: their senders waited for them at least from when they came until then. When one that gave up
 /// did so, nobody knows.
-fn at_once(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tally) {
+fn at_once(provider: &str, limits: &UpstreamLimits, asked: &[&Asked], tally: &mut Tally) {
     let mut by_instance: BTreeMap<&str, Vec<&Asked>> = BTreeMap::new();
     for asked in asked.iter().filter(|asked| asked.answered) {
         by_instance.entry(&asked.instance).or_default().push(asked);
@@ -209,7 +209,7 @@ fn at_once(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tally)
 
 /// Those of the same instance: what the others had leased before goes out. So does what is between the limiter and the
 /// upstream when the answer comes, which has one of the other places.
-fn let_alone(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tally) {
+fn let_alone(provider: &str, limits: &UpstreamLimits, asked: &[&Asked], tally: &mut Tally) {
     for reported in asked {
         let (Some(wait), Some(over)) = (reported.wait, reported.over) else {
             continue;
@@ -234,7 +234,7 @@ fn let_alone(provider: &str, limits: &Limits, asked: &[&Asked], tally: &mut Tall
 
 /// Each instance finds it out by itself at the worst, and what it has under way then fails too; after that there is a probe
 /// for each opening.
-fn while_dead(dead: &Dead, limits: &Limits, asked: &[&Asked], tally: &mut Tally) {
+fn while_dead(dead: &Dead, limits: &UpstreamLimits, asked: &[&Asked], tally: &mut Tally) {
     let came: Vec<&&Asked> = asked
         .iter()
         .filter(|asked| (dead.from..dead.until).contains(&asked.at))

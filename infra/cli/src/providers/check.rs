@@ -21,7 +21,7 @@ use crate::account::Account;
 use crate::failure::Failure;
 use crate::sample;
 use crate::screen::{plain, plural, print, thousands};
-use crate::settings::Settings;
+use crate::settings::CliSettings;
 use crate::watched::TracingSender;
 
 /// How long a provider that names no time of its own may take for a try.
@@ -30,7 +30,7 @@ const TRY_LIMIT: Duration = Duration::from_secs(30);
 const MAX_ABOUT: usize = 1200;
 
 /// `millrace providers check`.
-pub(crate) async fn check(settings: &Settings, args: &Check) -> Result<(), Failure> {
+pub(crate) async fn check(settings: &CliSettings, args: &Check) -> Result<(), Failure> {
     let dir = directory(args.dir.as_deref())?;
     match report(&dir, settings, args, &mut |line| print(line)).await? {
         0 => Ok(()),
@@ -42,7 +42,7 @@ pub(crate) async fn check(settings: &Settings, args: &Check) -> Result<(), Failu
 /// provider is asked once where that is wanted. An error where the file cannot be read at all.
 pub(super) async fn report(
     dir: &Path,
-    settings: &Settings,
+    settings: &CliSettings,
     args: &Check,
     say: &mut (dyn FnMut(&str) -> Result<(), Failure> + Send),
 ) -> Result<u64, Failure> {
@@ -57,7 +57,12 @@ struct Report<'s> {
 }
 
 impl Report<'_> {
-    async fn all(&mut self, dir: &Path, settings: &Settings, args: &Check) -> Result<(), Failure> {
+    async fn all(
+        &mut self,
+        dir: &Path,
+        settings: &CliSettings,
+        args: &Check,
+    ) -> Result<(), Failure> {
         let config =
             parse_config(READERS, dir).map_err(|error| Failure::failed(error.to_string()))?;
         let wanted = wanted(&config, &args.provider)?;
@@ -104,7 +109,7 @@ impl Report<'_> {
         &mut self,
         provider: &ProviderConfig,
         dir: &Path,
-        settings: &Settings,
+        settings: &CliSettings,
         ports: &Ports,
         no_account: Option<&str>,
     ) -> Result<Option<Arc<dyn Provider>>, Failure> {
@@ -235,7 +240,7 @@ fn wanted<'c>(config: &'c Config, named: &[String]) -> Result<Vec<&'c ProviderCo
 async fn connect(
     ports: &mut Ports,
     wanted: &[&ProviderConfig],
-    settings: &Settings,
+    settings: &CliSettings,
     account: &Account,
 ) -> Option<String> {
     let secrets = |name: &str| settings.get(name);

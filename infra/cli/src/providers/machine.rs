@@ -14,7 +14,7 @@ use shared::providers::Ports;
 use crate::account::{self, Account};
 use crate::failure::Failure;
 use crate::screen::Screen;
-use crate::settings::Settings;
+use crate::settings::CliSettings;
 use crate::watched::{Redactor, Sink, TracingSender};
 
 /// Where `providers.toml` is.
@@ -32,7 +32,7 @@ pub(super) fn directory(named: Option<&Path>) -> Result<PathBuf, Failure> {
 }
 
 /// The real network, within what the settings allow.
-pub(super) fn ports(settings: &Settings) -> Result<Ports, Failure> {
+pub(super) fn ports(settings: &CliSettings) -> Result<Ports, Failure> {
     let egress = EgressPolicy::read(&|name| settings.get(name))
         .map_err(|error| Failure::usage(error.to_string()))?;
     let (http, dns) = upstreams(&egress).map_err(|error| Failure::failed(error.to_string()))?;
@@ -53,7 +53,7 @@ pub(super) fn ports(settings: &Settings) -> Result<Ports, Failure> {
 pub(super) async fn watch(
     asked: impl Iterator<Item = &ProviderConfig>,
     verbose: bool,
-    settings: &Settings,
+    settings: &CliSettings,
     ports: Ports,
 ) -> Result<(Arc<TracingSender>, Ports), Failure> {
     let telling = if verbose {
@@ -82,7 +82,7 @@ pub(super) async fn watch(
 
 /// What providers need of the AWS account. Connects nowhere yet.
 pub(super) async fn assets(
-    settings: &Settings,
+    settings: &CliSettings,
     account: &Account,
 ) -> Result<Arc<dyn Assets>, Failure> {
     let aws = account::settings(settings, account, None).await?;

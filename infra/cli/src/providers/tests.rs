@@ -18,7 +18,7 @@ use super::trial::{Trial, asked, outcome_text, record, registry_of};
 use crate::account::Account;
 use crate::failure::Failure;
 use crate::server::{Reply, serve};
-use crate::settings::Settings;
+use crate::settings::CliSettings;
 
 /// A directory of its own with a `providers.toml` and settings; gone with the test.
 struct Bundle(PathBuf);
@@ -33,8 +33,8 @@ impl Bundle {
         Self(path)
     }
 
-    fn settings(&self) -> Settings {
-        Settings::load(Some(&self.0.join("env"))).unwrap()
+    fn settings(&self) -> CliSettings {
+        CliSettings::load(Some(&self.0.join("env"))).unwrap()
     }
 
     async fn report(&self, dry_call: bool) -> Printed {
@@ -69,8 +69,13 @@ async fn trial(
     input: &Map<String, Value>,
     ports: Ports,
 ) -> Result<Outcome, Failure> {
-    let (watched, ports) =
-        watch(config.providers.iter(), false, &Settings::default(), ports).await?;
+    let (watched, ports) = watch(
+        config.providers.iter(),
+        false,
+        &CliSettings::default(),
+        ports,
+    )
+    .await?;
     Trial {
         config,
         registry,
@@ -88,13 +93,13 @@ struct Printed {
 }
 
 impl Printed {
-    async fn of(dir: &Path, settings: &Settings, dry_call: bool) -> Result<Self, Failure> {
+    async fn of(dir: &Path, settings: &CliSettings, dry_call: bool) -> Result<Self, Failure> {
         Self::of_some(dir, settings, dry_call, &[]).await
     }
 
     async fn of_some(
         dir: &Path,
-        settings: &Settings,
+        settings: &CliSettings,
         dry_call: bool,
         only: &[&str],
     ) -> Result<Self, Failure> {
@@ -158,7 +163,7 @@ const LOOPBACK: &str = "MILLRACE_ALLOW_HTTP=true\nMILLRACE_ALLOWED_CIDRS=127.0.0
 
 #[tokio::test]
 async fn the_shipped_file_is_right() {
-    let report = Printed::of(&infra(), &Settings::default(), false)
+    let report = Printed::of(&infra(), &CliSettings::default(), false)
         .await
         .unwrap_or_else(|e| panic!("{e:?}"));
     assert_eq!(report.faults, 0, "{}", report.text);
@@ -208,7 +213,7 @@ async fn every_fault_is_told_and_no_secret() {
         report.text
     );
     let bundle = Bundle::new("syntax", "[types.company]\ninputs = 5\n", "");
-    let failure = Printed::of(&bundle.0, &Settings::default(), false)
+    let failure = Printed::of(&bundle.0, &CliSettings::default(), false)
         .await
         .err()
         .and_then(|f| f.text())

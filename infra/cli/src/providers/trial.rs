@@ -9,21 +9,21 @@ use shared::domain::job::ResultLine;
 use shared::domain::record::{Outcome, OutcomeStatus, Record};
 use shared::providers::kinds::READERS;
 use shared::providers::kinds::http::config::HttpConfig;
-use shared::providers::waterfall::{Progress, Request};
+use shared::providers::waterfall::{Request, WaterfallOutcome};
 use shared::providers::{Ports, Provider, Registry, build};
 
 use super::args::Enrich;
 use super::machine::{assets, directory, fresh_key, ports, watch};
 use crate::failure::Failure;
 use crate::screen::{Screen, plain, plural, print, thousands};
-use crate::settings::Settings;
+use crate::settings::CliSettings;
 use crate::watched::TracingSender;
 
 /// The most characters of a value that a person is shown.
 const MAX_SHOWN: usize = 100;
 
 /// `millrace enrich`.
-pub(crate) async fn enrich(settings: &Settings, args: &Enrich) -> Result<(), Failure> {
+pub(crate) async fn enrich(settings: &CliSettings, args: &Enrich) -> Result<(), Failure> {
     let dir = directory(args.dir.as_deref())?;
     let config = parse_config(READERS, &dir).map_err(|error| Failure::failed(error.to_string()))?;
     let input = record(&config, args)?;
@@ -185,8 +185,8 @@ impl Trial<'_> {
                 cache: None,
             };
             match waterfall.run(&request, suspended.take(), self.ports).await {
-                Progress::Done(outcome) => return Ok(outcome),
-                Progress::Suspended(waiting) => {
+                WaterfallOutcome::Done(outcome) => return Ok(outcome),
+                WaterfallOutcome::Suspended(waiting) => {
                     let wait = waiting.resume_at().since(clock.now());
                     screen.note(&self.waits(waiting.provider(), wait)?);
                     clock.sleep(wait).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::kind::Kind;
+use super::kind::InputKind;
 
 /// What the command line says about columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Columns {
     }
 
     /// What becomes of each column. A column may go to several places if the command line says so.
-    pub(super) fn plan(&self, names: &[String], kind: Option<&Kind>) -> Vec<Vec<Role>> {
+    pub(super) fn plan(&self, names: &[String], kind: Option<&InputKind>) -> Vec<Vec<Role>> {
         let mut taken: BTreeSet<String> =
             self.input.iter().map(|(_, field)| field.clone()).collect();
         let mut id_taken = self.id.is_some();

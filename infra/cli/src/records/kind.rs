@@ -5,7 +5,7 @@ use shared::domain::record::present;
 
 /// What a type wants to know of a record, from `GET /v1/account`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kind {
+pub struct InputKind {
     pub name: String,
     /// A record has every field of at least one of these sets.
     pub inputs: Vec<Vec<String>>,
@@ -13,7 +13,7 @@ pub struct Kind {
     pub optional: Vec<String>,
 }
 
-impl Kind {
+impl InputKind {
     /// Finds a type in the answer of `GET /v1/account`; the error lists those there are.
     pub fn find(account: &Value, name: &str) -> Result<Self, Vec<String>> {
         let kinds = account["types"]

@@ -3,14 +3,14 @@ use shared::domain::rows::NOT_UTF_8;
 
 use super::*;
 
-fn kind() -> Kind {
+fn kind() -> InputKind {
     let account = json!({"types": [{"type": "company", "inputs": [["domain"], ["company_name", "country"]],
         "optional_inputs": ["city"]}, {"type": "hem", "inputs": [["email"]]}]});
     assert_eq!(
-        Kind::find(&account, "tech").unwrap_err(),
+        InputKind::find(&account, "tech").unwrap_err(),
         ["company", "hem"]
     );
-    Kind::find(&account, "company").unwrap()
+    InputKind::find(&account, "company").unwrap()
 }
 
 fn csv(text: &str, columns: &Columns) -> Result<Vec<(u64, Value)>, Vec<String>> {
@@ -129,7 +129,7 @@ fn every_bad_row_is_reported_with_its_line() {
 
 #[test]
 fn rows_that_end_invalid_are_sent_and_counted_by_kind() {
-    let kind = Kind {
+    let kind = InputKind {
         name: "hem".into(),
         inputs: vec![vec!["email".into()]],
         optional: Vec::new(),

@@ -299,7 +299,7 @@ async fn secrets_of_the_account_are_masked_and_nothing_is_shown_without_knowing_
         oauth = { token_url = \"https://login.example.com/t\", client_id = { ssm = \"/millrace/key\" }, \
         client_secret = { ssm = \"/millrace/key\" } }\n";
     let config = Config::parse(READERS, "p.toml", toml).unwrap_or_else(|e| panic!("{e}"));
-    let settings = Settings::default();
+    let settings = CliSettings::default();
     let kept = Kept(Ok("hidden".to_owned()));
     let redactor = Redactor::of(config.providers.iter(), &settings, &kept)
         .await

@@ -1,6 +1,6 @@
 //! Puts what a run over a chunk found: parts of it before the chunk is done, the answers to keep, and the result.
 
-use super::run::{Known, RecordOutcome, Run};
+use super::run::{ChunkProgress, RecordOutcome, Run};
 use crate::domain::record::Outcome;
 use crate::jobs::{StepError, full_range};
 use crate::ports::{Item, StoreError};
@@ -14,7 +14,7 @@ impl Run<'_> {
     pub(crate) async fn checkpoint(
         &self,
         record_outcome: &[(u32, RecordOutcome)],
-        known: &Known,
+        known: &ChunkProgress,
         parts: &mut u32,
     ) -> Result<(), StepError> {
         let (mut outcomes, mut suspended) = (Vec::new(), Vec::new());

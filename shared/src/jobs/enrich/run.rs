@@ -22,7 +22,7 @@ use crate::providers;
 use crate::providers::Registry;
 use crate::providers::guards::answer_cache::Cache;
 use crate::providers::guards::seen::Seen;
-use crate::providers::waterfall::{Progress, Request, Waterfall};
+use crate::providers::waterfall::{Request, Waterfall, WaterfallOutcome};
 use crate::schema::{Chunk, Part, job::read_status, meta_key};
 
 /// How often a running chunk looks whether its job was canceled.
@@ -35,7 +35,7 @@ pub(crate) type Calls = BTreeMap<(u32, String), Vec<serde_json::Value>>;
 
 /// What is known of a chunk's records.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
+pub(crate) struct ChunkProgress {
     pub(crate) finished: BTreeMap<u32, Outcome>,
     /// Of records that have not finished: where they wait. Entries of those that have are passed over.
     pub(crate) suspended: BTreeMap<u32, Suspended>,
@@ -43,7 +43,7 @@ pub(crate) struct Known {
     pub(crate) tried: BTreeMap<u32, usize>,
 }
 
-impl Known {
+impl ChunkProgress {
     fn learn(&mut self, at: u32, record_outcome: RecordOutcome) {
         let callbacks_seen = self.suspended.get(&at).map_or(0, Suspended::callbacks_seen);
         self.tried.insert(at, callbacks_seen);
@@ -124,7 +124,7 @@ impl Run<'_> {
     }
 
     /// When the first of the missing records can go on: now, unless all of them wait for upstreams.
-    pub(crate) fn next_at(&self, known: &Known, status: Status) -> Timestamp {
+    pub(crate) fn next_at(&self, known: &ChunkProgress, status: Status) -> Timestamp {
         let now = self.ports.clock.now();
         let missing = self.missing(&known.finished);
         missing
@@ -136,7 +136,7 @@ impl Run<'_> {
 
     /// When a missing record can go on. A look that brought no news was not written down: the chunk's next look, which was,
     /// stands for it.
-    fn goes_on_at(&self, at: u32, known: &Known, status: Status) -> Timestamp {
+    fn goes_on_at(&self, at: u32, known: &ChunkProgress, status: Status) -> Timestamp {
         let now = self.ports.clock.now();
         let Some(suspended) = known.suspended.get(&at) else {
             return now;
@@ -270,8 +270,8 @@ impl Run<'_> {
         let asked = AssertUnwindSafe(waterfall.run(&request, suspended, &ports)).catch_unwind();
         RecordOutcome::Done(
             match within(self.ports.clock.as_ref(), limit, asked).await {
-                Some(Ok(Progress::Done(outcome))) => self.bounded(outcome),
-                Some(Ok(Progress::Suspended(suspended))) => {
+                Some(Ok(WaterfallOutcome::Done(outcome))) => self.bounded(outcome),
+                Some(Ok(WaterfallOutcome::Suspended(suspended))) => {
                     waterfall
                         .tell(&suspended, self.until.since(self.ports.clock.now()), &ports)
                         .await;
@@ -361,7 +361,7 @@ impl Run<'_> {
     /// that no answer is paid for and then cut off. What is finished while others go on is put away after a while, so that
     /// it can be shown and is not bought again after a crash; what is finished when time runs out is put away too, and so
     /// is what waits for an upstream.
-    pub(crate) async fn run_concurrent(&self, known: &mut Known) -> Result<(), StepError> {
+    pub(crate) async fn run_concurrent(&self, known: &mut ChunkProgress) -> Result<(), StepError> {
         let bound = self
             .registry
             .kind(&self.job.spec.kind)
@@ -446,7 +446,7 @@ impl Run<'_> {
         &self,
         running: &mut (impl Stream<Item = (u32, RecordOutcome)> + Unpin),
         batch: &mut Batch,
-        known: &Known,
+        known: &ChunkProgress,
     ) {
         let these = batch.fresh[batch.kept..].to_vec();
         let put = self.checkpoint(&these, known, &mut batch.parts);
@@ -457,7 +457,11 @@ impl Run<'_> {
     }
 
     /// Puts away what was not yet, unless every record has finished: then they are in the result.
-    async fn checkpoint_rest(&self, batch: &mut Batch, known: &Known) -> Result<(), StepError> {
+    async fn checkpoint_rest(
+        &self,
+        batch: &mut Batch,
+        known: &ChunkProgress,
+    ) -> Result<(), StepError> {
         let done = |(_, record_outcome): &&(u32, RecordOutcome)| {
             matches!(record_outcome, RecordOutcome::Done(_))
         };
@@ -471,7 +475,7 @@ impl Run<'_> {
 
     /// Runs what is missing one record after the other, each marked before it begins and put away when it has ended: a
     /// record that takes the process down with it is found out, and costs nobody else's outcome.
-    pub(crate) async fn run_isolated(&self, known: &mut Known) -> Result<(), StepError> {
+    pub(crate) async fn run_isolated(&self, known: &mut ChunkProgress) -> Result<(), StepError> {
         let begin_until = self.begin_until();
         for (nth, at) in self.missing(&known.finished).into_iter().enumerate() {
             // The outcome stands behind its mark, which may come in once more.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::chunk_end::{add_progress, summarise, tell_of_records};
 use super::finish::{Finished, finish};
 use super::newer;
-use super::run::{Calls, Known, Run};
+use super::run::{Calls, ChunkProgress, Run};
 use crate::domain::callback::KEY_BYTES;
 use crate::domain::chunk::{ChunkMessage, Start, chunks_in_shard, shard_count, shard_of};
 use crate::domain::ids::{JobId, ulid};
@@ -59,7 +59,7 @@ pub enum ChunkOutcome {
 
 /// How this run came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Receipt {
+pub struct ChunkReceipt {
     /// The queue it came from; its continuation goes there too.
     pub lane: QueueName,
     /// How often this message was received, this time included.
@@ -75,7 +75,7 @@ pub async fn step(
     ports: &Ports,
     registry: &Registry,
     message: &ChunkMessage,
-    receipt: &Receipt,
+    receipt: &ChunkReceipt,
 ) -> Result<ChunkOutcome, StepError> {
     match run(ports, registry, message, receipt).await {
         // The job was erased while this ran: its items are not there to be updated.
@@ -88,7 +88,7 @@ async fn run(
     ports: &Ports,
     registry: &Registry,
     message: &ChunkMessage,
-    receipt: &Receipt,
+    receipt: &ChunkReceipt,
 ) -> Result<ChunkOutcome, StepError> {
     let (id, n) = (&message.job, message.chunk);
     let heads = [meta_key(id), progress_key(id, shard_of(n))];
@@ -210,7 +210,7 @@ async fn find(
     registry: &Registry,
     job: &Job,
     message: &ChunkMessage,
-    receipt: &Receipt,
+    receipt: &ChunkReceipt,
     read: Read<'_>,
 ) -> Result<Progressed, StepError> {
     let Read {
@@ -236,10 +236,10 @@ async fn find(
             .await
             .map(Progressed::Some);
     }
-    let mut known = Known {
+    let mut known = ChunkProgress {
         finished,
         suspended,
-        ..Known::default()
+        ..ChunkProgress::default()
     };
     let poll_at = schema::progress::read_poll_at(shard, message.chunk);
     let mut run = run_over(ports, registry, job, message.chunk, chunk, receipt, poll_at);
@@ -291,7 +291,7 @@ fn run_over<'a>(
     job: &'a Job,
     number: u32,
     chunk: &'a Chunk,
-    receipt: &Receipt,
+    receipt: &ChunkReceipt,
     poll_at: Option<Timestamp>,
 ) -> Run<'a> {
     Run {
@@ -318,7 +318,7 @@ fn run_over<'a>(
 /// Ends a run before it begins where all that is left waits for a time to come.
 async fn too_early(
     run: &Run<'_>,
-    known: &Known,
+    known: &ChunkProgress,
     message: &ChunkMessage,
     lane: QueueName,
 ) -> Result<Option<ChunkOutcome>, StepError> {
@@ -339,7 +339,7 @@ async fn too_early(
 async fn work(
     run: &Run<'_>,
     message: &ChunkMessage,
-    known: &mut Known,
+    known: &mut ChunkProgress,
     begun: &BTreeMap<u32, u32>,
     lane: QueueName,
     held: &ChunkLease,

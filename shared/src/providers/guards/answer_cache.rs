@@ -132,7 +132,7 @@ fn comparable(field: &str, value: &Json) -> Option<Json> {
 
 /// An answer as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct CachedAnswer {
     /// RFC 3339, UTC.
     pub fetched_at: String,
     /// `None`: the provider knew nothing.
@@ -146,7 +146,7 @@ pub struct Kept {
     confidence: Option<Confidence>,
 }
 
-impl Kept {
+impl CachedAnswer {
     pub fn answer(self) -> Answer {
         match self.fields {
             Some(fields) => Answer::Found {
@@ -217,7 +217,7 @@ fn read_secret(item: Option<Item>) -> Option<Secret> {
 }
 
 /// The kept answers of one provider for the records of a run; `None` until they were read.
-type Prefetched = Arc<futures_util::lock::Mutex<Option<BTreeMap<Key, Kept>>>>;
+type Prefetched = Arc<futures_util::lock::Mutex<Option<BTreeMap<Key, CachedAnswer>>>>;
 
 /// What a run over some records of one tenant knows of earlier answers.
 pub struct Cache {
@@ -273,7 +273,7 @@ impl Cache {
         rules: &Rules,
         input: &Map<String, Json>,
         ports: &Ports,
-    ) -> Option<Kept> {
+    ) -> Option<CachedAnswer> {
         let prefetched = self.prefetched(rules);
         let mut prefetched = prefetched.lock().await;
         if prefetched.is_none() {
@@ -296,7 +296,11 @@ impl Cache {
             .cloned()
     }
 
-    async fn read(&self, rules: &Rules, ports: &Ports) -> Result<BTreeMap<Key, Kept>, StoreError> {
+    async fn read(
+        &self,
+        rules: &Rules,
+        ports: &Ports,
+    ) -> Result<BTreeMap<Key, CachedAnswer>, StoreError> {
         let secret = self
             .secrets
             .get(self.store.as_ref(), ports.entropy.as_ref())
@@ -336,7 +340,7 @@ impl Cache {
         else {
             return;
         };
-        let Some(kept) = Kept::of(answer, now) else {
+        let Some(kept) = CachedAnswer::of(answer, now) else {
             return;
         };
         let key = rules.key(&self.tenant, &secret, input);
@@ -519,14 +523,19 @@ mod tests {
             assert_eq!(rules.keeps(&never), None);
         }
         let now = Timestamp(1_767_225_600_000);
-        let kept = Kept::of(&found(json!("A")), now).unwrap();
+        let kept = CachedAnswer::of(&found(json!("A")), now).unwrap();
         let key = || rules.key("acme", &SECRET, &Map::new());
         let item = answer_item(key(), &kept, Timestamp(now.0 + 1000)).unwrap();
         assert_eq!(read_answer(&item, now), Some(kept.clone()));
         let later = Timestamp(now.0 + 1000);
-        assert_eq!(read_answer::<Kept>(&item, later), None, "its time is over");
+        assert_eq!(
+            read_answer::<CachedAnswer>(&item, later),
+            None,
+            "its time is over"
+        );
         assert_eq!(kept.answer(), found(json!("A")));
-        let stored = |value| answer_item(key(), &Kept::of(&found(value), now).unwrap(), later);
+        let stored =
+            |value| answer_item(key(), &CachedAnswer::of(&found(value), now).unwrap(), later);
         // A megabyte of one letter is small when packed.
         assert_eq!(stored(json!("a".repeat(1024 * 1024))), None);
         assert!(stored(json!("a".repeat(1024 * 1000))).is_some());

@@ -46,10 +46,10 @@ const TOGETHER: Duration = Duration::from_secs(2);
 /// A provider behind its limits.
 pub struct Guarded {
     inner: Arc<dyn Provider>,
-    limits: Arc<Limits>,
+    limits: Arc<Guards>,
 }
 
-struct Limits {
+struct Guards {
     limiter: Option<Limiter>,
     places: Option<Semaphore>,
     breaker: Option<Breaker>,
@@ -65,7 +65,7 @@ struct Limits {
 /// Makes of an answer what it means to its provider, before anybody judges it by its status.
 pub(crate) type ReadAnswer = fn(HttpAnswer) -> HttpAnswer;
 
-impl Limits {
+impl Guards {
     /// What is known of an outage: its circuit is not closed, or it refused and has answered nothing else since.
     fn outage(&self) -> Option<Outage> {
         let said = Some(self.said.load(Ordering::Relaxed)).filter(|status| *status > 0);
@@ -113,7 +113,7 @@ impl Guarded {
         if config.rate.is_none() && config.concurrency.is_none() && config.breaker.is_none() {
             return provider;
         }
-        let limits = Limits {
+        let limits = Guards {
             limiter: config.rate.as_ref().map(|rate| Limiter::new(name, rate)),
             places: config.concurrency.map(Semaphore::new),
             breaker: config
@@ -296,7 +296,7 @@ pub(crate) fn later(
 
 /// What the provider sends through.
 struct Sender {
-    limits: Arc<Limits>,
+    limits: Arc<Guards>,
     fate: Mutex<RequestFate>,
     /// For the first request.
     slot: Mutex<Option<Slot>>,
@@ -304,7 +304,7 @@ struct Sender {
 }
 
 impl Sender {
-    fn new(limits: &Arc<Limits>, slot: Option<Slot>, ports: &Ports) -> Self {
+    fn new(limits: &Arc<Guards>, slot: Option<Slot>, ports: &Ports) -> Self {
         Self {
             limits: limits.clone(),
             fate: Mutex::default(),

@@ -27,13 +27,13 @@ type Make = Box<dyn Fn(Secrets<'_>) -> Result<Arc<dyn Provider>, ConfigError> + 
 
 /// A provider that is made when its secrets are known.
 pub(crate) struct RotatingSecret {
-    core: Arc<Core>,
+    core: Arc<SecretProvider>,
     /// Without its secrets, for what does not depend on them. It is never asked.
     without_secrets: Arc<dyn Provider>,
     built: CachedAsset<Built>,
 }
 
-struct Core {
+struct SecretProvider {
     name: String,
     /// The names of the parameters, each once.
     parameters: Vec<String>,
@@ -49,7 +49,7 @@ struct Built {
 
 impl fmt::Debug for RotatingSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Core {
+        let SecretProvider {
             name, parameters, ..
         } = self.core.as_ref();
         f.debug_struct("Keyed")
@@ -78,7 +78,7 @@ impl RotatingSecret {
                 parameters.push(name.clone());
             }
         }
-        let core = Core {
+        let core = SecretProvider {
             name: config.name.clone(),
             parameters,
             environment: known,
@@ -108,7 +108,7 @@ impl RotatingSecret {
     }
 }
 
-impl Core {
+impl SecretProvider {
     /// The provider with these values of parameters.
     fn with(
         &self,

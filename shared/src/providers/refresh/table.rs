@@ -35,9 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) type Reading<T> = BoxFuture<'static, Result<Option<T>, Unread>>;
 
 /// A value of elsewhere.
-pub(crate) struct CachedAsset<T>(Arc<Mutex<Kept<T>>>);
+pub(crate) struct CachedAsset<T>(Arc<Mutex<CacheState<T>>>);
 
-struct Kept<T> {
+struct CacheState<T> {
     value: Option<Arc<T>>,
     /// Why the last reading failed, if it did.
     fault: Option<Unread>,
@@ -132,7 +132,7 @@ impl Unread {
 
 impl<T> Default for CachedAsset<T> {
     fn default() -> Self {
-        let kept = Kept {
+        let kept = CacheState {
             value: None,
             fault: None,
             until: None,
@@ -187,7 +187,7 @@ impl<T: Send + Sync + 'static> CachedAsset<T> {
         ports: &Ports,
         read: impl FnOnce(Option<Arc<T>>) -> Reading<T>,
     ) -> Option<Arc<T>> {
-        let other = |kept: &Kept<T>| {
+        let other = |kept: &CacheState<T>| {
             kept.value
                 .clone()
                 .filter(|value| !Arc::ptr_eq(value, rejected))
@@ -213,7 +213,7 @@ impl<T: Send + Sync + 'static> CachedAsset<T> {
     /// The reading that is under way, or a new one.
     fn reading(
         &self,
-        kept: &mut Kept<T>,
+        kept: &mut CacheState<T>,
         ports: &Ports,
         read: impl FnOnce(Option<Arc<T>>) -> Reading<T>,
     ) -> Shared<BoxFuture<'static, ()>> {
@@ -240,7 +240,7 @@ impl<T: Send + Sync + 'static> CachedAsset<T> {
     }
 }
 
-impl<T> Kept<T> {
+impl<T> CacheState<T> {
     fn known(&self) -> Option<Result<Arc<T>, Unread>> {
         self.value
             .clone()
@@ -277,6 +277,6 @@ impl<T> Kept<T> {
     }
 }
 
-fn lock<T>(kept: &Mutex<Kept<T>>) -> MutexGuard<'_, Kept<T>> {
+fn lock<T>(kept: &Mutex<CacheState<T>>) -> MutexGuard<'_, CacheState<T>> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }

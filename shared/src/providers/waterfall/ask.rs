@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::merge::Origin;
-use super::request::{Progress, Request};
+use super::request::{Request, WaterfallOutcome};
 use super::step::Step;
 use super::time_share::share;
 use super::wait::EarlierWait;
@@ -37,7 +37,7 @@ impl Run<'_> {
         &mut self,
         at: usize,
         waited: EarlierWait,
-    ) -> ControlFlow<Option<Progress>> {
+    ) -> ControlFlow<Option<WaterfallOutcome>> {
         if !self.is_worth_asking(at, &waited) {
             return ControlFlow::Continue(());
         }
@@ -91,7 +91,7 @@ impl Run<'_> {
         &mut self,
         at: usize,
         waited: &EarlierWait,
-    ) -> ControlFlow<Progress, (Answer, Origin)> {
+    ) -> ControlFlow<WaterfallOutcome, (Answer, Origin)> {
         let step = self.steps[at];
         let answer = match self.put_question(at, waited).await {
             Answer::Later(later) => self.suspend(at, later, waited)?,
@@ -155,20 +155,20 @@ impl Run<'_> {
         at: usize,
         later: Later,
         waited: &EarlierWait,
-    ) -> ControlFlow<Progress, Answer> {
+    ) -> ControlFlow<WaterfallOutcome, Answer> {
         let (step, now) = (self.steps[at], self.ports.clock.now());
         let wait = waited.goes_on(&later, now);
         if let Some(outage) = wait.outage {
             step.notices.waits(step.name(), outage.status, now);
         }
         if let Some(unfit) = self.merged.unfit(later.upstream_token.as_ref()) {
-            return ControlFlow::Break(Progress::Done(unfit));
+            return ControlFlow::Break(WaterfallOutcome::Done(unfit));
         }
         let Some(resume_at) = wait.poll_at(later.poll_after, now) else {
             return ControlFlow::Continue(wait.in_vain(later.upstream_token.is_some()));
         };
         let left = self.steps[at..].iter().map(|step| step.name().to_owned());
-        ControlFlow::Break(Progress::Suspended(Box::new(Suspended {
+        ControlFlow::Break(WaterfallOutcome::Suspended(Box::new(Suspended {
             left: left.collect(),
             merged: std::mem::take(&mut self.merged),
             upstream_token: later.upstream_token,

@@ -11,7 +11,7 @@
 //!
 //! Credits are the sum over the providers that the found fields came from; anything but `found` costs nothing.
 //!
-//! A provider may take a question and answer later. Then the run ends as [`Progress::Suspended`], which holds all that is known
+//! A provider may take a question and answer later. Then the run ends as [`WaterfallOutcome::Suspended`], which holds all that is known
 //! by then and can be stored; a later run goes on from there.
 
 mod ask;
@@ -24,7 +24,7 @@ mod tests;
 mod time_share;
 mod wait;
 
-pub use self::request::{Progress, Request};
+pub use self::request::{Request, WaterfallOutcome};
 pub use self::run::Waterfall;
 pub use self::step::Step;
 pub use crate::domain::suspended::Suspended;

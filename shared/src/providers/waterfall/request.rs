@@ -39,7 +39,7 @@ impl std::fmt::Debug for Request<'_> {
 
 /// How far a run came.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Progress {
+pub enum WaterfallOutcome {
     Done(Outcome),
     /// A provider answers later.
     Suspended(Box<Suspended>),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::ask::Run;
-use super::request::{Progress, Request};
+use super::request::{Request, WaterfallOutcome};
 use super::step::Step;
 use super::wait::EarlierWait;
 use crate::catalog::RecordType;
@@ -62,9 +62,9 @@ impl Waterfall {
         request: &Request<'_>,
         suspended: Option<(Suspended, Option<Value>)>,
         ports: &Ports,
-    ) -> Progress {
+    ) -> WaterfallOutcome {
         if let Err(what) = self.kind.usable() {
-            return Progress::Done(Outcome::failed("provider_unconfigured", what));
+            return WaterfallOutcome::Done(Outcome::failed("provider_unconfigured", what));
         }
         let (names, merged, mut waited) = self.begin_or_resume(request, suspended);
         // Who was waited for and is gone from the configuration is not waited for any more.
@@ -87,7 +87,7 @@ impl Waterfall {
                 ControlFlow::Break(Some(progress)) => return progress,
             }
         }
-        Progress::Done(run.merged.into_outcome())
+        WaterfallOutcome::Done(run.merged.into_outcome())
     }
 
     fn step(&self, name: &str) -> Option<&Step> {

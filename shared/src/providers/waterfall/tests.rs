@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{Progress, Request, Suspended};
+use super::{Request, Suspended, WaterfallOutcome};
 use crate::catalog::Config;
 use crate::domain::record::{FailureCode, MAX_OUTCOME_BYTES, Outcome, OutcomeStatus, Source};
 use crate::domain::suspended::Outage;
@@ -280,7 +280,8 @@ async fn a_vendor_that_never_stops_refusing_is_named_with_its_status() {
         let said = || outage(status, 30);
         // First a long wait for the rate that is configured, then one for the vendor.
         let first = vec![later(None, 86_400), said(), said()];
-        let Progress::Done(outcome) = turns(first, vec![broken()], &[1_000, 30]).await else {
+        let WaterfallOutcome::Done(outcome) = turns(first, vec![broken()], &[1_000, 30]).await
+        else {
             panic!("{status:?}")
         };
         let error = outcome.error.unwrap();
@@ -301,7 +302,7 @@ async fn an_upstream_that_answers_again_ends_the_wait_for_it() {
         outage(Some(429), 30),
         later(None, 86_400),
     ];
-    let Progress::Suspended(suspended) = turns(rounds, vec![], &[10, 600, 10]).await else {
+    let WaterfallOutcome::Suspended(suspended) = turns(rounds, vec![], &[10, 600, 10]).await else {
         panic!()
     };
     assert_eq!(suspended.outage, None);
@@ -495,12 +496,12 @@ async fn a_parked_record_goes_on_where_it_was_whatever_was_stored_between() {
         cache: None,
     };
     let run = async |suspended| match waterfall.run(&request, suspended, &ports).await {
-        Progress::Suspended(suspended) => {
+        WaterfallOutcome::Suspended(suspended) => {
             // As it is stored.
             let text = serde_json::to_string(&suspended).unwrap();
             Err(serde_json::from_str::<Suspended>(&text).unwrap())
         }
-        Progress::Done(outcome) => Ok(outcome),
+        WaterfallOutcome::Done(outcome) => Ok(outcome),
     };
     let first = run(None).await.unwrap_err();
     let began = ports.clock.now();
@@ -584,7 +585,7 @@ fn refused(give_up_s: u64) -> Answer {
 }
 
 /// Runs of one record with a first and a second provider that wants `n` and `m`.
-async fn turns(first: Vec<Answer>, second: Vec<Answer>, pauses: &[u64]) -> Progress {
+async fn turns(first: Vec<Answer>, second: Vec<Answer>, pauses: &[u64]) -> WaterfallOutcome {
     let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\", \"b\"]\nuntil = [\"n\", \"m\"]\n\
                 [providers.a]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n\
                 [providers.b]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { m = \"/m\" }\n";
@@ -611,7 +612,7 @@ async fn turns(first: Vec<Answer>, second: Vec<Answer>, pauses: &[u64]) -> Progr
     let mut progress = waterfall.run(&request, None, &ports).await;
     for pause in pauses {
         script.pass(Duration::from_secs(*pause));
-        let Progress::Suspended(suspended) = progress else {
+        let WaterfallOutcome::Suspended(suspended) = progress else {
             panic!("{progress:?}")
         };
         progress = waterfall
@@ -628,7 +629,7 @@ async fn what_cannot_be_kept_or_read_again_was_parked_and_wedged_its_chunk() {
     for (value, code) in [(deep, "outcome_too_deep"), (large, "outcome_too_large")] {
         let first = vec![found(json!({"n": value}))];
         let progress = turns(first, vec![later(Some(json!(1)), 100)], &[]).await;
-        let Progress::Done(outcome) = progress else {
+        let WaterfallOutcome::Done(outcome) = progress else {
             panic!("{code}")
         };
         assert_eq!(
@@ -636,14 +637,18 @@ async fn what_cannot_be_kept_or_read_again_was_parked_and_wedged_its_chunk() {
             (code, 0)
         );
         let progress = turns(vec![later(Some(value), 100)], vec![], &[]).await;
-        assert!(matches!(progress, Progress::Done(_)), "{code} in a ticket");
+        assert!(
+            matches!(progress, WaterfallOutcome::Done(_)),
+            "{code} in a ticket"
+        );
     }
 }
 
 #[tokio::test]
 async fn what_was_posted_was_lost_where_a_limit_kept_it_from_its_provider() {
     for (second, callbacks_seen) in [(refused(100), 0), (later(Some(json!(1)), 100), 1)] {
-        let Progress::Suspended(first) = turns(vec![later(Some(json!(1)), 100)], vec![], &[]).await
+        let WaterfallOutcome::Suspended(first) =
+            turns(vec![later(Some(json!(1)), 100)], vec![], &[]).await
         else {
             panic!()
         };
@@ -669,7 +674,7 @@ async fn what_was_posted_was_lost_where_a_limit_kept_it_from_its_provider() {
             Some((*first, Some(json!("posted")))),
             &ports,
         );
-        let Progress::Suspended(suspended) = again.await else {
+        let WaterfallOutcome::Suspended(suspended) = again.await else {
             panic!()
         };
         assert_eq!(suspended.callbacks_seen(), callbacks_seen);
@@ -706,7 +711,7 @@ async fn what_was_posted_was_taken_for_heard_by_a_question_that_was_only_put() {
             .unwrap()
             .run(&request, before, &ports)
             .await;
-        let Progress::Suspended(suspended) = again else {
+        let WaterfallOutcome::Suspended(suspended) = again else {
             panic!("{again:?}")
         };
         assert_eq!(
@@ -720,7 +725,7 @@ async fn what_was_posted_was_taken_for_heard_by_a_question_that_was_only_put() {
 #[tokio::test]
 async fn a_question_that_was_put_late_was_given_up_by_the_time_it_had_waited_to_be_put() {
     let answers = || vec![later(None, 100), later(Some(json!(1)), 150)];
-    let Progress::Suspended(suspended) = turns(answers(), vec![], &[90]).await else {
+    let WaterfallOutcome::Suspended(suspended) = turns(answers(), vec![], &[90]).await else {
         panic!("not parked")
     };
     let began = Timestamp(1_767_225_600_000);
@@ -730,7 +735,7 @@ async fn a_question_that_was_put_late_was_given_up_by_the_time_it_had_waited_to_
         "150 s from when it was put"
     );
     let again = vec![later(None, 100), later(None, 100)];
-    let Progress::Suspended(suspended) = turns(again, vec![], &[90]).await else {
+    let WaterfallOutcome::Suspended(suspended) = turns(again, vec![], &[90]).await else {
         panic!("not parked")
     };
     assert_eq!(
@@ -749,13 +754,13 @@ async fn a_question_was_given_up_unasked_because_its_last_look_was_put_off() {
         refused(600),
         found(json!({"n": 1, "m": 2})),
     ];
-    let Progress::Done(outcome) = turns(answers, vec![], &[150, 10, 10]).await else {
+    let WaterfallOutcome::Done(outcome) = turns(answers, vec![], &[150, 10, 10]).await else {
         panic!("not done")
     };
     assert_eq!(outcome.status, OutcomeStatus::Found);
     let code = |progress| match progress {
-        Progress::Done(outcome) => outcome.error.map(|error| error.code),
-        Progress::Suspended(_) => None,
+        WaterfallOutcome::Done(outcome) => outcome.error.map(|error| error.code),
+        WaterfallOutcome::Suspended(_) => None,
     };
     let nothing = || vec![Answer::NotFound];
     let asked = turns(vec![taken(), refused(600), taken()], nothing(), &[150, 10]).await;

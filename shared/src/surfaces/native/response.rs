@@ -337,7 +337,7 @@ struct Account<'a> {
     tenant: &'a str,
     credits: AccountCredits,
     usage: Usage,
-    limits: Limits,
+    limits: AccountLimits,
     types: Vec<OfferedType<'a>>,
 }
 
@@ -354,7 +354,7 @@ struct Usage {
 
 /// The limits of a request.
 #[derive(Debug, Serialize)]
-struct Limits {
+struct AccountLimits {
     records_per_job: usize,
     body_bytes: usize,
     record_bytes: usize,
@@ -393,7 +393,7 @@ pub(super) fn show_account(caller: &Caller, catalog: &Catalog) -> ApiResponse {
         usage: Usage {
             open_chunks: caller.open_chunks,
         },
-        limits: Limits {
+        limits: AccountLimits {
             records_per_job: MAX_RECORDS,
             body_bytes: MAX_BODY_BYTES,
             record_bytes: MAX_RECORD_BYTES,

@@ -19,7 +19,7 @@ use shared::domain::record::Record;
 use shared::lambda::system::{CheckOnly, NoAssets, NoDns, SystemClock, SystemEntropy};
 use shared::net::Guard;
 use shared::providers::kinds::READERS;
-use shared::providers::waterfall::{Progress, Request};
+use shared::providers::waterfall::{Request, WaterfallOutcome};
 use shared::providers::{Answer, Ports, Provider, Question, Registry};
 
 const RECORDS: u32 = 50_000;
@@ -117,7 +117,7 @@ async fn enrich(
             callback: None,
             cache: None,
         };
-        let Progress::Done(outcome) = waterfall.run(&request, None, ports).await else {
+        let WaterfallOutcome::Done(outcome) = waterfall.run(&request, None, ports).await else {
             return Err("nobody answers later here".into());
         };
         lines.push(serde_json::to_string(

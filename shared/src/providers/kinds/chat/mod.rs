@@ -32,7 +32,7 @@ use self::config::{ChatConfig, ChatFormat, Extra};
 use self::said::judge;
 use self::structure::{Judged, Shape, Structure};
 use super::http::exchange::{Fault, exchange, refused};
-use super::http::expression::Known;
+use super::http::expression::TemplateValues;
 use super::http::json::{is_empty, read};
 use super::http::request::joined;
 use super::http::{MAX_RESPONSE_BYTES, response, secret};
@@ -133,7 +133,7 @@ impl Chat {
         record: &Map<String, Value>,
         structure: &Structure,
     ) -> Result<Vec<Value>, String> {
-        let known = Known::new().object("input", input);
+        let known = TemplateValues::new().object("input", input);
         let instructions = joined(&self.config.instructions, &known)?
             .ok_or("the instructions have no value for this input")?;
         let task = format!(

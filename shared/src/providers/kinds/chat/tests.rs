@@ -8,7 +8,7 @@ use crate::domain::record::FailureCode;
 use crate::ports::HttpError;
 use crate::providers::kinds::READERS;
 use crate::providers::testing::{Script, input, ports, question};
-use crate::providers::waterfall::{Progress, Request};
+use crate::providers::waterfall::{Request, WaterfallOutcome};
 use crate::providers::{Registry, build};
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -947,7 +947,7 @@ fn limited(more: &str) -> Registry {
     .unwrap_or_else(|e| panic!("{e}"))
 }
 
-async fn run(registry: &Registry, ports: &Ports) -> Progress {
+async fn run(registry: &Registry, ports: &Ports) -> WaterfallOutcome {
     let (input, limit) = (
         input(json!({"domain": "a.example"})),
         Duration::from_secs(90),
@@ -975,12 +975,12 @@ async fn an_error_in_place_of_the_answer_opens_the_circuit_and_holds_the_rate() 
     let (ports, script) = ports();
     for _ in 0..2 {
         script.answer(200, &error(502));
-        let Progress::Done(outcome) = run(&registry, &ports).await else {
+        let WaterfallOutcome::Done(outcome) = run(&registry, &ports).await else {
             panic!("it is no outage yet")
         };
         assert_eq!(outcome.error.unwrap().code, "provider_error");
     }
-    let Progress::Suspended(suspended) = run(&registry, &ports).await else {
+    let WaterfallOutcome::Suspended(suspended) = run(&registry, &ports).await else {
         panic!("the circuit is closed")
     };
     let suspended = serde_json::to_value(&suspended).unwrap();
@@ -996,15 +996,18 @@ async fn an_error_in_place_of_the_answer_opens_the_circuit_and_holds_the_rate() 
     script.answer_with(200, &[("retry-after", "100")], &error(429));
     assert!(matches!(
         run(&registry, &ports).await,
-        Progress::Suspended(_)
+        WaterfallOutcome::Suspended(_)
     ));
     assert!(matches!(
         run(&registry, &ports).await,
-        Progress::Suspended(_)
+        WaterfallOutcome::Suspended(_)
     ));
     assert_eq!(script.requests().len(), 1);
     script.pass(Duration::from_secs(101));
     script.answer(200, &says(r#"{"a": "x"}"#));
-    assert!(matches!(run(&registry, &ports).await, Progress::Done(_)));
+    assert!(matches!(
+        run(&registry, &ports).await,
+        WaterfallOutcome::Done(_)
+    ));
     assert_eq!(script.requests().len(), 2);
 }

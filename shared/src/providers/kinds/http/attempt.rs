@@ -6,21 +6,21 @@ use serde_json::{Map, Value, json};
 
 use super::config::HttpConfig;
 use super::exchange::{Fault, exchange};
-use super::expression::Known;
+use super::expression::TemplateValues;
 use super::oauth::Tokens;
 use crate::domain::time::Timestamp;
 use crate::ports::{HttpAnswer, HttpRequest};
 use crate::providers::{Ports, Question};
 
 /// The parts that the calls of a provider share.
-pub(super) struct Core {
+pub(super) struct HttpProvider {
     pub(super) config: HttpConfig,
     /// Texts, by their names in templates.
     pub(super) secrets: Map<String, Value>,
     pub(super) tokens: Option<Tokens>,
 }
 
-impl Core {
+impl HttpProvider {
     /// One exchange with its retries, under the identity that the upstream knows. `ends` are
     /// statuses whose meaning the configuration knows.
     pub(super) async fn send(
@@ -68,7 +68,7 @@ fn bearing(request: &HttpRequest, token: &str) -> HttpRequest {
 
 /// One call of [`Provider::ask`](crate::providers::Provider::ask).
 pub(super) struct Attempt<'a> {
-    pub(super) core: &'a Arc<Core>,
+    pub(super) core: &'a Arc<HttpProvider>,
     pub(super) question: &'a Question<'a>,
     pub(super) deadline: Timestamp,
     /// The question is put, and not asked after.
@@ -82,12 +82,12 @@ impl<'a> Attempt<'a> {
     }
 
     /// Returns what the templates of a request may read.
-    pub(super) fn known(&self) -> Known<'a> {
+    pub(super) fn known(&self) -> TemplateValues<'a> {
         let question = self.question;
         let callback = question
             .callback
             .map_or(json!({}), |url| json!({"url": url}));
-        Known::new()
+        TemplateValues::new()
             .object("input", question.input)
             .object("secret", &self.core.secrets)
             .own("request", json!({"key": question.key}))

@@ -20,9 +20,9 @@ use futures_util::future::{BoxFuture, Either, Shared, WeakShared, select};
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::attempt::{Attempt, Core};
+use super::attempt::{Attempt, HttpProvider};
 use super::exchange::{Fault, refused};
-use super::expression::Known;
+use super::expression::TemplateValues;
 use super::json::is_empty;
 use super::request::{add_parameter, body, joined, request, scalar};
 use super::response::{self, Response};
@@ -114,7 +114,7 @@ impl Batches {
     ) -> Result<Answer, Fault> {
         let (input, waiting) = (attempt.question.input, Arc::new(()));
         let place = {
-            let known = Known::new().object("input", input);
+            let known = TemplateValues::new().object("input", input);
             let item = match body(&batch.item, &known) {
                 Ok(Some(item)) => item,
                 Ok(None) => {
@@ -163,7 +163,7 @@ impl Batches {
     }
 }
 
-impl Core {
+impl HttpProvider {
     /// Waits until a batch is full or its time is up, and sends it.
     async fn call(&self, places: &Places, ports: &Ports) -> Given {
         let nothing = Given {
@@ -224,7 +224,7 @@ impl Core {
         ports: &Ports,
     ) -> Option<Fault> {
         let first = {
-            let known = Known::new()
+            let known = TemplateValues::new()
                 .object("secret", &self.secrets)
                 .own("items", Value::Array(items));
             request(&self.config.request, &known).and_then(|mut first| {

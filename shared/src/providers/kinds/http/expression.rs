@@ -22,7 +22,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
 
 /// The values that an expression may read, by root. Each is converted when the first expression
 /// asks for it.
-pub(in crate::providers) struct Known<'a>(Vec<(&'static str, Root<'a>, OnceCell<Value>)>);
+pub(in crate::providers) struct TemplateValues<'a>(Vec<(&'static str, Root<'a>, OnceCell<Value>)>);
 
 enum Root<'a> {
     Object(&'a Map<String, Json>),
@@ -30,7 +30,7 @@ enum Root<'a> {
     Own(Json),
 }
 
-impl<'a> Known<'a> {
+impl<'a> TemplateValues<'a> {
     pub(in crate::providers) fn new() -> Self {
         Self(Vec::new())
     }

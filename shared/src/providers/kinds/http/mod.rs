@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use self::attempt::{Attempt, Core};
+use self::attempt::{Attempt, HttpProvider};
 use self::batch::Batches;
 use self::config::HttpConfig;
 pub use self::exchange::upstream_advice;
@@ -53,7 +53,7 @@ impl BuildKind for HttpConfig {
 /// An `http` provider with its secrets.
 pub struct Http {
     name: String,
-    core: Arc<Core>,
+    core: Arc<HttpProvider>,
     batches: Batches,
 }
 
@@ -76,7 +76,7 @@ impl Http {
             .map(|oauth| Tokens::new(name, oauth, secrets))
             .transpose()?;
         let secrets = secret::resolve(name, &config.secrets, secrets)?;
-        let core = Arc::new(Core {
+        let core = Arc::new(HttpProvider {
             config: config.clone(),
             secrets,
             tokens,

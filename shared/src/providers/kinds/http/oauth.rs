@@ -40,10 +40,10 @@ const CODES: [&str; 6] = [
 /// what comes.
 pub(super) struct Tokens {
     request: HttpRequest,
-    kept: Mutex<Option<Kept>>,
+    kept: Mutex<Option<AccessToken>>,
 }
 
-struct Kept {
+struct AccessToken {
     token: String,
     until: Timestamp,
 }
@@ -113,7 +113,7 @@ impl Tokens {
         ports: &Ports,
     ) -> Result<String, Fault> {
         let mut kept = self.kept.lock().await;
-        if let Some(Kept { token, until }) = kept.as_ref()
+        if let Some(AccessToken { token, until }) = kept.as_ref()
             && ports.clock.now() < *until
             && refused != Some(token)
         {
@@ -153,7 +153,7 @@ impl Tokens {
             .clock
             .now()
             .plus(life.saturating_sub(SLACK.min(life / 10)));
-        *kept = Some(Kept {
+        *kept = Some(AccessToken {
             token: token.clone(),
             until,
         });

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::expression::Known;
+use super::expression::TemplateValues;
 use crate::catalog::{BodyTemplate, Part, RequestTemplate, Template};
 use crate::ports::HttpRequest;
 
@@ -19,7 +19,7 @@ pub const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 /// The request without its deadline. `Err` says which value does not suit it.
 pub(super) fn request(
     template: &RequestTemplate,
-    known: &Known<'_>,
+    known: &TemplateValues<'_>,
 ) -> Result<HttpRequest, String> {
     let mut url = String::new();
     for part in &template.url.0 {
@@ -77,7 +77,10 @@ pub(super) fn add_parameter(url: &mut String, name: &str, value: &str) {
 }
 
 /// The JSON of a body; `None` where a text in it is all there is and has no value.
-pub(super) fn body(template: &BodyTemplate, known: &Known<'_>) -> Result<Option<Value>, String> {
+pub(super) fn body(
+    template: &BodyTemplate,
+    known: &TemplateValues<'_>,
+) -> Result<Option<Value>, String> {
     Ok(match template {
         BodyTemplate::Literal(value) => Some(value.clone()),
         BodyTemplate::Text(template) => match template.0.as_slice() {
@@ -107,7 +110,7 @@ pub(super) fn body(template: &BodyTemplate, known: &Known<'_>) -> Result<Option<
 /// The text with its values; `None` where one of them is absent.
 pub(in crate::providers) fn joined(
     template: &Template,
-    known: &Known<'_>,
+    known: &TemplateValues<'_>,
 ) -> Result<Option<String>, String> {
     let parts = template.0.iter().map(|part| text(part, known));
     Ok(parts
@@ -115,7 +118,7 @@ pub(in crate::providers) fn joined(
         .map(|parts| parts.concat()))
 }
 
-fn text(part: &Part, known: &Known<'_>) -> Result<Option<String>, String> {
+fn text(part: &Part, known: &TemplateValues<'_>) -> Result<Option<String>, String> {
     let computed;
     let value = match part {
         Part::Text(text) => return Ok(Some(text.clone())),

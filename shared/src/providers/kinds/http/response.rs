@@ -10,7 +10,7 @@
 use serde_json::{Map, Value};
 
 use super::exchange::Fault;
-use super::expression::Known;
+use super::expression::TemplateValues;
 use super::json::{is_empty, read};
 use super::request::MAX_RESPONSE_BYTES;
 use crate::catalog::{Mapping, Pick};
@@ -49,14 +49,14 @@ fn why_not_json(answer: &HttpAnswer) -> &'static str {
 /// A response with the question it answers.
 pub(super) struct Response<'a> {
     pub(super) json: &'a Value,
-    pub(super) known: Known<'a>,
+    pub(super) known: TemplateValues<'a>,
     status: u16,
     input: &'a Map<String, Value>,
 }
 
 impl<'a> Response<'a> {
     pub(super) fn new(json: &'a Value, status: u16, input: &'a Map<String, Value>) -> Self {
-        let known = Known::new()
+        let known = TemplateValues::new()
             .value("response", json)
             .own("status", status.into())
             .object("input", input);

@@ -44,7 +44,7 @@ use serde_json::{Map, Value};
 
 use self::config::IpConfig;
 pub(super) use self::public::is_public;
-use self::record::Known;
+use self::record::MergedRecord;
 use crate::catalog::ConfigError;
 use crate::domain::record::FailureCode;
 use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
@@ -130,7 +130,7 @@ impl IpDatabases {
                 self.input
             )));
         }
-        let mut known = Known::default();
+        let mut known = MergedRecord::default();
         for database in &self.files {
             if let Some((record, network)) = database.look_up(address)? {
                 known.add(&record, &network);

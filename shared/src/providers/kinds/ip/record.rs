@@ -126,7 +126,7 @@ const NAMES: [(&str, &[&str]); 3] = [
 
 /// The record of all databases together; the first to have a field gives it.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct MergedRecord {
     company: Option<String>,
     company_domain: Option<String>,
     asn: Option<u64>,
@@ -137,7 +137,7 @@ pub(super) struct Known {
     places: Map<String, Value>,
 }
 
-impl Known {
+impl MergedRecord {
     pub(super) fn add(&mut self, record: &Value, network: &str) {
         let take = |field: &mut Option<String>, pointers: &[&str]| {
             if field.is_none() {
@@ -289,7 +289,7 @@ mod tests {
     use super::*;
 
     fn known(records: &[Value]) -> (Value, f64) {
-        let mut known = Known::default();
+        let mut known = MergedRecord::default();
         for (at, record) in records.iter().enumerate() {
             known.add(record, &format!("192.0.2.{at}/32"));
         }

@@ -5,7 +5,7 @@ mod networks;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use self::networks::{KNOWN, NETWORKS, Network, VK_OBJECTS};
+use self::networks::{COMPILED, NETWORKS, Network, VK_OBJECTS};
 use super::owner;
 use super::places::Place;
 use crate::domain::organisation;
@@ -38,7 +38,7 @@ impl Profile {
     pub(super) fn of(url: &Url) -> Option<Self> {
         let host = url.host_str().filter(|host| host.len() <= MAX_HOST)?;
         let domain = owner(host);
-        let known = KNOWN
+        let known = COMPILED
             .iter()
             .find(|known| known.network.domains.contains(&domain))?;
         if !matches!(url.scheme(), "http" | "https")

@@ -269,19 +269,19 @@ pub(super) const NETWORKS: [Network; 15] = [
 pub(super) const VK_OBJECTS: &str = "album albums app audio audios board clip doc gim id market note notes page photo photos sel topic video videos wall";
 
 /// A network with its patterns made, of its hosts and of its profiles' paths.
-pub(super) struct Known {
+pub(super) struct CompiledNetwork {
     pub(super) network: &'static Network,
     pub(super) hosts: Regex,
     pub(super) paths: Vec<Regex>,
 }
 
-pub(super) static KNOWN: LazyLock<Vec<Known>> = LazyLock::new(|| {
+pub(super) static COMPILED: LazyLock<Vec<CompiledNetwork>> = LazyLock::new(|| {
     let pattern = |text: &str| RegexBuilder::new(text).case_insensitive(true).build().ok();
     let known = NETWORKS.iter().filter_map(|network| {
         let paths = network.forms.iter().filter_map(|form| {
             pattern(&format!("^(?P<profile>{form})(?:/(?:{}))?$", network.tabs))
         });
-        Some(Known {
+        Some(CompiledNetwork {
             network,
             hosts: pattern(&format!(r"^(?:{})$", network.hosts))?,
             paths: paths.collect(),
