@@ -18,7 +18,7 @@ use shared::ports::{
 };
 use shared::providers::Answer;
 use shared::surfaces::SURFACES;
-use testkit::harness::{HOOK, TestApi, World, found};
+use testkit::harness::{HOOK, ServedApi, World, found};
 use testkit::sim::{Gate, Reply};
 
 use crate::template::{FUNCTIONS, list, statements};
@@ -285,7 +285,7 @@ fn run() -> BTreeMap<&'static str, BTreeSet<Asked>> {
         Reply::status(500),
         Reply::status(503).header("retry-after", "60"),
     ]);
-    let mut served = TestApi::new(world, SURFACES, "", |input| {
+    let mut served = ServedApi::new(world, SURFACES, "", |input| {
         match input["domain"].as_str().unwrap() {
             "down.example" => (
                 Duration::ZERO,
@@ -299,7 +299,7 @@ fn run() -> BTreeMap<&'static str, BTreeSet<Asked>> {
     });
     let bearer = format!("Bearer {}", served.key());
     let mut asks = 0;
-    let mut ask = |served: &mut TestApi, method: &str, path: &str, sent: Value| -> Value {
+    let mut ask = |served: &mut ServedApi, method: &str, path: &str, sent: Value| -> Value {
         asks += 1;
         *recorder.api.lock().unwrap() = Some(if method == "GET" { "Status" } else { "Submit" });
         let (key, sent) = (

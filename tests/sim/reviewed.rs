@@ -554,8 +554,8 @@ fn a_run_that_resumed_took_the_hold_of_another() {
     let held = world.now().plus(MINUTE).0;
     attributes.insert(held_attribute(0).to_owned(), Value::N(held));
     world.sim.store.place(&key, Some(attributes));
-    let resume = |takes_chunk| ChunkMessage {
-        takes_chunk,
+    let resume = |lease_until| ChunkMessage {
+        lease_until,
         ..ChunkMessage::new(id.clone(), 0, Start::Resume)
     };
     assert_eq!(run(&world, &resume(Some(held - 1))), Ok(ChunkOutcome::NoOp));

@@ -9,7 +9,7 @@ use shared::catalog::Config;
 use shared::domain::record::OutcomeStatus;
 use shared::domain::time::Timestamp;
 use shared::providers::kinds::READERS;
-use shared::providers::waterfall::{Progress, Request};
+use shared::providers::waterfall::{Request, WaterfallOutcome};
 use shared::providers::{Ports, Registry, build};
 
 /// The providers of a configuration, without files and secrets, as one process has them.
@@ -53,7 +53,9 @@ pub async fn press(
                 cache: None,
             };
             match waterfall.run(&request, None, ports).await {
-                Progress::Done(outcome) if outcome.status == OutcomeStatus::Found => found += 1,
+                WaterfallOutcome::Done(outcome) if outcome.status == OutcomeStatus::Found => {
+                    found += 1
+                }
                 _ => others += 1,
             }
         }

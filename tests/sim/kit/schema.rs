@@ -21,9 +21,7 @@ fn a_fault_is_made_only_where_there_can_be_one() {
     let document =
         json!({"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}});
     let mut generator = Generator::new(&document, 1);
-    let missing = generator
-        .mutation(&document, Fault::MissingRequired)
-        .unwrap();
+    let missing = generator.broken(&document, Fault::MissingRequired).unwrap();
     assert_eq!(
         (missing.pointer.as_str(), missing.value.get("a")),
         ("/a", None)
@@ -35,7 +33,7 @@ fn a_fault_is_made_only_where_there_can_be_one() {
         Fault::TooSmall,
         Fault::UnknownMember,
     ] {
-        assert!(generator.mutation(&document, fault).is_none(), "{fault:?}");
+        assert!(generator.broken(&document, fault).is_none(), "{fault:?}");
     }
 }
 

@@ -13,7 +13,7 @@ use shared::domain::job::{End, Spec};
 use shared::domain::record::Outcome;
 use shared::domain::signature::LiveSecret;
 use shared::domain::tenant::Profile;
-use shared::providers::guards::answer_cache::Kept;
+use shared::providers::guards::answer_cache::CachedAnswer;
 use shared::schema::{Chunk, Part};
 use std::cell::RefCell;
 use testkit::stored::{Dump, VERSIONS};
@@ -140,7 +140,7 @@ fn a_dump_holds_every_member_that_is_stored_and_no_other() {
             "log" => read::<Vec<Attempt>>(noted),
             "secrets" => read::<Vec<LiveSecret>>(noted),
             "profile" => read::<Profile>(noted),
-            "kept" => read::<Kept>(noted),
+            "kept" => read::<CachedAnswer>(noted),
             "chunk" => read::<Chunk>(noted),
             "part" => read::<Part>(noted),
             "result" => read::<Vec<Outcome>>(noted),

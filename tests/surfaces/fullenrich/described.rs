@@ -81,7 +81,7 @@ impl<'c> Forms<'c> {
     }
 
     #[track_caller]
-    fn check(&self, method: &str, path: &str, status: u16, value: &Value) {
+    fn conforms(&self, method: &str, path: &str, status: u16, value: &Value) {
         let form = self.0.get(&(method.to_owned(), path.to_owned(), status));
         form.unwrap_or_else(|| panic!("{method} {path} never answers {status}: {value}"))
             .check(value);
@@ -91,7 +91,7 @@ impl<'c> Forms<'c> {
     #[track_caller]
     fn check(&self, method: &str, path: &str, answer: &ApiResponse) -> Value {
         let value = body(answer, answer.status);
-        self.check(method, path, answer.status, &value);
+        self.conforms(method, path, answer.status, &value);
         value
     }
 }
@@ -144,7 +144,7 @@ fn spoiled(request: &Value, dice: &SimEntropy) -> Value {
 
 /// Sends what is made from the schema and what is made of that, and holds every answer to the description. Answers how many
 /// requests were taken and how many refused.
-fn check(path: &str, unfinished: u16) -> (usize, usize) {
+fn conforms(path: &str, unfinished: u16) -> (usize, usize) {
     let contract = contract();
     let schema: Schema<'_> = contract.request("POST", path);
     let (forms, by_id) = (Forms::of(&contract), format!("{path}/{{enrichment_id}}"));
@@ -205,7 +205,7 @@ fn check(path: &str, unfinished: u16) -> (usize, usize) {
             }
         }
         for event in served.world.receiver.exchanges() {
-            forms.check("GET", &by_id, 200, &event.json());
+            forms.conforms("GET", &by_id, 200, &event.json());
         }
     }
     (taken, refused)
@@ -235,7 +235,7 @@ fn kept(enriched: bool, sent: &Value, echo: &Value) -> bool {
 
 #[test]
 fn enrichments_are_taken_refused_and_answered_as_described() {
-    let (taken, refused) = check("/contact/enrich/bulk", 400);
+    let (taken, refused) = conforms("/contact/enrich/bulk", 400);
     println!("{taken} taken, {refused} refused");
     assert!(
         taken + refused == 2 * REQUESTS && taken >= 100 && refused >= 300,
@@ -245,7 +245,7 @@ fn enrichments_are_taken_refused_and_answered_as_described() {
 
 #[test]
 fn reverse_lookups_are_taken_refused_and_answered_as_described() {
-    let (taken, refused) = check("/contact/reverse/email/bulk", 200);
+    let (taken, refused) = conforms("/contact/reverse/email/bulk", 200);
     println!("{taken} taken, {refused} refused");
     assert!(
         taken + refused == 2 * REQUESTS && taken >= 100 && refused >= 300,
@@ -296,6 +296,6 @@ fn every_other_answer_is_as_described() {
         assert_eq!(answer.status, 402);
         forms.check("GET", &by_id, &answer);
         let reported = served.events("").pop().unwrap().json();
-        forms.check("GET", &by_id, 402, &reported);
+        forms.conforms("GET", &by_id, 402, &reported);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use millrace::records::{Columns, Form, Kind, Record, read, split};
+use millrace::records::{Columns, Form, InputKind, Record, read, split};
 use serde_json::{Map, Value, json};
 use shared::catalog::Catalog;
 use shared::catalog::Config;
@@ -31,11 +31,11 @@ url = "https://any.example/"
 fields = { name = "/name" }
 "#;
 
-fn kind() -> Kind {
+fn kind() -> InputKind {
     let account = json!({"types": [{
         "type": "company", "inputs": [["domain"], ["company_name", "country"]], "optional_inputs": ["city"],
     }]});
-    Kind::find(&account, "company").expect("the type is there")
+    InputKind::find(&account, "company").expect("the type is there")
 }
 
 /// What stands on the first line of an input: `delimiter=;`, `id=…`, `input=COLUMN=FIELD`, `metadata=…`, `omit=…`, apart by

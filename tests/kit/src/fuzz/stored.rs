@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use shared::domain::delivery::{DeliveryRules, DeliveryTask};
 use shared::domain::ids::JobId;
-use shared::domain::job::{JobView, reported};
+use shared::domain::job::{JobView, public_view};
 use shared::domain::signature::Secret;
 use shared::domain::signature::{live, rotate};
 use shared::domain::time::Timestamp;
@@ -97,7 +97,7 @@ fn head(item: &Item) {
         progress.counts().total(),
         progress.credits(),
         progress.bytes(),
-        progress.reported(),
+        progress.public_bytes(),
     );
     let Ok(job) = read_meta(item) else { return };
     let _ = progress.undone(job.spec.chunks.min(1000)).count();
@@ -184,7 +184,7 @@ fn chunks(item: &Item) {
             let _ = chunk
                 .records
                 .iter()
-                .map(|record| reported(record, None).len())
+                .map(|record| public_view(record, None).len())
                 .sum::<usize>();
         }
         if let Some(outcomes) = result {

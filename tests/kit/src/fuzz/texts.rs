@@ -94,7 +94,7 @@ pub fn text(bytes: &[u8]) {
         progress.counts().total(),
         progress.credits(),
         progress.bytes(),
-        progress.reported(),
+        progress.public_bytes(),
         progress.chunks(),
     );
     assert!(!snake_case(text).contains(|c: char| c.is_ascii_uppercase()));

@@ -134,7 +134,7 @@ pub(super) fn counts_equal_results(world: &World, end: &End) -> Verdict {
             .sum();
         same("bytes", &reported.bytes, &bytes)?;
         let shown = lines.iter().map(|line| {
-            shared::domain::job::reported(&line.record, Some(&line.outcome)).len() as u64
+            shared::domain::job::public_view(&line.record, Some(&line.outcome)).len() as u64
         });
         let shown: u64 = shown.sum();
         if world.deployed.contains(&Version::Previous) {
