@@ -87,7 +87,7 @@ fn a_budget_is_for_the_valid_records_alone() {
             None,
         );
         let Ok(Accepted::Priced {
-            reserve,
+            reservation,
             records,
             invalid,
             ..
@@ -97,8 +97,8 @@ fn a_budget_is_for_the_valid_records_alone() {
         };
         assert_eq!(
             (
-                reserve.funded,
-                reserve.reserved,
+                reservation.funded,
+                reservation.reserved,
                 records,
                 invalid.records.len()
             ),

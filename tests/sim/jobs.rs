@@ -290,7 +290,7 @@ fn a_dry_run_prices_and_stores_nothing() {
         ..submission(&domains("found", 10))
     };
     let Ok(Accepted::Priced {
-        reserve,
+        reservation,
         records,
         price,
         ..
@@ -299,7 +299,7 @@ fn a_dry_run_prices_and_stores_nothing() {
         panic!("no price")
     };
     assert_eq!(
-        (reserve.funded, reserve.reserved, records, price),
+        (reservation.funded, reservation.reserved, records, price),
         (2, 4, 10, 2)
     );
     assert_eq!(world.sim.store.items(), before);

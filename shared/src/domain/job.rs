@@ -116,7 +116,7 @@ pub enum Accepted {
     /// A dry run: nothing was stored.
     Priced {
         /// The records that the budget covers, and the credits for them.
-        reserve: Reservation,
+        reservation: Reservation,
         /// Records of the submission, the invalid ones among them.
         records: usize,
         /// The most credits that one record can cost.

@@ -74,7 +74,7 @@ pub(crate) async fn accept(
         let budget = Budget::of(&submission, price, balance)?;
         if submission.dry_run {
             return Ok(Accepted::Priced {
-                reserve: budget.reserve,
+                reservation: budget.reservation,
                 records: submission.records.len(),
                 price,
                 invalid: submission.invalid,
@@ -119,7 +119,7 @@ const TURNS: u32 = 8;
 
 /// What a job may spend.
 struct Budget {
-    reserve: Reservation,
+    reservation: Reservation,
     price: u32,
     /// The balance, and not the caller's own bound, is what keeps records from running.
     short: bool,
@@ -134,7 +134,7 @@ impl Budget {
             || i64::try_from(wanted.reserved).is_ok_and(|needed| needed <= balance)
         {
             return Ok(Self {
-                reserve: wanted,
+                reservation: wanted,
                 price,
                 short: false,
             });
@@ -147,7 +147,7 @@ impl Budget {
         }
         let there = u64::try_from(balance).unwrap_or(0);
         Ok(Self {
-            reserve: reserve(records, price, Some(there)),
+            reservation: reserve(records, price, Some(there)),
             price,
             short: true,
         })
@@ -311,8 +311,8 @@ fn prepare<'a>(
     } else {
         plan(&sizes)
     };
-    let reserve = budget.reserve;
-    let until = funded_until(submission, reserve.funded);
+    let reservation = budget.reservation;
+    let until = funded_until(submission, reservation.funded);
     let chunks: Vec<ChunkOf<'_>> = ranges
         .iter()
         .map(|range| ChunkOf {
@@ -334,7 +334,7 @@ fn prepare<'a>(
         providers: submission.providers.clone(),
         total,
         chunks: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
-        reserved: reserve.reserved,
+        reserved: reservation.reserved,
         price: budget.price,
         created_at: now,
         run_until: now.plus(RUN_LIMIT.min(pricing.retention / 2)),

@@ -101,7 +101,7 @@ pub struct Part {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<(u32, Outcome)>,
     /// Records whose provider answers later.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "parked", default, skip_serializing_if = "Vec::is_empty")]
     pub suspended: Vec<(u32, Suspended)>,
 }
 

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use tracing::Span;
 use tracing::field::display;
 
 use super::etag::{etag, matches_state, matches_tag};
 use super::parameters::{RESULTS, ROWS, bad_cursor, idempotency, limit, wait};
+use super::span::log_job;
 use super::{Api, Function};
 use crate::catalog::RecordType;
 use crate::domain::error::ApiError;
@@ -400,13 +400,6 @@ impl Asked<'_> {
             priced @ Accepted::Priced { .. } => priced,
         }
     }
-}
-
-/// Names the request's job in its log lines from here on.
-pub(super) fn log_job(id: &JobId) -> Span {
-    let span = Span::current();
-    span.record("job.id", display(id));
-    span
 }
 
 /// Returns the reason why no type has this name, which may be one that [`Reading::kind`] made up.

@@ -5,14 +5,14 @@
 mod calls;
 mod etag;
 mod parameters;
+mod span;
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use tracing::field::Empty;
-use tracing::{Instrument, Span, error_span};
+use tracing::Instrument;
 
-use self::calls::log_job;
+use self::span::{log_job, span};
 use super::coding::unpacked;
 use super::http::{ApiRequest, ApiResponse};
 use super::start::{StartError, Started};
@@ -222,17 +222,6 @@ impl Api {
         }
         response
     }
-}
-
-/// Opens the span of a request. The ids are recorded when they are known.
-fn span(request: &ApiRequest) -> Span {
-    error_span!(
-        "request",
-        request.id = request.request_id,
-        job.id = Empty,
-        chunk = Empty,
-        delivery.id = Empty
-    )
 }
 
 /// A method for the log, if it is one of RFC 9110, section 9, or RFC 5789: others are the caller's

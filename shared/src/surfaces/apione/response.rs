@@ -101,11 +101,13 @@ pub(super) fn accepted(accepted: &Accepted, now: Timestamp) -> ApiResponse {
         }),
         // Nothing on this surface asks for a dry run.
         Accepted::Priced {
-            records, reserve, ..
+            records,
+            reservation,
+            ..
         } => json_members(&Price {
             status: "success",
             total_records: *records,
-            estimated_credits: reserve.reserved,
+            estimated_credits: reservation.reserved,
         }),
     };
     respond(200, body)

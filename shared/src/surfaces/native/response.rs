@@ -181,7 +181,7 @@ pub(super) fn canceling(view: &JobView, now: Timestamp) -> ApiResponse {
 pub(super) fn accepted(accepted: &Accepted, now: Timestamp) -> ApiResponse {
     match accepted {
         Accepted::Priced {
-            reserve,
+            reservation,
             records,
             price,
             invalid,
@@ -198,9 +198,9 @@ pub(super) fn accepted(accepted: &Accepted, now: Timestamp) -> ApiResponse {
                 invalid: invalid.records.len(),
                 credits: EstimateCredits {
                     per_record_at_most: *price,
-                    reserved: reserve.reserved,
+                    reserved: reservation.reserved,
                 },
-                skipped: valid - reserve.funded,
+                skipped: valid - reservation.funded,
                 warnings: warnings.collect(),
                 errors: Fault::list(&invalid.faults),
             };
