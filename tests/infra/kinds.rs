@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use shared::catalog::KindReader;
+use shared::providers::KindBuilder;
 use shared::providers::kinds::{BUILDERS, READERS};
 
 use crate::imports::CRATES;
@@ -59,8 +61,8 @@ fn every_line_of_the_registry_is_a_file_that_defines_a_kind() {
         }
     }
     let names = |names: &mut dyn Iterator<Item = &'static str>| names.collect::<BTreeSet<_>>();
-    let read = names(&mut READERS.iter().map(|kind| kind.name()));
-    let built = names(&mut BUILDERS.iter().map(|kind| kind.name()));
+    let read = names(&mut READERS.iter().map(KindReader::name));
+    let built = names(&mut BUILDERS.iter().map(KindBuilder::name));
     assert_eq!(read.len(), READERS.len(), "a name stands for one kind");
     assert_eq!(read, built);
 }

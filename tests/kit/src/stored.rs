@@ -309,18 +309,17 @@ fn remove(value: &mut Value, path: &str) {
     let (name, rest) = path.split_once('.').unwrap_or((path, ""));
     match (value, name, rest) {
         (Value::Array(elements), "*", _) => {
-            elements
-                .iter_mut()
-                .for_each(|element| remove(element, rest));
+            for element in elements {
+                remove(element, rest);
+            }
         }
         (Value::Object(members), _, "") => {
             members.shift_remove(name);
         }
         (Value::Object(members), ..) => {
-            members
-                .get_mut(name)
-                .into_iter()
-                .for_each(|member| remove(member, rest));
+            if let Some(member) = members.get_mut(name) {
+                remove(member, rest);
+            }
         }
         _ => {}
     }

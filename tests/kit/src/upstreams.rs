@@ -54,7 +54,7 @@ pub async fn press(
             };
             match waterfall.run(&request, None, ports).await {
                 WaterfallOutcome::Done(outcome) if outcome.status == OutcomeStatus::Found => {
-                    found += 1
+                    found += 1;
                 }
                 _ => others += 1,
             }

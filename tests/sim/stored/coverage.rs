@@ -31,7 +31,7 @@ struct Seen {
 #[derive(Clone, Copy)]
 struct Noted<'a>(&'a Value, &'a RefCell<Seen>);
 
-impl<'de> IntoDeserializer<'de, Error> for Noted<'_> {
+impl IntoDeserializer<'_, Error> for Noted<'_> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {

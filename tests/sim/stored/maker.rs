@@ -201,7 +201,7 @@ impl Maker {
     }
 
     /// A line of a job's results, by pointers into it.
-    fn line(&mut self, job: &JobId, line: usize, shows: Value) {
+    fn line(&mut self, job: &JobId, line: usize, shows: &Value) {
         self.lines
             .push(json!({"job": job.as_str(), "line": line, "shows": shows}));
     }
@@ -359,8 +359,12 @@ impl Maker {
         self.leave("its process died again and again", &job, &end);
         let detail = "the worker ended twice while it worked on this record";
         let lost = json!({"code": "worker_lost", "detail": detail});
-        self.line(&job, 1, json!({"/status": "failed", "/error": lost}));
-        self.line(&job, 2, json!({"/status": "found", "/data": {"answer": 2}}));
+        self.line(&job, 1, &json!({"/status": "failed", "/error": lost}));
+        self.line(
+            &job,
+            2,
+            &json!({"/status": "found", "/data": {"answer": 2}}),
+        );
     }
 
     /// One chunk is done, the other's process died, and the sweep has asked for it once more.
@@ -396,7 +400,7 @@ impl Maker {
         for (n, sent) in records.enumerate() {
             let shows =
                 json!({"/id": sent["id"], "/input": sent["input"], "/metadata": sent["metadata"]});
-            self.line(&job, n, shows);
+            self.line(&job, n, &shows);
         }
     }
 
@@ -467,13 +471,13 @@ impl Maker {
         self.line(
             &job,
             0,
-            json!({"/status": "found", "/data": data, "/sources/one": one, "/credits": 7}),
+            &json!({"/status": "found", "/data": data, "/sources/one": one, "/credits": 7}),
         );
         let error = |detail: &str| json!({"code": "provider_error", "detail": detail});
         let late = error("piece-late: the provider took the question and could not answer it");
-        self.line(&job, 1, json!({"/status": "not_found", "/error": late}));
+        self.line(&job, 1, &json!({"/status": "not_found", "/error": late}));
         let kept = error("piece-kept: the provider answered HTTP 500");
-        self.line(&job, 2, json!({"/status": "not_found", "/error": kept}));
+        self.line(&job, 2, &json!({"/status": "not_found", "/error": kept}));
     }
 
     /// Records that wait for their turn at an upstream which neither suits: one for a wrong number, one for want of one.
@@ -494,10 +498,10 @@ impl Maker {
         self.leave("waits for its turn", &job, &End::completed(1, &counts));
         let why = "`input.number / 2` cannot be computed (invalid operation)";
         let wrong = json!({"code": "invalid_input", "detail": why});
-        self.line(&job, 0, json!({"/status": "invalid", "/error": wrong}));
+        self.line(&job, 0, &json!({"/status": "invalid", "/error": wrong}));
         let unsuited =
             json!({"code": "provider_input", "detail": "turn-first: `number` is needed"});
-        self.line(&job, 1, json!({"/status": "failed", "/error": unsuited}));
+        self.line(&job, 1, &json!({"/status": "failed", "/error": unsuited}));
     }
 
     /// A record whose upstream is too busy.
@@ -525,7 +529,7 @@ impl Maker {
             &job,
             &End::completed(4, &[("found", 1)]),
         );
-        self.line(&job, 0, json!({"/data": {"three": 3}}));
+        self.line(&job, 0, &json!({"/data": {"three": 3}}));
         json!(domain)
     }
 
