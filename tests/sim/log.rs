@@ -118,6 +118,16 @@ fn a_line_of_a_request_names_the_request_and_its_job() {
 }
 
 #[test]
+fn a_line_is_there_though_a_thread_without_a_log_came_to_its_place_first() {
+    let said = || info!("a place of its own");
+    let ((), text) = logged(Level::INFO, || {
+        std::thread::scope(|scope| scope.spawn(said).join().unwrap());
+        said();
+    });
+    assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[test]
 fn a_field_is_in_a_line_once_and_the_innermost_stands() {
     let ((), text) = logged(Level::INFO, || {
         let _request = info_span!(

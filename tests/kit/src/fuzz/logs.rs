@@ -1,10 +1,12 @@
 //! What is logged meanwhile.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use shared::lambda::telemetry;
-use tracing::Level;
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 /// Log lines in memory.
 #[derive(Debug, Clone, Default)]
@@ -24,11 +26,46 @@ impl Write for Lines {
     }
 }
 
+/// Wants nothing, and wants to be asked each time.
+struct Undecided;
+
+impl Subscriber for Undecided {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        false
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// Alive to the end of the process. `tracing-core` 0.1.36 asks the current thread's subscriber alone
+/// whether a place that logs is of interest to anyone, as long as there is one subscriber or none in
+/// the process. A test without one, at work on another thread, then silences the place for a test
+/// that has one. With two more it asks all of them, and these two leave it open.
+static OTHERS: LazyLock<[Dispatch; 2]> =
+    LazyLock::new(|| [Dispatch::new(Undecided), Dispatch::new(Undecided)]);
+
 /// Runs `work` and returns what it logs, down to `level`, beside what it returns.
 ///
 /// # Panics
 /// Where a line is not UTF-8.
 pub fn logged<T>(level: Level, work: impl FnOnce() -> T) -> (T, String) {
+    LazyLock::force(&OTHERS);
     let lines = Lines::default();
     let writer = lines.clone();
     let subscriber = telemetry::subscriber(level, move || writer.clone());
