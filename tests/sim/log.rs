@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared::domain::callback::{CallbackFor, KEY_BYTES};
 use shared::domain::ids::JobId;
 use shared::domain::job::Status;
 use shared::lambda::start::SURFACES;
@@ -115,6 +116,29 @@ fn a_line_of_a_request_names_the_request_and_its_job() {
     let id = json!(id);
     // Whose key is not known is not asked what else it wants.
     assert_eq!(jobs, [Some(&id), Some(&id), None, None]);
+}
+
+#[test]
+fn a_callback_that_nobody_signed_does_not_choose_the_job_of_a_line() {
+    let mut served = ServedApi::new(World::new(), SURFACES, "", |_| {
+        (Duration::ZERO, found(json!({"name": "N"})))
+    });
+    let key = format!("Bearer {}", served.key());
+    let records = json!({"type": "any", "records": [{"input": {"domain": "a.example"}}]});
+    let job = served.post("/v1/jobs", &[("authorization", key.as_str())], &records);
+    let of = CallbackFor {
+        job: JobId::parse(body(&job, 202)["id"].as_str().unwrap()).unwrap(),
+        chunk: 0,
+        at: 0,
+        provider: "any".to_owned(),
+    };
+    let lines = lines(Level::INFO, || {
+        let forged = of.url("", &[7; KEY_BYTES]);
+        body(&served.post(&forged, &[], &json!({"answer": 1})), 404);
+    });
+    for line in said(&lines, "request served") {
+        assert_eq!((line.get("job.id"), line.get("chunk")), (None, None));
+    }
 }
 
 #[test]

@@ -50,8 +50,12 @@ pub async fn post(ports: &Ports, claimed: &Claimed, body: &Value) -> Result<Post
     if !read_callback_key(&meta).is_some_and(|key| claimed.verify(key)) {
         return Err(UNKNOWN);
     }
-    let job = read_meta(&meta)?;
     let of = &claimed.of;
+    // Not before: who has no signature does not choose what a line is about.
+    tracing::Span::current()
+        .record("job.id", tracing::field::display(&of.job))
+        .record("chunk", of.chunk);
+    let job = read_meta(&meta)?;
     if !job.status.is_live() || of.chunk >= job.spec.chunks {
         return Ok(Posted::NoOp);
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tracing::Instrument;
 
-use self::span::{log_job, span};
+use self::span::span;
 use super::coding::unpacked;
 use super::http::{ApiRequest, ApiResponse};
 use super::start::{StartError, Started};
@@ -132,7 +132,6 @@ impl Api {
             }
             Err(error) => return Err(ApiError::invalid("", format!("is not JSON: {error}"))),
         };
-        log_job(&claimed.of.job).record("chunk", claimed.of.chunk);
         callback::post(&self.ports, &claimed, &body).await?;
         // The same for the first and for every further one: an upstream that repeats itself did
         // nothing wrong.
