@@ -79,6 +79,11 @@ pub trait Settings: Any + Send + Sync {
         false
     }
 
+    /// Returns whether it reads the sites of records, which are many hosts.
+    fn reads_sites(&self) -> bool {
+        false
+    }
+
     /// Returns whether `confidence` may say where in an answer it stands, instead of a number.
     fn computes_confidence(&self) -> bool {
         false

@@ -226,18 +226,14 @@ impl Trial<'_> {
 
     /// What to add to "not found". Nothing where sites were read too: the last answer says little then.
     pub(super) fn about_nothing(&self) -> String {
-        let sites = self.config.providers.iter().any(asks_sites);
+        let settings = |provider: &ProviderConfig| provider.kind.settings().reads_sites();
+        let sites = self.config.providers.iter().any(settings);
         if sites {
             String::new()
         } else {
             self.watched.about_nothing()
         }
     }
-}
-
-/// Returns whether its requests go to many hosts.
-fn asks_sites(provider: &ProviderConfig) -> bool {
-    provider.timeout().is_some() && !provider.kind.settings().one_upstream()
 }
 
 /// `about_nothing` follows "not found".

@@ -120,6 +120,10 @@ impl Settings for DomainFinderConfig {
         vec![self.input.clone()]
     }
 
+    fn reads_sites(&self) -> bool {
+        true
+    }
+
     fn outputs(&self) -> Option<Vec<String>> {
         Some(DOMAIN_FINDER_FIELDS.map(str::to_owned).to_vec())
     }

@@ -69,6 +69,10 @@ impl Settings for SignalsConfig {
         vec![self.input.clone()]
     }
 
+    fn reads_sites(&self) -> bool {
+        true
+    }
+
     fn outputs(&self) -> Option<Vec<String>> {
         Some(SIGNALS_FIELDS.map(str::to_owned).to_vec())
     }

@@ -63,6 +63,10 @@ impl Settings for SiteConfig {
         vec![self.input.clone()]
     }
 
+    fn reads_sites(&self) -> bool {
+        true
+    }
+
     fn outputs(&self) -> Option<Vec<String>> {
         Some(SITE_FIELDS.map(str::to_owned).to_vec())
     }

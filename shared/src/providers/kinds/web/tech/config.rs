@@ -45,6 +45,10 @@ impl Settings for TechConfig {
         vec![self.input.clone()]
     }
 
+    fn reads_sites(&self) -> bool {
+        true
+    }
+
     fn outputs(&self) -> Option<Vec<String>> {
         Some(vec![TECH_FIELD.to_owned()])
     }
