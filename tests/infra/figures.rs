@@ -299,7 +299,7 @@ impl Counts {
     }
 }
 
-/// The words of a name, in lower case: `wake`, `message` of `DeliveryTask` and of `WAKE_MESSAGE`.
+/// The words of a name, in lower case: `delivery`, `task` of `DeliveryTask` and of `DELIVERY_TASK`.
 fn parts(name: &str) -> BTreeSet<String> {
     let mut parts = BTreeSet::new();
     for part in name.split('_') {

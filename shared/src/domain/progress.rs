@@ -76,8 +76,8 @@ pub struct ChunkSummary {
     /// Bytes of the chunk's result lines as JSON, so that inline-or-link is known without reading
     /// them.
     pub bytes: u64,
-    /// The same without sources, as [`super::job::public_bytes`] has them; `None` from a version that knew
-    /// one size only.
+    /// The same without sources, as [`super::job::public_view`] has them; `None` from a version
+    /// that knew one size only.
     pub public_bytes: Option<u64>,
 }
 

@@ -52,7 +52,7 @@ pub(crate) fn over(provider: &str, now: Timestamp) -> Update {
 
 /// A wait as a process tells it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Told {
+pub(crate) struct ReportedWait {
     /// When the provider is to be asked again.
     pub(crate) until: Timestamp,
     /// The HTTP status with which the upstream failed.
@@ -61,7 +61,7 @@ pub(crate) struct Told {
     pub(crate) alive: Timestamp,
 }
 
-impl Told {
+impl ReportedWait {
     fn changes(&self) -> Vec<Change> {
         vec![
             Change::Set(EXPIRES_AT, Value::N(self.until.seconds() + KEPT)),
@@ -71,17 +71,17 @@ impl Told {
 }
 
 /// Has a wait go on until then, on condition that there is one that goes on, and for no longer.
-pub(crate) fn go_on(provider: &str, public_view: &Told) -> Update {
-    let mut changes = public_view.changes();
-    changes.push(Change::Set(UNTIL, Value::N(public_view.until.0)));
+pub(crate) fn go_on(provider: &str, wait: &ReportedWait) -> Update {
+    let mut changes = wait.changes();
+    changes.push(Change::Set(UNTIL, Value::N(wait.until.0)));
     Update {
         key: waits_key(provider),
         changes,
         condition: Some(Condition::All(vec![
             Condition::Absent(OVER),
-            Condition::AtLeast(UNTIL, public_view.alive.0),
+            Condition::AtLeast(UNTIL, wait.alive.0),
             // Another record waits longer.
-            Condition::AtMost(UNTIL, public_view.until.0),
+            Condition::AtMost(UNTIL, wait.until.0),
         ])),
     }
 }
@@ -90,18 +90,18 @@ pub(crate) fn go_on(provider: &str, public_view: &Told) -> Update {
 /// waited before the upstream's answer waits on. `None` where another record waits longer.
 pub(crate) fn begin(
     provider: &str,
-    public_view: &Told,
+    wait: &ReportedWait,
     found: Option<&Item>,
     now: Timestamp,
 ) -> Option<Update> {
     let number = |name| found.and_then(|item| get_n(item, name));
-    let longer = number(UNTIL).filter(|until| *until > public_view.until.0);
+    let longer = number(UNTIL).filter(|until| *until > wait.until.0);
     if number(OVER).is_none() && longer.is_some() {
         return None;
     }
-    let mut changes = public_view.changes();
+    let mut changes = wait.changes();
     changes.extend([
-        Change::Set(UNTIL, Value::N(longer.unwrap_or(public_view.until.0))),
+        Change::Set(UNTIL, Value::N(longer.unwrap_or(wait.until.0))),
         Change::Set(SINCE, Value::N(now.0)),
         Change::Remove(OVER),
     ]);
@@ -110,7 +110,7 @@ pub(crate) fn begin(
         changes,
         condition: Some(Condition::Any(vec![
             Condition::Absent(UNTIL),
-            Condition::AtMost(UNTIL, public_view.alive.0 - 1),
+            Condition::AtMost(UNTIL, wait.alive.0 - 1),
             Condition::AtLeast(OVER, 0),
         ])),
     })

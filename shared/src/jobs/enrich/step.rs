@@ -471,7 +471,7 @@ async fn callback_key(ports: &Ports, job: &Job, meta: &Item) -> Result<[u8; KEY_
         return Ok(key);
     }
     let update = schema::job::keep_callback_key(&job.spec.id, &ports.random::<KEY_BYTES>());
-    stored(&ports.store.update(update).await?).ok_or(StepError::Corrupt("callback key"))
+    stored(&ports.store.update(update).await?).ok_or(StepError::Corrupt("callback_key"))
 }
 
 fn lost(detail: &str) -> Outcome {

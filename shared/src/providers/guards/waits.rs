@@ -12,7 +12,7 @@ use crate::domain::suspended::Outage;
 use crate::domain::time::Timestamp;
 use crate::ports::{Item, Key, Store, StoreError, within};
 use crate::providers::Ports;
-use crate::schema::waits::{self, Told, waits_key};
+use crate::schema::waits::{self, ReportedWait, waits_key};
 
 /// A process repeats what it wrote at most this often.
 const EVERY: Duration = Duration::from_secs(5);
@@ -138,7 +138,7 @@ impl Waits {
         until: Timestamp,
         status: Option<u16>,
     ) -> Result<(), StoreError> {
-        let reported = Told {
+        let reported = ReportedWait {
             until,
             status,
             alive: now.minus(GRACE),

@@ -52,7 +52,7 @@ impl fmt::Debug for RotatingSecret {
         let SecretProvider {
             name, parameters, ..
         } = self.core.as_ref();
-        f.debug_struct("Keyed")
+        f.debug_struct("RotatingSecret")
             .field("name", name)
             .field("parameters", parameters)
             .finish_non_exhaustive()
