@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::catalog::Config;
 use shared::domain::callback::CALLBACKS;
+use shared::domain::time::Timestamp;
 use shared::ports::HttpSender;
 use shared::providers::kinds::READERS;
 use shared::providers::kinds::http::config::HttpConfig;
@@ -118,9 +119,10 @@ impl Upstreams {
         let log = self.log.lock().unwrap();
         let asked = log.asked.iter().map(|(n, asked)| {
             let end = ends.get(n);
-            let over = end.map(|end| asked.at + end.at.since(got[*n].at));
+            let since = |at: Timestamp| asked.at + at.since(got[*n].at);
             Asked {
-                over,
+                over: end.map(|end| since(end.at)),
+                read: end.and_then(|end| end.read).map(since),
                 answered: asked.answered && end.is_some_and(|end| end.answered),
                 ..asked.clone()
             }
@@ -169,6 +171,7 @@ impl Upstreams {
         let asked = Asked {
             at: self.faults.elapsed(),
             over: None,
+            read: None,
             provider: provider.to_owned(),
             instance: got.header("x-instance").to_owned(),
             question: question.clone(),

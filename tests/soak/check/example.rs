@@ -137,6 +137,7 @@ pub(super) fn asked(key: &str, when: Duration) -> Asked {
     Asked {
         at: when,
         over: Some(when + Duration::from_millis(100)),
+        read: Some(when + Duration::from_millis(150)),
         provider: "called".to_owned(),
         instance: "one".to_owned(),
         question: key.to_owned(),
