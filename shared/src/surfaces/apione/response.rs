@@ -148,11 +148,12 @@ pub(super) fn records_at_end(_: &ApiRequest, view: &JobView) -> bool {
 
 pub(super) fn too_large_for_one(results_url: &str) -> String {
     format!(
-        "the results are too large for one response; read them page by page from {results_url} with the same key"
+        "the results are too large for one response; read them page by page from {results_url} \
+         with the same key"
     )
 }
 
-/// Why an ended job cannot be told of as completed, if it cannot.
+/// Returns why an ended job cannot be shown as completed, if it cannot.
 pub(super) fn trouble(view: &JobView, fits: bool) -> Option<String> {
     let end = match view.job.status {
         Status::Completed => None,
