@@ -647,23 +647,25 @@ async fn a_domain_is_found_by_its_name() {
 async fn news_by_feed_and_positions_by_careers_page() {
     let net = Internet::start(&["acme.test", "quiet.test"], |host, path| {
         match (host, path) {
-        (_, "/robots.txt") => Page::text("User-agent: *\nDisallow: /private"),
-        ("quiet.test", _) => Page::html(b"<title>Quiet</title>".to_vec()),
-        (_, "/news.atom") => Page::html_as(
-            "application/octet-stream",
-            b"<?xml version='1.0' encoding='iso-8859-1'?><feed><entry>\
+            (_, "/robots.txt") => Page::text("User-agent: *\nDisallow: /private"),
+            ("quiet.test", _) => Page::html(b"<title>Quiet</title>".to_vec()),
+            (_, "/news.atom") => Page::html_as(
+                "application/octet-stream",
+                b"<?xml version='1.0' encoding='iso-8859-1'?><feed><entry>\
                 <title>M\xfcller joins</title><link href='/n/1'/></entry></feed>"
-                .to_vec(),
-        ),
-        (_, "/jobs") => Page::html(
-            b"<script type='application/ld+json'>\
+                    .to_vec(),
+            ),
+            (_, "/jobs") => Page::html(
+                b"<script type='application/ld+json'>\
                 {\"@type\":\"JobPosting\",\"title\":\"Smith\"}</script>"
-                .to_vec(),
-        ),
-        _ => Page::html(
-            b"<link rel=alternate type=application/atom+xml href=/news.atom><a href=/jobs>Jobs</a>"
-            .to_vec()),
-    }
+                    .to_vec(),
+            ),
+            _ => Page::html(
+                b"<link rel=alternate type=application/atom+xml href=/news.atom>\
+                <a href=/jobs>Jobs</a>"
+                    .to_vec(),
+            ),
+        }
     })
     .await;
     let outcome = run(&net, "signals", json!({"domain": "acme.test"})).await;
