@@ -31,7 +31,7 @@ pub(crate) async fn the_documented_client_and_receiver_see_what_they_were_promis
         String::from_utf8_lossy(&ran.stderr)
     );
     assert!(
-        ran.status.success() && said.contains("everything that is promised was seen"),
+        ran.status.success() && said.contains("every promise was kept"),
         "{}\n{said}",
         ran.status
     );
