@@ -47,14 +47,14 @@ fn members() -> impl Strategy<Value = Map<String, Value>> {
 
 fn record() -> impl Strategy<Value = Record> {
     let optional = || proptest::option::of(members());
-    let blank = proptest::option::of(
+    let blank_metadata = proptest::option::of(
         proptest::sample::select(&["", " ", "\u{a0}"][..]).prop_map(str::to_owned),
     );
     (
         proptest::option::of(text()),
         members(),
         optional(),
-        blank,
+        blank_metadata,
         optional(),
         optional(),
     )

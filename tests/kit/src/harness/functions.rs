@@ -75,7 +75,7 @@ const MALFORMED: [&str; 4] = [
     "",
     r#"{"batchItemFailures":["#,
     r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#,
-    r#"{"batchItemFailures":[{"itemIdentifier":"of another batch"}]}"#,
+    r#"{"batchItemFailures":[{"itemIdentifier":"of a different batch"}]}"#,
 ];
 
 /// One invocation for one batch of messages.

@@ -544,7 +544,7 @@ impl World {
     /// 5 s later, with the same idempotency key. Everything else goes on meanwhile.
     ///
     /// # Panics
-    /// When there is no answer after an hour.
+    /// When no answer comes within an hour.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "callers write the request in place"

@@ -297,7 +297,7 @@ impl ClientView {
 fn accepted_for_good(reported: &ClientView, observed: &Observed<'_>) -> Verdict {
     match observed {
         Observed::Absent { job } if !reported.doomed.contains(*job) => {
-            Err(format!("{job} is not found, and nobody erased it"))
+            Err(format!("{job} is not found, and was never erased"))
         }
         _ => Ok(()),
     }

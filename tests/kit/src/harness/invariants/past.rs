@@ -167,7 +167,7 @@ pub struct Past {
     /// The time at which each question's upstream token was first stored.
     upstream_tokens: BTreeMap<CallbackFor, Timestamp>,
     /// The count of records stored as waiting for a lease.
-    turns: u64,
+    lease_waits: u64,
 }
 
 impl Past {
@@ -259,7 +259,7 @@ impl Past {
                     };
                     let stored = serde_json::to_value(&suspended).unwrap_or_default();
                     if stored["ticket"].is_null() {
-                        self.turns += 1;
+                        self.lease_waits += 1;
                     } else {
                         self.upstream_tokens.entry(of).or_insert(at);
                     }
@@ -276,7 +276,7 @@ impl Past {
     /// Counts the records stored as waiting for an answer, and the times that one was stored as
     /// waiting for a lease.
     pub fn suspended(&self) -> (usize, u64) {
-        (self.upstream_tokens.len(), self.turns)
+        (self.upstream_tokens.len(), self.lease_waits)
     }
 
     /// Returns the time at which a job was over, ended or erased.
