@@ -59,7 +59,7 @@ def free_port(kind: socket.SocketKind) -> int:
 
 
 def configured(text: str, extra: str) -> str:
-    """Returns providers.toml with each `vendor-TYPE` of the tests named in the waterfall of its type."""
+    """Returns providers.toml with each `vendor-TYPE` of the tests in the waterfall of its type."""
     for kind in re.findall(r"^\[providers\.vendor-([a-z-]+)\]$", extra, re.MULTILINE):
         head, found, rest = text.partition(f"[types.{kind}]\n")
         block, _, after = rest.partition("\n\n")
