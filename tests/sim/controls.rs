@@ -463,7 +463,7 @@ observed! {
     a_refusal_for_credits_that_are_there_is_found_out: "answered_as_documented", BalanceReadsZero;
     a_refusal_for_a_state_that_is_not_so_is_found_out: "answered_as_documented", JobsReadCompleted;
     a_client_that_waits_for_ever_is_found_out: "clients_are_answered", KeysAreNotAnswered;
-    a_stranger_who_is_shown_a_job_is_found_out: "strangers_learn_nothing", TenantIsTakenFromTheRequest;
+    a_stranger_who_is_shown_a_job_is_found_out: "other_tenants_learn_nothing", TenantIsTakenFromTheRequest;
 }
 
 use Search::{Schedules, Sweep};
@@ -513,8 +513,8 @@ controls! {
     a_callback_that_is_taken_twice_is_found_out: "a_callback_is_taken_once", PostsOverwrite, waited, Sweep;
     a_post_that_is_kept_for_another_record_is_found_out: "posts_are_kept_as_they_came", PostsAreMisfiled, waited, Sweep;
     a_key_that_can_be_guessed_is_found_out: "forged_callbacks_are_refused", KeysAreKnown, waited, Sweep;
-    a_record_that_waits_too_long_is_found_out: "nobody_waits_beyond_the_limit", PollsAreFar, waited, Sweep;
-    a_record_that_waits_after_the_end_is_found_out: "nobody_is_polled_after_the_end", EndsAreNotSeen, ended_early, Sweep;
+    a_record_that_waits_too_long_is_found_out: "no_record_waits_beyond_the_limit", PollsAreFar, waited, Sweep;
+    a_record_that_waits_after_the_end_is_found_out: "no_poll_after_the_end", EndsAreNotSeen, ended_early, Sweep;
     an_event_at_another_tenants_receiver_is_found_out: "events_reach_their_own_tenant_alone", ReceiverOfAnother, of_two, Sweep;
 }
 
