@@ -4,6 +4,8 @@
 //! `providers`, `catalog`; `schema`, `ports`, `domain`. Imports go down this list and never up, and no two files import each
 //! other: `tests/infra` keeps both. `domain` is pure: no I/O, no clock, no randomness.
 
+#![warn(missing_docs)]
+
 pub mod aws;
 pub mod catalog;
 pub mod domain;

@@ -36,8 +36,13 @@ pub struct BatchConfig {
 pub enum Matching {
     /// The results stand in the order of the elements.
     Position,
-    /// A JSON Pointer into a result, and what it must be for a record.
-    Key { pointer: String, key: Template },
+    /// A result belongs to the record for which both of these are equal.
+    Key {
+        /// A JSON Pointer (RFC 6901) into one result.
+        pointer: String,
+        /// The value there, from the record's input; never a text alone.
+        key: Template,
+    },
 }
 
 /// How the next page is asked for.

@@ -12,11 +12,13 @@ use super::reader::{Entry, FIELD_RULE, Table, is_field};
 /// When a waterfall stops before its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Until {
-    /// As soon as a provider found anything with at least this confidence, 0 to 1. At 0 any find will do, whatever its
-    /// provider says of it.
-    Any { confidence: f64 },
-    /// As soon as each of these fields is there with its confidence (field, 0 to 1). Never empty. A provider that can give
-    /// none of those still wanted is not asked.
+    /// As soon as a provider finds anything with enough confidence.
+    Any {
+        /// The least confidence, 0 to 1. At 0 any find will do, whatever its provider says of it.
+        confidence: f64,
+    },
+    /// As soon as each of these fields is there with its confidence (field, 0 to 1). Never empty.
+    /// A provider that can give none of those still wanted is not asked.
     All(Vec<(String, f64)>),
 }
 

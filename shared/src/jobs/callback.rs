@@ -27,11 +27,12 @@ pub const MAX_POSTS: usize = 3;
 /// How far two instances' clocks may be apart.
 const SKEW: Duration = Duration::from_millis(500);
 
-/// What became of what was posted.
+/// The outcome of an upstream's post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Posted {
+    /// It is stored, and the chunk is sent to be worked on again.
     Taken,
-    /// It was said before, or enough was, or nobody waits any more: nothing was changed.
+    /// Nothing changed: it repeats an earlier post, the URL is used up, or the record has ended.
     NoOp,
 }
 

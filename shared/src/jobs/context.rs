@@ -16,14 +16,21 @@ use crate::surfaces::Surface;
 /// Everything outside, as a use case sees it.
 #[derive(Clone)]
 pub struct Ports {
+    /// The one table.
     pub store: Arc<dyn Store>,
+    /// The queues of chunks and of deliveries.
     pub queue: Arc<dyn Queue>,
+    /// Sends requests to upstreams and receivers, within the egress policy.
     pub http: Arc<dyn HttpSender>,
+    /// Resolves names for the providers that ask about them.
     pub dns: Arc<dyn Dns>,
+    /// Reads what operators keep outside of the bundle: parameters and objects.
     pub assets: Arc<dyn Assets>,
+    /// Tells the time, and waits.
     pub clock: Arc<dyn Clock>,
+    /// Gives random bytes: ids, lease tokens, secrets, jitter.
     pub entropy: Arc<dyn Entropy>,
-    /// How the world outside is talked to; [`crate::surfaces::SURFACES`], and in tests others.
+    /// The surfaces that are served: [`crate::surfaces::SURFACES`], and in tests others.
     pub surfaces: &'static [Surface],
     /// Where the API is reached from outside, without a slash at the end: upstreams that answer later post there. `None`
     /// where they could not.
@@ -60,8 +67,10 @@ impl Ports {
 /// Why a step could not be carried to its end. Running it again is always safe.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StepError {
+    /// The table failed, refused, or was in conflict for longer than is tried again.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A message was not sent. What it was to say is stored, and the sweep sends it.
     #[error("queue: {0}")]
     Queue(#[from] QueueError),
     /// A stored item is not what this version writes.

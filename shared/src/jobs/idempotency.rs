@@ -18,23 +18,26 @@ pub const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// The most characters of a key.
 pub const MAX_KEY_CHARS: usize = 255;
 
-/// What an earlier request with the same key made, and was answered.
+/// The answer to an earlier request with the same key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Earlier {
+    /// The job that it made.
     pub job: JobId,
-    /// Of records that end `invalid`.
+    /// The faults of its records that end `invalid`.
     pub faults: Vec<InputError>,
 }
 
 /// A caller's key, and what it was used for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
+    /// As the caller sent it; 1 to [`MAX_KEY_CHARS`] characters.
     pub key: String,
     /// SHA-256 in hex over method, path and body.
     pub fingerprint: String,
 }
 
 impl Idempotency {
+    /// Takes the fingerprint of the request that `key` came with. The key is not checked here.
     pub fn new(key: &str, method: &str, path: &str, body: &[u8]) -> Self {
         let mut hash = Sha256::new();
         for part in [method.as_bytes(), path.as_bytes(), body] {

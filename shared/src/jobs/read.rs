@@ -98,11 +98,15 @@ pub async fn wait_for(
 /// by the request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ResultCursor {
+    /// The chunk's number in the job, from 0.
     pub chunk: u32,
+    /// The record's position in the chunk, from 0; less than a chunk's most records.
     pub offset: u32,
 }
 
 impl ResultCursor {
+    /// Reads what [`Display`](std::fmt::Display) writes: `CHUNK.OFFSET`, in decimal. Returns `None`
+    /// for anything else and for an offset that no chunk has.
     pub fn parse(text: &str) -> Option<Self> {
         let (chunk, offset) = text.split_once('.')?;
         let cursor = Self {
@@ -122,6 +126,7 @@ impl std::fmt::Display for ResultCursor {
 /// A page of results, in input order without gaps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResultPage {
+    /// The records with their outcomes; empty where none from here on has ended yet.
     pub lines: Vec<ResultLine>,
     /// Where to go on. While the job runs this may name a place that has no results yet; ask again later.
     pub next: Option<ResultCursor>,
@@ -276,6 +281,7 @@ pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiErr
 /// A page of a tenant's jobs, newest first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobPage {
+    /// May be empty although `next` says that there is more: a filter can leave out a whole page.
     pub jobs: Vec<JobView>,
     /// The last job looked at, where there may be more.
     pub next: Option<JobId>,
@@ -376,6 +382,7 @@ async fn views(ports: &Ports, ids: &[JobId]) -> Result<Vec<JobView>, StepError> 
 /// A page of a job's delivery log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeliveryPage {
+    /// In the order of their ids.
     pub deliveries: Vec<Delivery>,
     /// The position to go on from.
     pub next: Option<u32>,

@@ -37,17 +37,22 @@ const PER_TENANT: usize = 200;
 /// No item is begun with less of the invocation left.
 const RESERVE: Duration = Duration::from_secs(8);
 
-/// What one run did.
+/// The counts of one run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Items that were due.
     pub due: u32,
+    /// Jobs whose chunks were all done, and that this run ended.
     pub finished: u32,
+    /// Chunks for which a message was sent again.
     pub redriven_chunks: u32,
+    /// Deliveries for which a message was sent again.
     pub redriven_deliveries: u32,
+    /// Deleted jobs whose data is erased.
     pub erased: u32,
+    /// Jobs past their run limit, of which what has not begun now fails.
     pub expiring: u32,
-    /// Items whose repair failed; they are due again at their next look.
+    /// Items whose repair failed; they are due again at their next check.
     pub errors: u32,
 }
 

@@ -17,7 +17,9 @@ use crate::schema::{
 /// A new tenant's secrets, shown once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTenant {
+    /// The key in full, as callers send it; only its digest is stored.
     pub api_key: String,
+    /// Signs the tenant's deliveries.
     pub webhook_secret: Secret,
 }
 
@@ -96,9 +98,13 @@ pub async fn revoke_key(ports: &Ports, key: &str) -> Result<(), StoreError> {
 /// A tenant's profile and credits, for an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
+    /// Status, limits and schedule.
     pub profile: Profile,
+    /// Credits that are left to spend; those of running jobs are taken off already.
     pub balance: i64,
+    /// Credits that ended jobs have cost.
     pub used: i64,
+    /// Chunks of jobs that have not ended.
     pub open_chunks: i64,
 }
 

@@ -17,10 +17,12 @@ pub(crate) fn shard_pk(job: &JobId, shard: u32) -> String {
     format!("JOB#{job}#{shard:04}")
 }
 
+/// Returns the key of a chunk's records: `JOB#ID#SHARD`, `CHUNK#NNNNN`.
 pub fn chunk_key(job: &JobId, chunk: u32) -> Key {
     key(shard_pk(job, shard_of(chunk)), format!("CHUNK#{chunk:05}"))
 }
 
+/// Returns the key of the head of a chunk's result: the chunk's, with `#RESULT` behind it.
 pub fn result_key(job: &JobId, chunk: u32) -> Key {
     key(
         shard_pk(job, shard_of(chunk)),
@@ -66,19 +68,24 @@ pub fn shard_range(job: &JobId, shard: u32) -> Select {
 pub struct Chunk {
     /// The index in the job of the first record.
     pub first: u32,
-    /// So many records from the start may run; the rest are `skipped`.
+    /// The number of records, from the start, that may run; the rest are `skipped`.
     pub funded: u32,
+    /// The records, in the job's order.
     pub records: Vec<Record>,
 }
 
-/// A [`Chunk`] to be stored, of records that are somebody else's: they can be many and large.
+/// A [`Chunk`] to be stored. It borrows its records: they can be many and large.
 #[derive(Debug, Serialize)]
 pub struct ChunkOf<'a> {
+    /// See [`Chunk::first`].
     pub first: u32,
+    /// See [`Chunk::funded`].
     pub funded: u32,
+    /// See [`Chunk::records`].
     pub records: &'a [Record],
 }
 
+/// Packs a chunk's records into one item. Fails where they cannot be written as JSON.
 pub fn chunk_item(
     job: &JobId,
     chunk: u32,
@@ -92,12 +99,14 @@ pub fn chunk_item(
     })
 }
 
-/// What a run left of its work on a chunk before it had to stop: outcomes by position in the chunk, or the position of
-/// the one record that it was about to begin.
+/// The work of a run on a chunk that it could not finish. Positions are those in the chunk.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Part {
+    /// The record that is about to be tried by itself. Found later without an outcome, it counts
+    /// as an attempt that took its process down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<u32>,
+    /// Records that have ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<(u32, Outcome)>,
     /// Records whose provider answers later.
@@ -134,6 +143,7 @@ pub fn known_key(job: &JobId, chunk: u32) -> Key {
     part_key(job, chunk, AT_SUBMIT, 0)
 }
 
+/// Packs a part into the `k`-th item of a run's own. Fails where it cannot be written as JSON.
 pub fn part_item(
     job: &JobId,
     chunk: u32,
@@ -210,14 +220,16 @@ pub fn result_items(
 /// All that is stored of one chunk.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ChunkState {
+    /// The records; `None` where they were erased or never written.
     pub chunk: Option<Chunk>,
     /// The outcome of every record, once there is a result.
     pub result: Option<Vec<Outcome>>,
     /// Finished by runs that had to stop, by position in the chunk; the earliest run's answer counts.
     pub finished: BTreeMap<u32, Outcome>,
-    /// How often a record was begun on its own since it was last parked.
+    /// Attempts at a record by itself since it was last suspended, by position in the chunk.
     pub begun: BTreeMap<u32, u32>,
-    /// Parked by runs before, as the latest left them; what has finished since is in `finished` too.
+    /// Suspended by earlier runs, as the latest left them; what has finished since is also in
+    /// `finished`.
     pub suspended: BTreeMap<u32, Suspended>,
 }
 

@@ -9,6 +9,7 @@ use crate::ports::{Attributes, Condition, Item, Key, Put, Value, Write};
 const FINGERPRINT: &str = "fingerprint";
 const JOB: &str = "job";
 
+/// Returns the item's key. It holds a digest of the caller's: that may be any text.
 pub fn idempotency_key(tenant: &TenantId, caller_key: &str) -> Key {
     key(format!("IDEM#{tenant}#{}", digest(caller_key)), "IDEM")
 }

@@ -33,12 +33,14 @@ use crate::webhooks::replay::SUPERSEDED;
 /// An attempt this little ahead of its time is made; a clock may be so far off.
 const EARLY: Duration = Duration::from_secs(1);
 
-/// What came of one message.
+/// The outcome of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dispatched {
+    /// The receiver took the event; the delivery is over.
     Delivered,
     /// The attempt failed, and another is planned.
     Retrying,
+    /// The attempt failed and was the last; only a replay sends the event again.
     Exhausted,
     /// The message asks for an attempt that is not the next one, or the delivery is over or gone.
     Stale,
@@ -49,9 +51,10 @@ pub enum Dispatched {
     NoTime,
 }
 
-/// How this attempt came about.
+/// The message that asks for an attempt, as it was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeliveryReceipt {
+    /// The queue that it came from.
     pub lane: QueueName,
     /// When the invocation ends.
     pub deadline: Timestamp,

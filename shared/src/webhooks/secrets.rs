@@ -17,8 +17,9 @@ pub const MAX_OVERLAP: Duration = Duration::from_secs(72 * 3600);
 /// A rotation's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rotated {
+    /// The new secret, in full; it signs from now on.
     pub secret: Secret,
-    /// When the one before stops signing along; `None` where there was none.
+    /// When the previous secret stops signing too; `None` where there was none.
     pub previous_expires_at: Option<Timestamp>,
 }
 

@@ -37,9 +37,10 @@ impl std::fmt::Debug for Request<'_> {
     }
 }
 
-/// How far a run came.
+/// The end of one run over a record.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WaterfallOutcome {
+    /// The record has ended; never `skipped` or `canceled`.
     Done(Outcome),
     /// A provider answers later.
     Suspended(Box<Suspended>),
