@@ -1,4 +1,4 @@
-//! Idempotency keys: the same key and request give the same job, whatever was lost on the way.
+//! Idempotency keys: the same key and request give the same job, whichever answers were lost.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::schema::{
     Claim, claim_key, current, idempotency_key, read_claimed_job, read_faults, read_fingerprint,
 };
 
-/// How long a key is remembered.
+/// The time that a key is remembered.
 pub const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// The most characters of a key.
 pub const MAX_KEY_CHARS: usize = 255;
@@ -27,7 +27,7 @@ pub struct Earlier {
     pub faults: Vec<InputError>,
 }
 
-/// A caller's key, and what it was used for.
+/// A caller's key, and the request that it came with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
     /// As the caller sent it; 1 to [`MAX_KEY_CHARS`] characters.
@@ -50,7 +50,8 @@ impl Idempotency {
         }
     }
 
-    /// What an earlier request with this key made, if one did. Another fingerprint is an error.
+    /// Finds what an earlier request with this key made, if one did. Another fingerprint is an
+    /// error.
     pub async fn find(
         &self,
         ports: &Ports,
@@ -78,7 +79,8 @@ impl Idempotency {
         })
     }
 
-    /// The write that takes the key, on condition that it is free, and keeps the `faults` that the answer lists.
+    /// Returns the write that takes the key, on condition that it is free, and stores the `faults`
+    /// that the answer lists.
     pub(crate) fn claim(
         &self,
         tenant: &TenantId,

@@ -1,5 +1,5 @@
-//! The use cases over ports. Each is one public function that does one step and says what came of it, so that a test can
-//! run it, kill it between any two calls, and run it again.
+//! The use cases over ports. Each is one public function that does one step and returns its
+//! outcome, so that a test can run it, kill it between any two calls, and run it again.
 
 pub mod authenticate;
 pub mod callback;

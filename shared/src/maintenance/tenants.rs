@@ -58,8 +58,9 @@ pub async fn create(
     })
 }
 
-/// Runs writes of which one puts a fresh key. A condition that fails because an earlier try of this very call had gone
-/// through, its answer lost, is success: nobody else can have put that key.
+/// Runs writes of which one puts a fresh key. If a condition fails because an earlier try of this
+/// very call went through and its answer was lost, that is success: no other call can have put that
+/// key.
 async fn commit(ports: &Ports, writes: Vec<Write>, key: &str) -> Result<(), StoreError> {
     match transact(ports, writes).await {
         Err(StoreError::ConditionFailed(failed)) => {
@@ -72,7 +73,7 @@ async fn commit(ports: &Ports, writes: Vec<Write>, key: &str) -> Result<(), Stor
     }
 }
 
-/// Makes another key for a tenant. `ConditionFailed` when there is no such tenant.
+/// Makes another key for a tenant. `ConditionFailed` when the tenant does not exist.
 pub async fn create_key(
     ports: &Ports,
     tenant: &TenantId,
@@ -87,7 +88,7 @@ pub async fn create_key(
     Ok(key)
 }
 
-/// Takes a key back. It stops working at once.
+/// Revokes a key. It stops working at once.
 pub async fn revoke_key(ports: &Ports, key: &str) -> Result<(), StoreError> {
     ports
         .store
@@ -126,14 +127,15 @@ pub async fn show(ports: &Ports, tenant: &TenantId) -> Result<Option<Account>, S
     }))
 }
 
-/// Adds credits to a tenant, or takes some away, once however often its writes are tried. Answers the balance, or `None`
-/// when there is no such tenant.
+/// Adds credits to a tenant, or takes some away, once however often its writes are tried. Returns
+/// the balance, or `None` when the tenant does not exist.
 pub async fn add_credits(
     ports: &Ports,
     tenant: &TenantId,
     credits: i64,
 ) -> Result<Option<i64>, StepError> {
-    // The grant leaves a mark of its own, so that a try whose answer was lost is known by the next.
+    // The grant leaves a mark of its own, so that the next try recognises one whose answer was
+    // lost.
     let mark = format!("grant {}", hex::encode(ports.random::<16>()));
     let expires_at = ports.clock.now().plus(LIFETIME);
     let writes = vec![
@@ -149,7 +151,8 @@ pub async fn add_credits(
     Ok(show(ports, tenant).await?.map(|account| account.balance))
 }
 
-/// Sets, or with `None` unsets, a tenant's own webhook schedule (seconds). `ConditionFailed` when there is no such tenant.
+/// Sets, or with `None` unsets, a tenant's own webhook schedule (seconds). `ConditionFailed` when
+/// the tenant does not exist.
 pub async fn set_webhook_schedule(
     ports: &Ports,
     tenant: &TenantId,
