@@ -208,7 +208,7 @@ pub(super) fn item(raw: Raw) -> Result<Item, StoreError> {
                 Ok(number) => Value::N(number),
                 Err(_) => {
                     return refused(format!(
-                        "stored attribute {name} is no whole number of 64 bits"
+                        "stored attribute {name} is not a whole number of 64 bits"
                     ));
                 }
             },

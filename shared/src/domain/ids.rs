@@ -118,7 +118,7 @@ impl fmt::Display for JobId {
 impl TryFrom<String> for JobId {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        Self::parse(&text).ok_or_else(|| format!("{text:?} is no job id"))
+        Self::parse(&text).ok_or_else(|| format!("{text:?} is not a job id"))
     }
 }
 
@@ -203,7 +203,7 @@ impl TryFrom<String> for TenantId {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         Self::parse(&text)
-            .ok_or_else(|| format!("{text:?} is no tenant id: 1 to 64 of a-z 0-9 - _"))
+            .ok_or_else(|| format!("{text:?} is not a tenant id: 1 to 64 of a-z 0-9 - _"))
     }
 }
 

@@ -41,7 +41,7 @@ impl std::fmt::Debug for Object {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AssetError {
     /// Neither a parameter nor an object has this name.
-    #[error("there is no such thing")]
+    #[error("it does not exist")]
     Missing,
     /// The service will not: most often a permission that the function's role does not have.
     #[error("reading it was refused ({0})")]

@@ -662,12 +662,11 @@ async fn a_type_says_which_provider_serves_which_inputs() {
     let (_, types) = report.text.split_once("types\n").unwrap();
     assert_eq!(
         types,
-        "  one: needs email; at most 1 credit a record; asks by-email\n  \
-         two: needs email, or domain, or name and city; at most 1 credit a record; \
-         asks by-email, by-name, by-country, by-email-and-name\n    \
-         by-email: serves email\n    by-name: serves name and city\n    \
-         by-country: serves email (with country), or domain (with country), or name and city (with country)\n    \
-         by-email-and-name: serves no set of inputs alone\n",
+        "  one: needs email; at most 1 credit a record; asks by-email\n  two: needs email, or \
+         domain, or name and city; at most 1 credit a record; asks by-email, by-name, by-country, \
+         by-email-and-name\n    by-email: serves email\n    by-name: serves name and city\n    \
+         by-country: serves email (with country), or domain (with country), or name and city (with \
+         country)\n    by-email-and-name: serves no set of inputs alone\n",
         "{}",
         report.text
     );
@@ -798,7 +797,7 @@ async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_show
     let report = bundle.report(false).await;
     assert_eq!(report.faults, 2, "{}", report.text);
     for part in [
-        "keyed: providers.keyed: the parameter /millrace/key: there is no such thing; create it",
+        "keyed: providers.keyed: the parameter /millrace/key: it does not exist; create it",
         "table: s3://tables/cities.csv: reading it was refused (403 AccessDenied); see that it exists",
     ] {
         assert!(

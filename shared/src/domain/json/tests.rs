@@ -195,7 +195,7 @@ fn what_is_no_json_is_refused() {
     assert!(read(b"\"\xff\"").is_err());
     assert!(
         read(b"\"\xed\xa0\x80\"").is_err(),
-        "a surrogate is no UTF-8"
+        "a surrogate is not UTF-8"
     );
     let fault = |text: &str| read(text.as_bytes()).unwrap_err().to_string();
     assert_eq!(fault("{\"a\":\n x}"), "expected value at line 2 column 2");
