@@ -254,7 +254,7 @@ fn refused(status: u16, body: &[u8]) -> AssetError {
     }
     match coded(code.as_deref(), status) {
         Failure::Throttled => AssetError::Unavailable("too many questions".to_owned()),
-        Failure::Conflict => AssetError::Unavailable("another call holds it".to_owned()),
+        Failure::Conflict => AssetError::Unavailable("another call has locked it".to_owned()),
         Failure::Unavailable(why) => AssetError::Unavailable(why),
         Failure::Refused(why) => AssetError::Refused(why),
     }

@@ -368,7 +368,7 @@ impl Reader<'_> {
     }
 }
 
-/// An object of what was sent. `json!` would write its numbers anew.
+/// Makes an object of what was sent. `json!` would write its numbers anew.
 pub fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
     members
         .map(|(name, value)| (name.to_owned(), value))

@@ -36,8 +36,8 @@ impl std::fmt::Debug for Object {
     }
 }
 
-/// Why something of the operator's could not be read. The texts hold error codes and nothing of the
-/// content.
+/// The reason why something of the operator's could not be read. The texts hold error codes and
+/// nothing of the content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AssetError {
     /// Neither a parameter nor an object has this name.

@@ -662,11 +662,12 @@ async fn a_type_says_which_provider_serves_which_inputs() {
     let (_, types) = report.text.split_once("types\n").unwrap();
     assert_eq!(
         types,
-        "  one: needs email; at most 1 credit a record; asks by-email\n  two: needs email, or \
-         domain, or name and city; at most 1 credit a record; asks by-email, by-name, by-country, \
-         by-email-and-name\n    by-email: serves email\n    by-name: serves name and city\n    \
-         by-country: serves email (with country), or domain (with country), or name and city (with \
-         country)\n    by-email-and-name: serves no set of inputs alone\n",
+        "  one: needs email; at most 1 credit a record; asks by-email\n  \
+         two: needs email, or domain, or name and city; at most 1 credit a record; \
+         asks by-email, by-name, by-country, by-email-and-name\n    \
+         by-email: serves email\n    by-name: serves name and city\n    \
+         by-country: serves email (with country), or domain (with country), or name and city (with country)\n    \
+         by-email-and-name: serves no set of inputs alone\n",
         "{}",
         report.text
     );

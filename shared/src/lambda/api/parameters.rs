@@ -52,8 +52,8 @@ pub(super) fn idempotency(request: &ApiRequest) -> Result<Option<Idempotency>, A
     )))
 }
 
-/// Returns how long the caller is held, at most as long as this deployment holds anybody:
-/// `?wait=20`, or `Prefer: wait=20` (RFC 7240), in seconds.
+/// Returns how long the caller waits, at most as long as this deployment allows: `?wait=20`, or
+/// `Prefer: wait=20` (RFC 7240), in seconds.
 pub(super) fn wait(request: &ApiRequest, most: Duration) -> Result<Option<Duration>, ApiError> {
     let seconds = |text: &str| text.trim().trim_matches('"').parse::<u64>().ok();
     let asked = match request.parameter("wait") {
