@@ -317,7 +317,7 @@ pub async fn jobs(
                 continue;
             };
             let stored = read_status(item);
-            // Queued and running are told apart by progress; the index has neither.
+            // Only progress distinguishes queued from running; the index has none.
             let shown =
                 |s: Status| matches!(s, Status::Queued | Status::Running | Status::Expiring);
             let may_match = match (status, stored) {

@@ -169,7 +169,11 @@ mod tests {
             serde_json::to_value(GatewayResponse::from(response)).unwrap(),
             json!({
                 "statusCode": 202,
-                "headers": {"cache-control": "no-store", "content-type": "application/json", "location": "/v1/jobs/x"},
+                "headers": {
+                    "cache-control": "no-store",
+                    "content-type": "application/json",
+                    "location": "/v1/jobs/x",
+                },
                 "body": "{\"a\":\"ü\"}",
                 "isBase64Encoded": false,
             })

@@ -89,7 +89,7 @@ pub(crate) async fn take(
         Err(error) => return Err(error.into()),
     };
     let counted = read_starts(&item, chunk);
-    // A continuation goes on as the run before it, one by one where that did, and keeps its lease.
+    // A continuation goes on as the previous run, one by one where that did, and keeps its lease.
     Ok(Some(ChunkLease {
         attempts: if again {
             counted
