@@ -319,7 +319,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_told_apart_by_code() {
+    fn each_error_follows_from_its_code() {
         let json = |code: &str| {
             format!(r#"{{"__type": "com.amazonaws.ssm#{code}", "message": "secret-in-message"}}"#)
         };

@@ -506,7 +506,7 @@ fn faults_of_an_http_provider() {
 }
 
 #[test]
-fn a_comparison_with_one_sign_is_told() {
+fn a_comparison_with_one_sign_is_reported() {
     for (condition, reported) in [
         ("response.state = 'done'", true),
         ("response.state == 'a' and status = 200", true),

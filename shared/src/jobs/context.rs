@@ -118,12 +118,12 @@ const TRIES: u32 = 6;
 /// the answer was lost: the writes carry conditions, and from what a condition found the caller
 /// knows its own earlier success from another's.
 pub(crate) async fn transact(ports: &Ports, writes: Vec<Write>) -> Result<(), StoreError> {
-    transact_told(ports, writes).await.0
+    transact_and_report(ports, writes).await.0
 }
 
 /// As [`transact`], and also returns whether a try before the last got no answer. Such a try may
 /// take effect after all the others.
-pub(crate) async fn transact_told(
+pub(crate) async fn transact_and_report(
     ports: &Ports,
     writes: Vec<Write>,
 ) -> (Result<(), StoreError>, bool) {

@@ -13,4 +13,6 @@ pub mod retry;
 pub mod submit;
 
 pub use self::context::{Ports, StepError};
-pub(crate) use self::context::{Updated, full_range, transact, transact_told, update_with_retry};
+pub(crate) use self::context::{
+    Updated, full_range, transact, transact_and_report, update_with_retry,
+};

@@ -48,7 +48,7 @@ pub async fn with_waits<'a>(
         match waiting_for(ports.store.as_ref(), asked, now).await {
             Ok(waits) => view.waiting_for = waits,
             Err(error) => {
-                tracing::warn!(error = %error, "whom it waits for is not read");
+                tracing::warn!(error = %error, "the providers that it waits for are not read");
             }
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tracing::{Instrument, error_span};
 
 use super::idempotency::{Earlier, Idempotency};
-use super::{Ports, StepError, transact_told};
+use super::{Ports, StepError, transact_and_report};
 use crate::domain::chunk::{ChunkMessage, Start, plan, plan_singly, shard_count};
 use crate::domain::credits::{Reservation, reserve};
 use crate::domain::error::{ApiError, InputError};
@@ -392,7 +392,7 @@ async fn commit(
     // since.
     let shards = 0..shard_count(spec.chunks);
     writes.extend(shards.map(|n| schema::progress::insert(&spec.id, n, spec.expires_at)));
-    let (answer, unanswered) = transact_told(ports, writes).await;
+    let (answer, unanswered) = transact_and_report(ports, writes).await;
     match answer {
         Ok(()) => Ok(Commit::Done),
         Err(StoreError::ConditionFailed(failed)) => {

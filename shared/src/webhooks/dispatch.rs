@@ -396,7 +396,7 @@ async fn learn(
     match ports.store.update(update).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
         Err(error) => {
-            tracing::warn!(error = %error, "what the exchange taught of the receiver was not kept");
+            tracing::warn!(error = %error, "the findings of the exchange were not stored");
         }
     }
 }

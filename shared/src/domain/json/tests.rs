@@ -134,7 +134,7 @@ fn half_a_surrogate_pair_is_the_replacement_character() {
 
 /// `serde_json` is the judge of everything that it reads in the same way.
 #[test]
-fn what_is_no_json_is_refused() {
+fn a_text_that_is_not_json_is_refused() {
     for text in [
         "",
         " ",

@@ -12,7 +12,10 @@ pub(super) const RESULTS: (usize, usize) = (100, 1000);
 pub(super) const ROWS: (usize, usize) = (20, 100);
 
 pub(super) fn bad_cursor() -> ApiError {
-    ApiError::invalid("cursor", "is none of ours; pass on next_cursor as it came")
+    ApiError::invalid(
+        "cursor",
+        "is not one that we issued; pass on next_cursor unchanged",
+    )
 }
 
 pub(super) fn limit(

@@ -749,7 +749,7 @@ fn literals_are_refused_in_every_form() {
 }
 
 #[test]
-fn unusable_urls_are_told_apart_from_blocked_ones() {
+fn unusable_urls_differ_from_blocked_ones() {
     let closed = Guard::default();
     for url in [
         "",
