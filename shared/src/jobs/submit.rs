@@ -234,8 +234,8 @@ fn funded_until(submission: &Submission, funded: usize) -> usize {
     workable.nth(funded).unwrap_or(records)
 }
 
-/// Assigns each of a job's chunks to a lane. `open` counts the tenant's open chunks, this job's
-/// among them. The share of the fast lane that the tenant's other jobs leave is for this job's
+/// Assigns each of a job's chunks to a lane. `open_chunks` counts the tenant's, this job's among
+/// them. The share of the fast lane that the tenant's other jobs leave is for this job's
 /// first chunks. So whenever a chunk enters that lane, the sum is within the share: this job's
 /// chunks that were ever sent there, and all open chunks of the others.
 pub(crate) fn lanes<'a>(

@@ -375,8 +375,8 @@ async fn look_at_delivery(
         let later = move_due(delivery_key(id), due, due_shard(&id.job), at);
         return claim(ports, later).await.map(drop);
     }
-    // The message waits in a queue that is behind, or was lost: it is sent again after ever twice
-    // as long.
+    // The message waits in a queue that is behind, or was lost: it is sent again after waits that
+    // double.
     let window = read_window(&item).unwrap_or(2 * GRACE);
     // An attempt under way is left alone; one that is far off is checked again in time.
     let busy = delivery.lease.as_ref().filter(|lease| lease.is_live(now));

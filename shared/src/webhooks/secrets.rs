@@ -19,7 +19,7 @@ pub const MAX_OVERLAP: Duration = Duration::from_secs(72 * 3600);
 pub struct Rotated {
     /// The new secret, in full; it signs from now on.
     pub secret: Secret,
-    /// When the previous secret stops signing too; `None` where there was none.
+    /// The time until which the previous secret signs too; `None` where there was none.
     pub previous_expires_at: Option<Timestamp>,
 }
 
