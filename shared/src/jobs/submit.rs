@@ -235,9 +235,9 @@ fn funded_until(submission: &Submission, funded: usize) -> usize {
 }
 
 /// Assigns each of a job's chunks to a lane. `open_chunks` counts the tenant's, this job's among
-/// them. The share of the fast lane that the tenant's other jobs leave is for this job's
-/// first chunks. So whenever a chunk enters that lane, the sum is within the share: this job's
-/// chunks that were ever sent there, and all open chunks of the others.
+/// them. The share of the fast lane that the tenant's other jobs leave is for this job's first
+/// chunks. So whenever a chunk enters that lane, the sum is within the share: this job's chunks
+/// that were ever sent there, and all open chunks of the others.
 pub(crate) fn lanes<'a>(
     ports: &Ports,
     job: &Job,

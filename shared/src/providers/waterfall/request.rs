@@ -37,7 +37,7 @@ impl std::fmt::Debug for Request<'_> {
     }
 }
 
-/// The end of one run over a record.
+/// How far a run came.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WaterfallOutcome {
     /// The record has ended; never `skipped` or `canceled`.
