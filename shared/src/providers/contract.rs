@@ -162,9 +162,14 @@ impl std::fmt::Debug for Ports {
 /// Why a request was not sent, and when to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// No slot or place in time. `held`: the upstream wants to be let alone.
-    Busy { at: Timestamp, held: Option<Outage> },
-    /// The circuit is open.
+    /// No slot or place was free in time.
+    Busy {
+        /// When to try again.
+        at: Timestamp,
+        /// Set where the upstream itself asked for a pause: what it answered.
+        held: Option<Outage>,
+    },
+    /// The circuit is open until then.
     Open(Timestamp),
 }
 

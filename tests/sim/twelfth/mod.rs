@@ -151,7 +151,7 @@ fn faults_of_a_new_kind_have_a_line_and_a_column() {
     assert_eq!(
         unknown,
         format!(
-            "p.toml:6:8: providers.almanac: kind: there is no kind of provider `tides`; \
+            "p.toml:6:8: providers.almanac: kind: unknown kind of provider `tides`; \
              it is one of {kinds}"
         )
     );

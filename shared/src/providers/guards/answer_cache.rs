@@ -147,6 +147,7 @@ pub struct CachedAnswer {
 }
 
 impl CachedAnswer {
+    /// Returns it as the provider gave it: `Found` where it has fields, else `NotFound`.
     pub fn answer(self) -> Answer {
         match self.fields {
             Some(fields) => Answer::Found {

@@ -121,6 +121,7 @@ impl Local {
 }
 
 impl Breaker {
+    /// Makes a provider's breaker, closed until the table says otherwise.
     pub fn new(provider: &str, rules: &BreakerConfig) -> Self {
         Self {
             name: provider.to_owned(),

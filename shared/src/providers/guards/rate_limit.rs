@@ -166,6 +166,7 @@ impl Drop for Taken<'_> {
 }
 
 impl Limiter {
+    /// Makes a provider's limiter. It has no slots yet: they are leased from the table as needed.
     pub fn new(provider: &str, rate: &RateConfig) -> Self {
         let interval = micros_of(rate.per) * 100 / (i64::from(rate.requests.max(1)) * PACE);
         Self {

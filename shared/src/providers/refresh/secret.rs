@@ -365,7 +365,7 @@ mod tests {
             (
                 None,
                 None,
-                "there is no such thing; create it, in the region of the functions",
+                "it does not exist; create it, in the region of the functions",
             ),
             (
                 Some("400 AccessDeniedException"),

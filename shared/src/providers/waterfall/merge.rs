@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::step::{Contributor, Judged};
 use crate::catalog::Until;
+use crate::domain::json;
 use crate::domain::record::{
     FailureCode, MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth,
     is_blank,
@@ -108,9 +109,8 @@ impl Merged {
             let detail = format!("a provider's answer nests deeper than {MAX_DEPTH} levels");
             return Some(Outcome::failed("outcome_too_deep", detail));
         }
-        let mut size = Count(0);
-        let written = serde_json::to_writer(&mut size, &(self, upstream_token));
-        (written.is_err() || size.0 > MAX_OUTCOME_BYTES).then(|| too_large(size.0))
+        let bytes = json::size(&(self, upstream_token));
+        (bytes > MAX_OUTCOME_BYTES).then(|| too_large(bytes))
     }
 
     /// The fields that are still wanted; `None` where it is not about single fields, and anything helps.
@@ -172,9 +172,9 @@ impl Merged {
             credits,
             error: None,
         };
-        let mut size = Count(0);
-        if serde_json::to_writer(&mut size, &outcome).is_err() || size.0 > MAX_OUTCOME_BYTES {
-            return too_large(size.0);
+        let bytes = json::size(&outcome);
+        if bytes > MAX_OUTCOME_BYTES {
+            return too_large(bytes);
         }
         outcome
     }
@@ -199,19 +199,5 @@ fn threshold(until: &Until, field: &str) -> f64 {
             .iter()
             .find(|(name, _)| name == field)
             .map_or(0.0, |(_, least)| *least),
-    }
-}
-
-/// Counts bytes written and keeps none.
-struct Count(usize);
-
-impl std::io::Write for Count {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

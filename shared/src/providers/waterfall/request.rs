@@ -40,6 +40,7 @@ impl std::fmt::Debug for Request<'_> {
 /// How far a run came.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WaterfallOutcome {
+    /// The record has ended; never `skipped` or `canceled`.
     Done(Outcome),
     /// A provider answers later.
     Suspended(Box<Suspended>),

@@ -23,10 +23,12 @@ pub struct Waterfall {
 }
 
 impl Waterfall {
+    /// Joins a type and its providers, in the order in which they are asked.
     pub fn new(kind: Arc<RecordType>, steps: Vec<Step>) -> Self {
         Self { kind, steps }
     }
 
+    /// Returns the record type: its limits and fields, and when it stops.
     pub fn kind(&self) -> &RecordType {
         &self.kind
     }

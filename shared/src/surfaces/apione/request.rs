@@ -62,7 +62,7 @@ pub(super) fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submis
             );
             continue;
         };
-        if serde_json::to_vec(&sent).map_or(0, |bytes| bytes.len()) > MAX_RECORD_BYTES {
+        if json::size(&sent) > MAX_RECORD_BYTES {
             oversize.get_or_insert(at);
         }
         records.push(record(sent, operation.unwrap_or_default()));

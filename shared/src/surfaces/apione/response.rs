@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::error::ApiError;
 use crate::domain::job::{Accepted, End, JobView, MAX_ESCAPED_PAGE_BYTES, Status};
+use crate::domain::json::escaped_size;
 use crate::domain::record::{Outcome, OutcomeStatus, Record};
 use crate::domain::time::Timestamp;
 use crate::surfaces::common::ecmascript;
@@ -226,12 +227,7 @@ fn show(
     }
     let response = respond(200, body);
     // Numbers can take more room here than where they were counted: 1e20 has 21 digits.
-    let escaped: usize = response
-        .body
-        .iter()
-        .map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 })
-        .sum();
-    if escaped > MAX_ESCAPED_PAGE_BYTES {
+    if escaped_size(&response.body) > MAX_ESCAPED_PAGE_BYTES {
         return Err(ApiError::ResultsTooLarge {
             results_url: view.results_url(),
         });

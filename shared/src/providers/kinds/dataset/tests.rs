@@ -738,8 +738,7 @@ async fn what_is_wrong_with_a_table_in_s3_is_told() {
     }
     let (table, ports, script) = in_s3("");
     script.assets_fail(Some(AssetError::Missing));
-    let wanted =
-        "s3://tables/d.csv: there is no such thing; create it, in the region of the functions";
+    let wanted = "s3://tables/d.csv: it does not exist; create it, in the region of the functions";
     assert_eq!(table.inspect(&ports).await, Err(wanted.to_owned()));
 }
 
