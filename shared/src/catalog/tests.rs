@@ -625,7 +625,7 @@ fn the_kinds_that_read_web_sites() {
         (
             "domain_finder",
             "tlds = [\".com\"]",
-            "p.toml:6:9: providers.w: tlds: `.com` is no top-level domain",
+            "p.toml:6:9: providers.w: tlds: `.com` is not a top-level domain",
         ),
         (
             "domain_finder",
