@@ -220,7 +220,7 @@ impl Trial<'_> {
                 wait.as_secs()
             )),
             _ => Ok(format!(
-                "{name} was told to wait; asking again in {} s",
+                "{name} has to wait; asking again in {} s",
                 wait.as_secs()
             )),
         }

@@ -64,7 +64,7 @@ fn columns_find_their_places_by_name() {
 }
 
 #[test]
-fn an_exact_name_comes_before_a_bent_one() {
+fn an_exact_name_comes_before_a_similar_one() {
     let records = csv("Domain,domain\nx.com,y.com\n", &Columns::default()).unwrap();
     assert_eq!(
         records,

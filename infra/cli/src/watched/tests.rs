@@ -277,10 +277,10 @@ async fn a_piece_of_a_url_that_reads_a_secret_is_masked_whatever_it_comes_to() {
     );
 }
 
-struct Kept(Result<String, AssetError>);
+struct OneParameter(Result<String, AssetError>);
 
 #[async_trait]
-impl Assets for Kept {
+impl Assets for OneParameter {
     async fn parameter(&self, name: &str) -> Result<String, AssetError> {
         assert_eq!(name, "/millrace/key");
         self.0.clone()
@@ -306,7 +306,7 @@ async fn secrets_of_the_account_are_masked_and_nothing_is_shown_without_knowing_
         ssm = \"/millrace/key\" }, client_secret = { ssm = \"/millrace/key\" } }\n";
     let config = Config::parse(READERS, "p.toml", toml).unwrap_or_else(|e| panic!("{e}"));
     let settings = CliSettings::default();
-    let kept = Kept(Ok("hidden".to_owned()));
+    let kept = OneParameter(Ok("hidden".to_owned()));
     let redactor = Redactor::of(config.providers.iter(), &settings, &kept)
         .await
         .unwrap_or_else(|e| panic!("{e:?}"));
@@ -315,7 +315,7 @@ async fn secrets_of_the_account_are_masked_and_nothing_is_shown_without_knowing_
         "https://api.example.com/[secret]?[secret]"
     );
     assert_eq!(redactor.token_urls, ["https://login.example.com/t"]);
-    let refused = Kept(Err(AssetError::Refused("AccessDenied".to_owned())));
+    let refused = OneParameter(Err(AssetError::Refused("AccessDenied".to_owned())));
     let failure = Redactor::of(config.providers.iter(), &settings, &refused)
         .await
         .err()
