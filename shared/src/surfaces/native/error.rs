@@ -26,7 +26,7 @@ pub(super) struct Fault<'a> {
 }
 
 impl<'a> Fault<'a> {
-    /// The faults as an answer lists them.
+    /// Lists the faults.
     pub(super) fn list(faults: &'a [InputError]) -> Vec<Self> {
         let one = |fault: &'a InputError| Self {
             pointer: &fault.pointer,
@@ -45,7 +45,7 @@ pub(super) fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
     )
 }
 
-/// The problem document of an error.
+/// Makes the problem document of an error.
 pub(super) fn problem<'a>(error: &'a ApiError, request_id: &'a str) -> Problem<'a> {
     let (status, kind, title, detail) = describe(error);
     let errors = match error {

@@ -53,7 +53,7 @@ pub enum Extra {
 impl Extra {
     const ALL: [Self; 3] = [Self::Notes, Self::ConfidenceScore, Self::References];
 
-    /// The field's name.
+    /// Returns the field's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Notes => "notes",

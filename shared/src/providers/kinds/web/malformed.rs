@@ -69,8 +69,8 @@ const ODD: [&[u8]; 22] = [
     b"9999999999999999999999999e999",
 ];
 
-/// Every malformed version: cut at every place, or there a byte changed, an odd piece put in, or a
-/// part repeated many times.
+/// Makes every malformed version: cut at every place, or there a byte changed, an odd piece put in,
+/// or a part repeated many times.
 fn malformed(text: &str) -> impl Iterator<Item = Vec<u8>> {
     let text = text.as_bytes();
     (0..text.len()).flat_map(move |at| {
