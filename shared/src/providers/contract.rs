@@ -225,8 +225,8 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
         true
     }
 
-    /// Reads now what is otherwise read at the first question, and describes it, such as `2,285
-    /// rows`. `Err` says what is wrong with it.
+    /// Reads now what is otherwise read at the first question, and describes it, such as
+    /// `2,285 rows`. `Err` says what is wrong with it.
     async fn inspect(&self, _ports: &Ports) -> Result<Vec<String>, String> {
         Ok(Vec::new())
     }

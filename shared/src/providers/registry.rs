@@ -117,8 +117,8 @@ impl Registry {
         )))
     }
 
-    /// Returns the waterfall of a type: `registry.waterfall("company")?.run(&request, None,
-    /// ports).await`.
+    /// Returns the waterfall of a type:
+    /// `registry.waterfall("company")?.run(&request, None, ports).await`.
     pub fn waterfall(&self, name: &str) -> Option<&Waterfall> {
         self.waterfalls.iter().find(|w| w.kind().name() == name)
     }

@@ -204,7 +204,7 @@ pub const MAX_URL_CHARS: usize = 2083;
 pub const NOMINAL_PER_RECORD: Duration = Duration::from_millis(10);
 
 impl Reading<'_> {
-    /// The type that answers an operation of this surface, as `providers.toml` maps it. An
+    /// Returns the type that answers an operation of this surface, as `providers.toml` maps it. An
     /// operation that it does not map gets a name that no type has, so that its job ends with the
     /// reason.
     pub fn kind(&self, operation: &str) -> String {

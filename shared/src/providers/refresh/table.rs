@@ -183,7 +183,7 @@ impl<T: Send + Sync + 'static> CachedAsset<T> {
     }
 
     /// Returns another value than `rejected`, which did not work. Reads it now, unless that was
-    /// done for the same reason in the last [`PAUSE`]. `None` if there is no other value within
+    /// done for the same reason in the last [`PAUSE`]. `None` without another value within
     /// `wait`.
     pub(crate) async fn replacement(
         &self,

@@ -79,7 +79,7 @@ pub(super) fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submis
     })
 }
 
-/// A record with the names that providers know, and as it was sent where that differs.
+/// Makes a record with the names that providers know, and with the sent members if they differ.
 fn record(sent: Map<String, Value>, operation: &str) -> Record {
     let mut input = Map::with_capacity(sent.len());
     for (name, value) in without_blanks(&sent).iter() {

@@ -169,7 +169,7 @@ pub(super) fn trouble(view: &JobView, fits: bool) -> Option<String> {
     (!all.is_empty()).then(|| all.join("; "))
 }
 
-/// One record's result. Why it failed stands beside what the document has.
+/// Shows one record's result. The reason of a failure is an extra member.
 pub(super) fn result(record: &Record, outcome: &Outcome) -> Value {
     let (status, data) = match outcome.status {
         OutcomeStatus::Found => ("success", Value::Object(outcome.data.clone())),
@@ -256,7 +256,7 @@ pub(super) fn show_status(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
     )
 }
 
-/// While the job runs, what has ended so far.
+/// Shows the records that have ended so far, while the job runs.
 pub(super) fn show_results(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
     match ended(shown) {
         Some(results) => show(shown, Some(results), true),

@@ -79,7 +79,7 @@ pub const EMAIL_FIELDS: [&str; 8] = [
 /// The fields that [`phones`] reads.
 pub const PHONE_FIELDS: [&str; 3] = ["phones", "phone", "phone_region"];
 
-/// Every e-mail address among the fields, each once, in the fields' order of [`EMAIL_FIELDS`].
+/// Returns every e-mail address among the fields, each once, in the order of [`EMAIL_FIELDS`].
 pub fn emails(data: &Map<String, Value>, blanks: Blanks) -> Vec<Email> {
     let mut found: Vec<Email> = Vec::new();
     let mut add = |email: Email| {
@@ -140,7 +140,7 @@ fn email(value: &Value, known: Option<bool>, blanks: Blanks) -> Option<Email> {
     })
 }
 
-/// A member that is a text and not blank.
+/// Returns a member that is a text and not blank.
 fn text<'v>(value: &'v Value, name: &str, blanks: Blanks) -> Option<&'v str> {
     value
         .get(name)
@@ -156,7 +156,7 @@ fn personal(kind: &str) -> Option<bool> {
     }
 }
 
-/// Every phone number among the fields, each once.
+/// Returns every phone number among the fields, each once.
 pub fn phones(data: &Map<String, Value>, blanks: Blanks) -> Vec<Phone> {
     let mut found: Vec<Phone> = Vec::new();
     let phone = |value: &Value| phone(value, blanks);

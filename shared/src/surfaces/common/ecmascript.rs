@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 /// The largest array index, 2^32 - 2. Larger whole numbers are names like any other.
 const MAX_INDEX: u64 = 4_294_967_294;
 
-/// The bytes of a value.
+/// Writes a value.
 pub fn to_vec(value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
     write(&mut out, value);
@@ -65,7 +65,7 @@ fn object(out: &mut Vec<u8>, members: &Map<String, Value>) {
     out.push(b'}');
 }
 
-/// The array index that a name is, if it is one: decimal without leading zeros, at most
+/// Returns the array index that a name is, if it is one: decimal without leading zeros, at most
 /// [`MAX_INDEX`].
 fn index(name: &str) -> Option<u64> {
     let digits = (1..=10).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_digit());
@@ -77,8 +77,8 @@ fn number_to(out: &mut Vec<u8>, number: f64) {
     out.extend_from_slice(ryu_js::Buffer::new().format(number).as_bytes());
 }
 
-/// `serde_json` escapes what ECMAScript does: quote, backslash and the controls below U+0020, in
-/// the same way.
+/// Writes a text. `serde_json` escapes what ECMAScript does: quote, backslash and the controls
+/// below U+0020, in the same way.
 fn string(out: &mut Vec<u8>, text: &str) {
     // Writing a text to memory does not fail.
     let _ = serde_json::to_writer(out, text);

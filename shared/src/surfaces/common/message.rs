@@ -75,7 +75,7 @@ impl ApiRequest {
     }
 }
 
-/// A media range and its weight in thousandths; 1 where it has none that can be read.
+/// Reads a media range and its weight in thousandths; 1 if it has no readable one.
 fn range(accepted: &str) -> (&str, u16) {
     let mut parts = accepted.split(';').map(str::trim);
     let range = parts.next().unwrap_or_default();
@@ -91,7 +91,7 @@ fn range(accepted: &str) -> (&str, u16) {
     )
 }
 
-/// `0`, `0.5`, `1.000`. Source: RFC 9110, section 12.4.2.
+/// Reads `0`, `0.5`, `1.000`. Source: RFC 9110, section 12.4.2.
 fn thousandths(weight: &str) -> Option<u16> {
     let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
     let digits = fraction.bytes().all(|byte| byte.is_ascii_digit());

@@ -111,8 +111,10 @@ impl Faults {
         self.first
     }
 
+    /// Returns the faults as an error, if there are any.
+    ///
     /// # Errors
-    /// [`ApiError::Invalid`] with the first [`MAX_FAULTS`] faults, if there are any.
+    /// [`ApiError::Invalid`] with the first [`MAX_FAULTS`] faults.
     pub fn finish(self) -> Result<(), ApiError> {
         if self.first.is_empty() {
             Ok(())
@@ -199,8 +201,10 @@ pub fn object_by(
     }
 }
 
+/// Checks the size of a record.
+///
 /// # Errors
-/// [`ApiError::TooLarge`] where the record at this position has more than [`MAX_RECORD_BYTES`] as
+/// [`ApiError::TooLarge`] if the record at this position has more than [`MAX_RECORD_BYTES`] as
 /// JSON.
 pub fn bounded(at: usize, record: &impl serde::Serialize) -> Result<(), ApiError> {
     if json::size(record) > MAX_RECORD_BYTES {
@@ -253,7 +257,7 @@ pub fn is_unfilled(value: &Value) -> bool {
     is_blank(value) || empty(value)
 }
 
-/// A field's name in snake case: `companyName`, `linkedinURL`, `IPAddress`.
+/// Returns a field's name in snake case: `companyName`, `linkedinURL`, `IPAddress`.
 pub fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 2);
     let (mut before, mut rest) = ('_', name.chars().peekable());

@@ -111,7 +111,8 @@ fn unauthorized(request: &ApiRequest) -> (&'static str, &'static str) {
         ),
         Some(scheme) if !scheme.eq_ignore_ascii_case("bearer") => (
             code::NOT_BEARER,
-            "the header Authorization is not of the scheme Bearer; send `Authorization: Bearer KEY`",
+            "the header Authorization is not of the scheme Bearer; send `Authorization: Bearer \
+             KEY`",
         ),
         Some(_) => (code::KEY, "this API key is not known"),
     }

@@ -57,8 +57,8 @@ pub(super) fn event_body(event: &Event<'_>) -> Vec<u8> {
     json_bytes(&shown)
 }
 
-/// Hex HMAC-SHA1 of the body under the secret's text. There is room for one value: while a secret
-/// is being replaced it is the old one's, which every receiver knows.
+/// Signs with the hex HMAC-SHA1 of the body under the secret's text. There is room for one value:
+/// while a secret is being replaced it is the old one's, which every receiver knows.
 pub(super) fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
     let mut headers = signature::headers(signing.secrets, signing.id, signing.at, signing.body);
     if let Some(mac) = signing

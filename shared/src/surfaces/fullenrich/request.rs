@@ -45,7 +45,7 @@ fn refused(code: &'static str, pointer: impl Into<String>, detail: impl Into<Str
     ApiError::Invalid(vec![InputError::new(pointer, detail).with_code(code)])
 }
 
-/// The beginning of a text that the caller chose.
+/// Returns the beginning of a text that the caller chose.
 fn short(text: &str) -> String {
     match text.char_indices().nth(60) {
         None => text.to_owned(),
@@ -53,7 +53,7 @@ fn short(text: &str) -> String {
     }
 }
 
-/// A text that has more than white space. Null and an empty text are as good as absent.
+/// Returns a text that has more than white space. Null and an empty text count as absent.
 fn text<'a>(
     object: &'a Map<String, Value>,
     at: &str,

@@ -28,7 +28,7 @@ struct Started {
     enrichment_id: String,
 }
 
-/// The answer to a submission, also where credits are short.
+/// Answers a submission, also if credits are short.
 pub(super) fn accepted(accepted: &Accepted, _: Timestamp) -> ApiResponse {
     match accepted {
         Accepted::Job { view, .. } => {
@@ -106,7 +106,8 @@ pub(super) const IN_PROGRESS: &str = "IN_PROGRESS";
 
 const CREDITS_INSUFFICIENT: &str = "CREDITS_INSUFFICIENT";
 
-/// The surface's word for where a job stands. Its `RATE_LIMIT` and `UNKNOWN` never happen here.
+/// Returns the surface's word for the state of a job. Its `RATE_LIMIT` and `UNKNOWN` never happen
+/// here.
 pub(super) fn state(view: &JobView) -> &'static str {
     match view.status() {
         Status::Queued => "CREATED",
@@ -292,7 +293,7 @@ fn show_phone(phone: &Phone) -> ShownPhone {
     }
 }
 
-/// The person: as a provider gave it, or where `made`, from what was found in single fields.
+/// Returns the person: as a provider gave it, or if `made`, from fields that were found.
 fn profile(found: &Map<String, Value>, made: bool, blanks: Blanks) -> Option<Map<String, Value>> {
     if let Some(Value::Object(profile)) = found.get("profile") {
         return Some(profile.clone());
@@ -366,7 +367,7 @@ const WORKSPACES: [u8; 16] = [
     0x6f, 0x1d, 0x3c, 0x52, 0x0b, 0x7e, 0x4a, 0x95, 0x9c, 0x1f, 0x2e, 0xd8, 0x47, 0xa6, 0x30, 0xb1,
 ];
 
-/// A tenant's id as a UUID of version 5. Source: RFC 9562, section 5.5.
+/// Returns a tenant's id as a UUID of version 5. Source: RFC 9562, section 5.5.
 fn workspace(tenant: &TenantId) -> String {
     let digest = Sha1::new()
         .chain_update(WORKSPACES)

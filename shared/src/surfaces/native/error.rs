@@ -26,7 +26,7 @@ pub(super) struct Fault<'a> {
 }
 
 impl<'a> Fault<'a> {
-    /// The faults as an answer lists them.
+    /// Lists the faults.
     pub(super) fn list(faults: &'a [InputError]) -> Vec<Self> {
         let one = |fault: &'a InputError| Self {
             pointer: &fault.pointer,
@@ -45,9 +45,9 @@ pub(super) fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
     )
 }
 
-/// The problem document of an error.
+/// Makes the problem document of an error.
 pub(super) fn problem<'a>(error: &'a ApiError, request_id: &'a str) -> Problem<'a> {
-    let (status, kind, title, detail) = describe(error);
+    let (status, kind, title) = heading(error);
     let errors = match error {
         ApiError::Invalid(faults) => Some(Fault::list(faults)),
         _ => None,
@@ -56,106 +56,72 @@ pub(super) fn problem<'a>(error: &'a ApiError, request_id: &'a str) -> Problem<'
         kind: format!("urn:millrace:problem:{kind}"),
         title,
         status,
-        detail,
+        detail: detail(error),
         request_id,
         errors,
     }
 }
 
-fn describe(error: &ApiError) -> (u16, &'static str, &'static str, String) {
+/// Returns the status, the kind and the title of an error.
+fn heading(error: &ApiError) -> (u16, &'static str, &'static str) {
     match error {
-        ApiError::Unauthorized => (
-            401,
-            "unauthorized",
-            "No valid API key",
-            "send a valid key as `Authorization: Bearer KEY` or `X-API-Key: KEY`".to_owned(),
-        ),
-        ApiError::Forbidden { needs } => (
-            403,
-            "forbidden",
-            "The key may not do this",
-            format!("the key lacks the scope {needs}"),
-        ),
-        ApiError::NotFound { what } => (
-            404,
-            "not-found",
-            "Not found",
-            format!("there is no such {what}"),
-        ),
-        ApiError::MethodNotAllowed { allow } => (
-            405,
-            "method-not-allowed",
-            "Method not allowed",
-            format!("this path takes {}", allow.join(" and ")),
-        ),
-        ApiError::Malformed { detail } => {
-            (400, "malformed", "The body cannot be read", detail.clone())
+        ApiError::Unauthorized => (401, "unauthorized", "No valid API key"),
+        ApiError::Forbidden { .. } => (403, "forbidden", "The key may not do this"),
+        ApiError::NotFound { .. } => (404, "not-found", "Not found"),
+        ApiError::MethodNotAllowed { .. } => (405, "method-not-allowed", "Method not allowed"),
+        ApiError::Malformed { .. } => (400, "malformed", "The body cannot be read"),
+        ApiError::Invalid(_) => (400, "invalid", "The request is not valid"),
+        ApiError::Coding { .. } => (415, "unsupported-coding", "The body's coding is not read"),
+        ApiError::TooLarge { .. } => (413, "too-large", "Too large"),
+        ApiError::IdempotencyMismatch => {
+            let title = "Idempotency-Key used for another request";
+            (422, "idempotency-mismatch", title)
         }
-        ApiError::Invalid(faults) => {
-            let n = faults.len();
-            let detail = match &faults[..] {
-                [only] => format!(
-                    "{}: {}",
-                    if only.pointer.is_empty() {
-                        "body"
-                    } else {
-                        &only.pointer
-                    },
-                    only.detail
-                ),
-                _ => format!("{n} faults; see errors"),
-            };
-            (400, "invalid", "The request is not valid", detail)
+        ApiError::NotEnoughCredits { .. } => (402, "not-enough-credits", "Not enough credits"),
+        ApiError::ResultsTooLarge { .. } => {
+            let title = "The results do not fit one response";
+            (413, "results-too-large", title)
         }
-        ApiError::Coding { detail } => (
-            415,
-            "unsupported-coding",
-            "The body's coding is not read",
-            detail.clone(),
-        ),
-        ApiError::TooLarge { detail } => (413, "too-large", "Too large", detail.clone()),
-        ApiError::IdempotencyMismatch => (
-            422,
-            "idempotency-mismatch",
-            "Idempotency-Key used for another request",
+        ApiError::Conflict { .. } => (409, "conflict", "Not possible in this state"),
+        ApiError::Unavailable { .. } => (503, "unavailable", "Try again"),
+        ApiError::Internal => (500, "internal", "Internal error"),
+    }
+}
+
+fn detail(error: &ApiError) -> String {
+    match error {
+        ApiError::Unauthorized => {
+            "send a valid key as `Authorization: Bearer KEY` or `X-API-Key: KEY`".to_owned()
+        }
+        ApiError::Forbidden { needs } => format!("the key lacks the scope {needs}"),
+        ApiError::NotFound { what } => format!("there is no such {what}"),
+        ApiError::MethodNotAllowed { allow } => format!("this path takes {}", allow.join(" and ")),
+        ApiError::Malformed { detail }
+        | ApiError::Coding { detail }
+        | ApiError::TooLarge { detail }
+        | ApiError::Conflict { detail } => detail.clone(),
+        ApiError::Invalid(faults) => match &faults[..] {
+            [only] if only.pointer.is_empty() => format!("body: {}", only.detail),
+            [only] => format!("{}: {}", only.pointer, only.detail),
+            _ => format!("{} faults; see errors", faults.len()),
+        },
+        ApiError::IdempotencyMismatch => {
             "this key came before with another request (bodies are compared byte for byte); use a \
              new key for a new request"
-                .to_owned(),
+                .to_owned()
+        }
+        ApiError::NotEnoughCredits { needed, available } => format!(
+            "the job needs up to {needed} credits and {available} are free; set max_credits or \
+             get more"
         ),
-        ApiError::NotEnoughCredits { needed, available } => (
-            402,
-            "not-enough-credits",
-            "Not enough credits",
-            format!(
-                "the job needs up to {needed} credits and {available} are free; set max_credits or \
-                 get more"
-            ),
-        ),
-        ApiError::ResultsTooLarge { results_url } => (
-            413,
-            "results-too-large",
-            "The results do not fit one response",
-            format!("read them page by page from {results_url}"),
-        ),
-        ApiError::Conflict { detail } => (
-            409,
-            "conflict",
-            "Not possible in this state",
-            detail.clone(),
-        ),
+        ApiError::ResultsTooLarge { results_url } => {
+            format!("read them page by page from {results_url}")
+        }
         ApiError::Unavailable {
             retry_after_seconds,
-        } => (
-            503,
-            "unavailable",
-            "Try again",
-            format!("try again in {retry_after_seconds} s, with the same Idempotency-Key"),
-        ),
-        ApiError::Internal => (
-            500,
-            "internal",
-            "Internal error",
-            "this is a fault of ours; quote request_id when you report it".to_owned(),
-        ),
+        } => format!("try again in {retry_after_seconds} s, with the same Idempotency-Key"),
+        ApiError::Internal => {
+            "this is a fault of ours; quote request_id when you report it".to_owned()
+        }
     }
 }

@@ -19,7 +19,7 @@ const MAX_NAME_CHARS: usize = 200;
 /// The most characters of a caller's record id.
 pub(super) const MAX_ID_CHARS: usize = 256;
 
-/// `Authorization: Bearer KEY` or `X-API-Key: KEY`.
+/// Reads `Authorization: Bearer KEY` or `X-API-Key: KEY`.
 pub(super) fn key(request: &ApiRequest) -> Option<&str> {
     request.bearer().or_else(|| request.header("x-api-key"))
 }
@@ -119,7 +119,7 @@ fn read_record_webhook(
     }
 }
 
-/// Reads the member `records`, without reading the records; none if it is wrong.
+/// Reads the member `records` and checks its length; `None` if it is wrong.
 fn read_items(records: Option<Value>, faults: &mut Faults) -> Vec<Value> {
     match records.filter(|value| !is_blank(value)) {
         None => {

@@ -111,8 +111,8 @@ fn faults_of(faults: &[InputError], body: &[u8]) -> Vec<Fault> {
     shown.collect()
 }
 
-/// A place as `FastAPI` names it (positions in arrays are numbers), and what is there; of what is
-/// missing, what it is missing from.
+/// Returns a place as `FastAPI` names it (positions in arrays are numbers), with the value there;
+/// for a missing member, the object that lacks it.
 fn locate<'b>(pointer: &str, body: &'b Value) -> (Vec<Value>, Option<&'b Value>) {
     if !pointer.is_empty() && !pointer.starts_with('/') {
         return (vec!["header".into(), pointer.into()], None);

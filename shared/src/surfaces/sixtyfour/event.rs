@@ -45,8 +45,8 @@ pub(super) fn body(event: &Event<'_>) -> Vec<u8> {
     json_bytes(&task(view, results.as_deref()))
 }
 
-/// The vendor's headers, one `v1` for each live secret, newest first, and those of Standard
-/// Webhooks.
+/// Signs with the vendor's headers, one `v1` for each live secret, newest first, and with those of
+/// Standard Webhooks.
 pub(super) fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
     let seconds = signing.at.seconds();
     let mut signature = format!("t={seconds}");
@@ -67,7 +67,7 @@ pub(super) fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
     headers
 }
 
-/// Keyed with the secret's text as the customer has it.
+/// Computes the HMAC under the secret's text as the customer has it.
 fn mac(secret: &Secret, seconds: i64, body: &[u8]) -> impl AsRef<[u8]> + use<> {
     let key = secret.reveal().as_bytes();
     // HMAC takes a key of any length: the error cannot happen, and an empty key would only fail
@@ -79,7 +79,7 @@ fn mac(secret: &Secret, seconds: i64, body: &[u8]) -> impl AsRef<[u8]> + use<> {
     mac.finalize().into_bytes()
 }
 
-/// The event's id as a UUID; a task has only one event, its end.
+/// Returns the event's id as a UUID; a task has only one event, its end.
 fn event_id(id: &str) -> String {
     let ulid = id.strip_prefix("evt_").and_then(|id| id.strip_suffix("_0"));
     let job = ulid.and_then(|ulid| JobId::parse(&format!("job_{ulid}")));

@@ -292,7 +292,7 @@ fn intelligence(record: &Record, outcome: &Outcome, blanks: Blanks) -> Intellige
     }
 }
 
-/// URLs with what they are about.
+/// Returns URLs with their subjects.
 fn references(found: Option<Value>) -> Map<String, Value> {
     let mut references = Map::new();
     match found {

@@ -48,7 +48,8 @@ pub(super) fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
         ApiError::TooLarge { detail } => failed(413, detail),
         ApiError::IdempotencyMismatch => failed(
             422,
-            "this Idempotency-Key came before with another request; use a new one for a new request",
+            "this Idempotency-Key came before with another request; use a new one for a new \
+             request",
         ),
         ApiError::NotEnoughCredits { needed, available } => failed(
             402,

@@ -17,8 +17,8 @@ use crate::surfaces::{Event, Signing};
 /// Time-out of one callback.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The document names no schedule and no time-out: the native ones, exact. A receiver keeps the
-/// last callback it got.
+/// Returns the native rules without jitter: the document names no schedule and no time-out. A
+/// receiver keeps the last callback it got.
 pub(super) fn rules() -> DeliveryRules {
     DeliveryRules {
         latest_wins: true,
@@ -26,7 +26,7 @@ pub(super) fn rules() -> DeliveryRules {
     }
 }
 
-/// The body of a callback.
+/// Writes the body of a callback.
 pub(super) fn body(event: &Event<'_>) -> Vec<u8> {
     let payload = match (event.job, event.results.and_then(<[ResultLine]>::first)) {
         (Some(view), Some(line)) => resolved(line, view.job.spec.blanks),
@@ -43,7 +43,7 @@ pub(super) fn body(event: &Event<'_>) -> Vec<u8> {
     json_bytes(&payload)
 }
 
-/// Returns what was sent, and beside it what was found or why there is nothing.
+/// Returns the sent members with the found ones, or with the reason why there are none.
 fn resolved(line: &ResultLine, blanks: Blanks) -> Map<String, Value> {
     let (sent, outcome) = (line.record.sent(), &line.outcome);
     let camel = blanks.present(sent, CALLBACK[0]).is_some();
@@ -131,7 +131,7 @@ fn unresolved(mut echoed: Map<String, Value>, status: &str, message: String) -> 
     echoed
 }
 
-/// `linkedin_url` → `linkedinUrl`. Underscores at either end stay.
+/// Writes `linkedin_url` as `linkedinUrl`. Underscores at either end stay.
 fn camel_case(name: &str) -> String {
     let body = name.trim_matches('_');
     let start = name.len() - name.trim_start_matches('_').len();

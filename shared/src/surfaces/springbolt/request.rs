@@ -16,7 +16,7 @@ pub(super) fn is_callback(name: &str) -> bool {
     CALLBACK.contains(&name)
 }
 
-/// `x-api-key: KEY` or `Authorization: Bearer KEY`.
+/// Reads `x-api-key: KEY` or `Authorization: Bearer KEY`.
 pub(super) fn key(request: &ApiRequest) -> Option<&str> {
     request.header("x-api-key").or_else(|| request.bearer())
 }
@@ -107,7 +107,7 @@ fn meaning(name: &str, operation: &str) -> Option<&'static str> {
     })
 }
 
-/// The same for every way to write a name.
+/// Returns a name without case and underscores.
 pub(super) fn folded(name: &str) -> String {
     name.chars()
         .filter(|c| *c != '_')

@@ -21,8 +21,8 @@ pub struct ChatConfig {
     pub key: Option<SecretConfig>,
     /// The system message, before the record.
     pub instructions: Template,
-    /// The fields wanted of a record without its own `struct`: name to description, or to `{
-    /// description, type }`.
+    /// The fields wanted of a record without its own `struct`: name to description, or to
+    /// `{ description, type }`.
     pub structure: Map<String, Value>,
     /// Fields requested besides those of `struct`; none if the file does not say.
     pub extras: Vec<Extra>,
@@ -53,7 +53,7 @@ pub enum Extra {
 impl Extra {
     const ALL: [Self; 3] = [Self::Notes, Self::ConfidenceScore, Self::References];
 
-    /// The field's name.
+    /// Returns the field's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Notes => "notes",

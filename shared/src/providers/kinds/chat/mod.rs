@@ -243,7 +243,7 @@ impl Chat {
             );
             messages.push(json!({"role": "assistant", "content": shown}));
             messages.push(json!({"role": "user", "content": wrong}));
-            // If there is no second answer, the first one counts for what fits of it.
+            // Without a second answer, the first one counts for what fits of it.
             match self
                 .say(self.request(&messages, &structure), deadline, ports)
                 .await

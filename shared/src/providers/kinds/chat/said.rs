@@ -17,8 +17,8 @@ const MAX_OPENED: usize = 16;
 const MAX_NESTED: usize = 4;
 
 /// Judges the object that is the answer: the one with most of the wanted fields, and of equals the
-/// last, so that a draft counts less than its final form. A thought is the answer only if there is
-/// no other text, and never if it has no end. An echo of the question is not an answer.
+/// last, so that a draft counts less than its final form. A thought is the answer only without
+/// other text, and never if it has no end. An echo of the question is not an answer.
 pub(super) fn judge(
     text: &str,
     structure: &Structure,

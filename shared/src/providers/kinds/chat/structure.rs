@@ -292,8 +292,8 @@ impl Structure {
         }
     }
 
-    /// `response_format` of type `json_schema`. Every member is required and may be null, as
-    /// `strict` wants it.
+    /// Makes a `response_format` of type `json_schema`. Every member is required and may be null,
+    /// as `strict` wants it.
     pub(super) fn format(&self) -> Value {
         let mut properties = Map::new();
         for field in &self.0 {

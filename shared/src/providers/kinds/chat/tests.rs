@@ -13,13 +13,15 @@ use crate::providers::{Registry, build};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
-const AGENT: &str = "url = \"https://llm.example.com/v1/\"\nmodel = \"m-1\"\nkey = { env = \"KEY\" }\n\
+const AGENT: &str = "url = \"https://llm.example.com/v1/\"\nmodel = \"m-1\"\n\
+                     key = { env = \"KEY\" }\n\
     instructions = \"Research {{ input.full_name | default('this person') }}.\"\n\
     extras = [\"notes\", \"confidence_score\"]\nparameters = { temperature = 0 }\n";
 
 fn parsed(body: &str) -> Result<Config, ConfigError> {
     let toml = format!(
-        "[types.t]\ninputs = [[\"full_name\"], [\"domain\"]]\noptional_inputs = [\"struct\", \"research_plan\"]\n\
+        "[types.t]\ninputs = [[\"full_name\"], [\"domain\"]]\n\
+         optional_inputs = [\"struct\", \"research_plan\"]\n\
          waterfall = [\"agent\"]\n[providers.agent]\nkind = \"chat\"\n{body}\n"
     );
     Config::parse(READERS, "p.toml", &toml)
@@ -37,7 +39,9 @@ fn agent(body: &str) -> Chat {
 }
 
 fn says(content: &str) -> String {
-    json!({"choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": content}}]}).to_string()
+    json!({"choices": [{"finish_reason": "stop", "message": {
+        "role": "assistant", "content": content}}]})
+    .to_string()
 }
 
 struct Asked {
@@ -89,7 +93,8 @@ fn failed(answer: &Answer) -> &str {
 
 #[tokio::test]
 async fn asks_for_the_structure_and_gives_its_fields() {
-    let given = r#"{"title": "Analyst", "age": 36, "tags": ["engines"], "public": null, "hobby": "x", "notes": "From a museum.", "confidence_score": 8}"#;
+    let given = r#"{"title": "Analyst", "age": 36, "tags": ["engines"], "public": null, "hobby": "x",
+        "notes": "From a museum.", "confidence_score": 8}"#;
     let asked = ask(&agent(AGENT), wanted(), |script| {
         script.answer(200, &says(given));
     })
@@ -97,9 +102,8 @@ async fn asks_for_the_structure_and_gives_its_fields() {
     assert_eq!(
         asked.answer,
         Answer::Found {
-            fields: input(
-                json!({"title": "Analyst", "age": 36, "tags": ["engines"], "notes": "From a museum.", "confidence_score": 8})
-            ),
+            fields: input(json!({"title": "Analyst", "age": 36, "tags": ["engines"],
+                    "notes": "From a museum.", "confidence_score": 8})),
             confidence: Some(0.8.into())
         }
     );
@@ -195,7 +199,8 @@ async fn markdown_and_words_around_an_object_are_passed_over() {
         };
         assert_eq!(fields, input(json!({"title": "A"})), "{text}");
     }
-    let parts = json!({"choices": [{"message": {"content": [{"type": "text", "text": "{\"title\":"}, {"type": "text", "text": "\"A\"}"}]}}]});
+    let parts = json!({"choices": [{"message": {"content": [
+        {"type": "text", "text": "{\"title\":"}, {"type": "text", "text": "\"A\"}"}]}}]});
     let asked = ask(&agent, wanted(), |script| {
         script.answer(200, &parts.to_string());
     })
@@ -308,7 +313,10 @@ async fn the_object_asked_for_is_found_wherever_it_stands() {
     })
     .await;
     assert!(
-        matches!(&asked.answer, Answer::Found { fields, .. } if fields["title"] == "of <think> tags"),
+        matches!(
+            &asked.answer,
+            Answer::Found { fields, .. } if fields["title"] == "of <think> tags"
+        ),
         "{:?}",
         asked.answer
     );
@@ -367,7 +375,10 @@ async fn texts_full_of_braces_are_read_in_little_time() {
 #[tokio::test]
 async fn an_error_in_place_of_the_answer_is_that_error() {
     let agent = agent(AGENT);
-    let choice = |error: Value| json!({"choices": [{"finish_reason": "error", "message": {"content": ""}, "error": error}]});
+    let choice = |error: Value| {
+        json!({"choices": [{"finish_reason": "error", "message": {"content": ""},
+            "error": error}]})
+    };
     let bare = |error: Value| json!({"choices": null, "error": error});
     for (body, code, detail) in [
         (
@@ -563,7 +574,8 @@ async fn nothing_but_null_is_not_found() {
 #[tokio::test]
 async fn what_is_wanted_comes_from_the_record_or_the_configuration() {
     let own = agent(&format!(
-        "{AGENT}struct = {{ size = {{ description = \"headcount\", type = \"dict\" }} }}\nformat = \"schema\"\n"
+        "{AGENT}struct = {{ size = {{ description = \"headcount\", type = \"dict\" }} }}\n\
+         format = \"schema\"\n"
     ));
     let asked = ask(&own, json!({"domain": "a.example"}), |script| {
         script.answer(200, &says(r#"{"size": {"n": 3}}"#));
@@ -589,7 +601,8 @@ async fn what_is_wanted_comes_from_the_record_or_the_configuration() {
         asked.answer
     );
     let bare = agent(
-        "url = \"https://llm.example.com/v1\"\nmodel = \"m\"\ninstructions = \"Go.\"\nformat = \"text\"\n",
+        "url = \"https://llm.example.com/v1\"\nmodel = \"m\"\ninstructions = \"Go.\"\n\
+         format = \"text\"\n",
     );
     for (value, why) in [
         (json!({}), "`struct` is needed"),
@@ -672,7 +685,8 @@ fn faults_of_the_configuration() {
             "there is no extra",
         ),
         (
-            "url = \"https://a.example\"\nmodel = \"m\"\ninstructions = \"x\"\nparameters = { n = 3 }",
+            "url = \"https://a.example\"\nmodel = \"m\"\ninstructions = \"x\"\n\
+             parameters = { n = 3 }",
             "set by the provider",
         ),
         (
@@ -692,7 +706,8 @@ fn faults_of_the_configuration() {
 #[tokio::test]
 async fn an_answer_is_passed_on_as_it_was_written_and_may_have_a_mark_in_front() {
     let given = r#"{"age": 123456789012345678901234567890, "title": "\ud800"}"#;
-    let sent = json!({"full_name": "A", "struct": {"age": {"description": "in years", "type": "int"}, "title": "the title"}});
+    let sent = json!({"full_name": "A", "struct": {
+        "age": {"description": "in years", "type": "int"}, "title": "the title"}});
     let asked = ask(&agent(AGENT), sent, |script| {
         script.answer(
             200,
@@ -746,7 +761,8 @@ async fn a_question_that_is_said_again_is_no_answer() {
             "domain": {"description": "of her own site", "type": "str"},
         }
     });
-    let answer = r#"{"job_title": "Analyst", "home": "London", "domain": null, "notes": "n", "confidence_score": 5}"#;
+    let answer = r#"{"job_title": "Analyst", "home": "London", "domain": null, "notes": "n",
+        "confidence_score": 5}"#;
     let echoes = [
         r#"{"job_title": "the job title", "home": "where she lives, or lived", "domain": "of her own site", "notes": "what was found out and how, in a few sentences", "confidence_score": "how sure all of it is, from 0 (guessed) to 10 (certain)"}"#,
         r#"{"job_title": "string", "home": "any", "domain": "string", "notes": "string", "confidence_score": "number"}"#,
@@ -794,7 +810,8 @@ async fn a_question_that_is_said_again_is_no_answer() {
         assert_eq!(asked.requests.len(), 2, "{echo}");
     }
     // A field that was left as a template is none; one that only resembles the question is taken.
-    let half = r#"{"job_title": "Text", "home": "<where she lives>", "domain": "$$", "notes": "the notes"}"#;
+    let half = r#"{"job_title": "Text", "home": "<where she lives>", "domain": "$$",
+        "notes": "the notes"}"#;
     let asked = ask(&agent, texts.clone(), |script| {
         script.answer(200, &says(half));
         script.answer(200, &says(half));
@@ -909,13 +926,17 @@ async fn an_answer_that_looks_like_the_question_is_taken_at_once() {
             let asked = json!({"domain": "a.example", "struct": {"report": "the newest report"}});
             let asked = ask(&agent, asked, |script| script.answer(200, &says(&text))).await;
             assert!(
-                matches!(&asked.answer, Answer::Found { fields, .. } if *fields == input(answer.clone())),
+                matches!(
+                    &asked.answer,
+                    Answer::Found { fields, .. } if *fields == input(answer.clone())
+                ),
                 "{text}"
             );
         }
     }
     for echo in [
-        json!({"report": {"title": "Report", "type": "object", "description": "the newest report"}}),
+        json!({"report": {"title": "Report", "type": "object",
+            "description": "the newest report"}}),
         json!({"report": {"type": "object"}}),
         json!({"report": "object or null"}),
         json!({"report": "<the report>"}),
@@ -938,7 +959,8 @@ async fn an_answer_that_looks_like_the_question_is_taken_at_once() {
 
 /// An agent behind its limits, as a registry has it.
 fn limited(more: &str) -> Registry {
-    let body = "url = \"https://llm.example.com/v1\"\nmodel = \"m\"\ninstructions = \"Go.\"\nstruct = { a = \"b\" }\nretries = 0\n";
+    let body = "url = \"https://llm.example.com/v1\"\nmodel = \"m\"\ninstructions = \"Go.\"\n\
+                struct = { a = \"b\" }\nretries = 0\n";
     let config = parsed(&format!("{body}{more}")).unwrap_or_else(|e| panic!("{e}"));
     Registry::assemble(&config, |provider| {
         build(provider, Path::new(""), &|_| None)

@@ -16,7 +16,8 @@ fn declared(file: &str, lookup: &str, fields: &str, text: &str) -> Result<Datase
 
 fn read(file: &str, lookup: &str, fields: &str, bytes: Vec<u8>) -> Result<Dataset, ConfigError> {
     let toml = format!(
-        "[types.t]\ninputs = [[\"domain\", \"name\", \"id\", \"email\", \"keyword\"]]\nwaterfall = [\"d\"]\n\
+        "[types.t]\ninputs = [[\"domain\", \"name\", \"id\", \"email\", \"keyword\"]]\n\
+         waterfall = [\"d\"]\n\
          [providers.d]\nkind = \"dataset\"\nfile = \"{file}\"\n{lookup}\nfields = {fields}\n"
     );
     let config = Config::parse(READERS, "p.toml", &toml).unwrap();
@@ -40,7 +41,8 @@ fn name_of(answer: &Answer) -> Option<&str> {
 }
 
 const BY_DOMAIN: &str = "{ domain = { column = \"domain\", as = \"domain\" } }";
-const CSV: &str = "domain,name,color\nexample.co.uk,Example,#112233\nshop.example.co.uk,Shop,\ngithub.io,Pages,\n\
+const CSV: &str = "domain,name,color\nexample.co.uk,Example,#112233\nshop.example.co.uk,Shop,\n\
+                   github.io,Pages,\n\
                    bücher.example,Bücher,\n";
 
 #[tokio::test]
@@ -104,7 +106,8 @@ async fn what_is_no_domain_is_invalid() {
 
 #[tokio::test]
 async fn ndjson_keeps_types_and_composite_keys_need_every_part() {
-    let text = "{\"id\": 7, \"mail\": \"A@Example.com\", \"n\": {\"x\": [1]}}\n\n{\"id\": 8, \"mail\": \"bad\", \"n\": 1}\n";
+    let text = "{\"id\": 7, \"mail\": \"A@Example.com\", \"n\": {\"x\": [1]}}\n\n\
+                {\"id\": 8, \"mail\": \"bad\", \"n\": 1}\n";
     let key = "{ id = \"id\", email = { column = \"mail\", as = \"email\" } }";
     let table = dataset("d.ndjson", key, "{ name = \"n\" }", text).unwrap();
     assert_eq!(table.counts(&ports().0).await, Ok((1, 1)));
@@ -130,8 +133,10 @@ async fn ndjson_keeps_types_and_composite_keys_need_every_part() {
 #[tokio::test]
 async fn names_are_compared_without_case_marks_and_legal_form() {
     let key = "{ name = { column = \"name\", as = \"name\" } }";
-    let text = "name,domain\n\"Yahoo! Inc.\",yahoo.com\nAT&T,att.com\nCo,co.example\nC++,cpp.example\nYahoo,second.example\n\
-         Nestl\u{e9} S.A.,nestle.com\nM\u{fc}ller GmbH & Co. KG,mueller.de\nSchroeder,schroeder.example\n";
+    let text = "name,domain\n\"Yahoo! Inc.\",yahoo.com\nAT&T,att.com\nCo,co.example\n\
+                C++,cpp.example\nYahoo,second.example\n\
+         Nestl\u{e9} S.A.,nestle.com\nM\u{fc}ller GmbH & Co. KG,mueller.de\n\
+         Schroeder,schroeder.example\n";
     let table = dataset("d.csv", key, "{ name = \"domain\" }", text).unwrap();
     for (name, wanted) in [
         ("yahoo", Some("yahoo.com")),
@@ -198,7 +203,8 @@ fn an_empty_file_and_names_with_blanks_are_told() {
     for empty in ["", "\u{feff}", "\n\n", "\r\n", " \n\t\n"] {
         assert_eq!(
             reported(empty),
-            "p.toml:6:8: d.csv: the file is empty; its first line names the columns, separated by commas",
+            "p.toml:6:8: d.csv: the file is empty; its first line names the columns, separated by \
+             commas",
             "{empty:?}"
         );
     }
@@ -225,21 +231,61 @@ async fn tables_are_read_as_spreadsheets_and_people_save_them() {
     let utf_16 =
         |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
     for (file, bytes) in [
-        ("d.csv", b"domain,name,city\na.com,A\n\n,,\n b.com ,B,,,\n".to_vec()),
-        ("d.csv", b"sep=;\r\ndomain;name;city\r\na.com;A;\r\nb.com;B;\r\n".to_vec()),
-        ("d.csv", b"domain\tname\tcity\na.com\tA\t\nb.com\tB\t\n".to_vec()),
-        ("d.csv", b"\xef\xbb\xbfname|domain|city\nA|a.com|  \nB|b.com|x\n".to_vec()),
-        ("d.csv", b",domain,name,city\n0,a.com,A,\ndomain,name\n1,b.com,B,\n,domain,name,city\n".to_vec()),
-        ("d.csv", utf_16("\u{feff}domain\tname\tcity\r\na.com\tA\t\r\nb.com\tB\r\n")),
-        ("d.csv", b"\"domain\",\"name\",\"city\"\ra.com,A,\rb.com,B\r".to_vec()),
-        ("d.ndjson", b"\xef\xbb\xbf{\"domain\":\"a.com\",\"name\":\"A\",\"city\":NaN}\r\n\r\n \n\xef\xbb\xbf{\"domain\":\"b.com\",\"name\":\"B\"}".to_vec()),
-        ("d.ndjson", utf_16("{\"domain\":\"a.com\",\"name\":\"A\",\"city\":null}\n{\"domain\":\"b.com\",\"name\":\"B\"}\n")),
+        (
+            "d.csv",
+            b"domain,name,city\na.com,A\n\n,,\n b.com ,B,,,\n".to_vec(),
+        ),
+        (
+            "d.csv",
+            b"sep=;\r\ndomain;name;city\r\na.com;A;\r\nb.com;B;\r\n".to_vec(),
+        ),
+        (
+            "d.csv",
+            b"domain\tname\tcity\na.com\tA\t\nb.com\tB\t\n".to_vec(),
+        ),
+        (
+            "d.csv",
+            b"\xef\xbb\xbfname|domain|city\nA|a.com|  \nB|b.com|x\n".to_vec(),
+        ),
+        (
+            "d.csv",
+            b",domain,name,city\n0,a.com,A,\ndomain,name\n1,b.com,B,\n,domain,name,city\n".to_vec(),
+        ),
+        (
+            "d.csv",
+            utf_16("\u{feff}domain\tname\tcity\r\na.com\tA\t\r\nb.com\tB\r\n"),
+        ),
+        (
+            "d.csv",
+            b"\"domain\",\"name\",\"city\"\ra.com,A,\rb.com,B\r".to_vec(),
+        ),
+        (
+            "d.ndjson",
+            b"\xef\xbb\xbf{\"domain\":\"a.com\",\"name\":\"A\",\"city\":NaN}\r\n\r\n \n\
+                       \xef\xbb\xbf{\"domain\":\"b.com\",\"name\":\"B\"}"
+                .to_vec(),
+        ),
+        (
+            "d.ndjson",
+            utf_16(
+                "{\"domain\":\"a.com\",\"name\":\"A\",\"city\":null}\n\
+                             {\"domain\":\"b.com\",\"name\":\"B\"}\n",
+            ),
+        ),
     ] {
         let shown = String::from_utf8_lossy(&bytes).into_owned();
-        let table = read(file, &format!("key = {BY_DOMAIN}"), "{ name = \"name\", city = \"city\" }", bytes);
+        let table = read(
+            file,
+            &format!("key = {BY_DOMAIN}"),
+            "{ name = \"name\", \
+                                                               city = \"city\" }",
+            bytes,
+        );
         let table = table.unwrap_or_else(|e| panic!("{shown}: {e}"));
         for (domain, wanted) in [("a.com", "A"), ("b.com", "B")] {
-            let Answer::Found { fields, .. } = ask(&table, serde_json::json!({"domain": domain})).await else {
+            let Answer::Found { fields, .. } =
+                ask(&table, serde_json::json!({"domain": domain})).await
+            else {
                 panic!("{shown}: {domain}")
             };
             assert_eq!(fields["name"], wanted, "{shown}");
@@ -410,7 +456,8 @@ async fn the_longest_prefix_wins() {
             "{id}"
         );
     }
-    let both = "{ id = { column = \"prefix\", as = \"prefix\" }, domain = { column = \"d\", as = \"domain\" } }";
+    let both = "{ id = { column = \"prefix\", as = \"prefix\" }, domain = { column = \"d\", \
+                as = \"domain\" } }";
     let text = "prefix,d,name\n/,example.com,Root\n/a,example.com,A\n/,shop.example.com,Shop\n";
     let table = dataset("d.csv", both, "{ name = \"name\" }", text).unwrap();
     let answer = ask(
@@ -428,7 +475,8 @@ async fn the_longest_prefix_wins() {
 #[tokio::test]
 async fn the_longest_network_wins() {
     let key = "{ id = { column = \"net\", as = \"network\" } }";
-    let text = "net,name\n10.0.0.0/8,Ten\n10.1.0.0/16,Ten one\n10.1.2.3,Lone\n10.9.9.9/8,again\n2001:db8::/32,Six\n\
+    let text = "net,name\n10.0.0.0/8,Ten\n10.1.0.0/16,Ten one\n10.1.2.3,Lone\n10.9.9.9/8,again\n\
+                2001:db8::/32,Six\n\
                 0.0.0.0/0,Any\nnothing,none\n";
     let table = dataset("d.csv", key, "{ name = \"name\" }", text).unwrap();
     assert_eq!(table.counts(&ports().0).await, Ok((5, 2)));
@@ -460,7 +508,8 @@ const SEARCH: &str = "search = { columns = [\"tags\", \"about\"], limit = 3 }";
 
 #[tokio::test]
 async fn words_are_found_wherever_they_stand_and_the_weightiest_column_counts() {
-    let text = "name,tags,about\nA,software,makes tools\nB,tools,makes software\nC,software tools,\nD,,Software & Tools!\n\
+    let text = "name,tags,about\nA,software,makes tools\nB,tools,makes software\n\
+                C,software tools,\nD,,Software & Tools!\n\
                 E,\"SOFTWARE, hardware\",tools for all\nF,,\nG,C++,\nH,softwares,tools\n";
     let table = declared(
         "d.csv",
@@ -524,7 +573,8 @@ async fn words_are_found_wherever_they_stand_and_the_weightiest_column_counts() 
 
 #[tokio::test]
 async fn lists_in_ndjson_are_searched_and_values_keep_their_types() {
-    let text = "{\"n\": {\"x\": 1}, \"tags\": [\"red wine\", \"cheese\", 5], \"about\": null}\n{\"tags\": \"wine\"}\n";
+    let text = "{\"n\": {\"x\": 1}, \"tags\": [\"red wine\", \"cheese\", 5], \"about\": null}\n\
+                {\"tags\": \"wine\"}\n";
     let table = declared("d.ndjson", SEARCH, "{ name = \"n\" }", text).unwrap();
     let answer = ask(&table, serde_json::json!({"keyword": "wine cheese"})).await;
     let Answer::Found { fields, .. } = answer else {
@@ -550,7 +600,8 @@ fn wrong_searches_and_keys_are_told_where_they_stand() {
     );
     let fault = |lookup: &str| {
         let toml = format!(
-            "[types.t]\ninputs = [[\"a\", \"b\", \"keyword\"]]\nwaterfall = [\"d\"]\n[providers.d]\nkind = \"dataset\"\n\
+            "[types.t]\ninputs = [[\"a\", \"b\", \"keyword\"]]\nwaterfall = [\"d\"]\n\
+             [providers.d]\nkind = \"dataset\"\n\
              file = \"d.csv\"\n{lookup}\nfields = {{ n = \"n\" }}\n"
         );
         Config::parse(READERS, "p.toml", &toml)
@@ -560,7 +611,8 @@ fn wrong_searches_and_keys_are_told_where_they_stand() {
     for (lookup, wanted) in [
         (
             "",
-            "`key` is missing; say which input field is looked up in which column, or give a search",
+            "`key` is missing; say which input field is looked up in which column, or give a \
+             search",
         ),
         (
             "search = { columns = [] }",
@@ -584,7 +636,8 @@ fn wrong_searches_and_keys_are_told_where_they_stand() {
             "p.toml:8:10: providers.d: search: a table has a key or a search",
         ),
         (
-            "key = { a = { column = \"a\", as = \"prefix\" }, b = { column = \"b\", as = \"network\" } }",
+            "key = { a = { column = \"a\", as = \"prefix\" }, b = { column = \"b\", \
+             as = \"network\" } }",
             "one key has at most one prefix or network",
         ),
         (
@@ -602,7 +655,8 @@ const S3: &str = "s3://tables/d.csv";
 /// The table in S3, and ports behind which it is `text`.
 fn in_s3(text: &str) -> (Dataset, Ports, Arc<Script>) {
     let toml = format!(
-        "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"d\"]\n[providers.d]\nkind = \"dataset\"\nfile = \"{S3}\"\n\
+        "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"d\"]\n[providers.d]\n\
+         kind = \"dataset\"\nfile = \"{S3}\"\n\
          key = {BY_DOMAIN}\nfields = {{ name = \"name\" }}\nmax_mib = 1\n"
     );
     let config = Config::parse(READERS, "p.toml", &toml).unwrap();

@@ -63,11 +63,11 @@ pub(crate) struct Email {
 }
 
 impl Email {
-    /// Reads an address as people write it, or as a program shows it: `jane@x.com`, `Jane
-    /// <jane@x.com>`, `"Doe, Jane" <jane@x.com>`, `jane@x.com (Jane)`,
+    /// Reads an address as people write it, or as a program shows it: `jane@x.com`,
+    /// `Jane <jane@x.com>`, `"Doe, Jane" <jane@x.com>`, `jane@x.com (Jane)`,
     /// `mailto:jane%40x.com?subject=Hi`, with quotes, white space, or a `;` behind it. Words beside
-    /// it are skipped if none can be a piece of it: `Jane Doe jane@x.com` is read, and `jane
-    /// doe@x.com` is not.
+    /// it are skipped if none can be a piece of it: `Jane Doe jane@x.com` is read, and
+    /// `jane doe@x.com` is not.
     ///
     /// At most 64 bytes before the `@`, and 254 in all with the domain as A-labels. Names in quotes
     /// (`"a b"@x.com`) are refused: no mail provider gives them.

@@ -518,7 +518,7 @@ mod tests {
         ))
     }
 
-    /// A name server with a domain of each kind.
+    /// Sets up a name server with a domain of each kind.
     fn names(script: &Script) {
         for domain in [
             "example.com",

@@ -70,8 +70,10 @@ impl Writer {
         bytes.extend(&self.data);
         bytes.extend(b"\xab\xcd\xefMaxMind.com");
         let about = json!({
-            "node_count": count, "record_size": 24, "ip_version": 6, "database_type": "Test", "languages": ["en"],
-            "binary_format_major_version": 2, "binary_format_minor_version": 0, "build_epoch": 1_767_225_600_u64,
+            "node_count": count, "record_size": 24, "ip_version": 6, "database_type": "Test",
+            "languages": ["en"],
+            "binary_format_major_version": 2, "binary_format_minor_version": 0,
+            "build_epoch": 1_767_225_600_u64,
             "description": {"en": "written by a test"},
         });
         write(&mut bytes, "", &about);
@@ -154,7 +156,8 @@ impl Drop for Directory {
 
 fn config(keys: &str) -> IpConfig {
     let toml = format!(
-        "[types.t]\ninputs = [[\"ip\"]]\nwaterfall = [\"i\"]\n[providers.i]\nkind = \"ip\"\n{keys}\n"
+        "[types.t]\ninputs = [[\"ip\"]]\nwaterfall = [\"i\"]\n[providers.i]\nkind = \"ip\"\n\
+         {keys}\n"
     );
     let config = Config::parse(READERS, "p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
     let Some(ip) = config.providers[0].kind.downcast_ref::<IpConfig>().cloned() else {
@@ -167,7 +170,8 @@ fn database() -> Vec<u8> {
     let mut writer = Writer::default();
     writer.network(
         "1.2.3.0/24",
-        &json!({"autonomous_system_number": 64500, "autonomous_system_organization": "Example Mills"}),
+        &json!({"autonomous_system_number": 64500,
+            "autonomous_system_organization": "Example Mills"}),
     );
     writer.network(
         "1.2.4.0/25",
@@ -213,25 +217,30 @@ async fn addresses_are_found_by_their_network() {
     for (ip, wanted, sure) in [
         (
             "1.2.3.4",
-            json!({"ip": "1.2.3.4", "company_name": "Example Mills", "asn": 64500, "as_organization": "Example Mills",
+            json!({"ip": "1.2.3.4", "company_name": "Example Mills", "asn": 64500,
+                "as_organization": "Example Mills",
                 "network": "1.2.3.0/24", "country": "Germany", "country_code": "DE"}),
             0.3,
         ),
         (
             " ::ffff:1.2.4.127 ",
-            json!({"ip": "1.2.4.127", "company_name": "Example Ltd", "network": "1.2.4.0/25", "network_type": "business",
-                "network_type_by": "database", "isp": "Net", "country": "Germany", "country_code": "DE"}),
+            json!({"ip": "1.2.4.127", "company_name": "Example Ltd", "network": "1.2.4.0/25",
+                "network_type": "business",
+                "network_type_by": "database", "isp": "Net", "country": "Germany",
+                "country_code": "DE"}),
             0.8,
         ),
         (
             "2A00:1234:0::1",
-            json!({"ip": "2a00:1234::1", "company_name": "Six Telecom", "as_organization": "Six Telecom",
+            json!({"ip": "2a00:1234::1", "company_name": "Six Telecom",
+                "as_organization": "Six Telecom",
                 "network": "2a00:1234::/32", "network_type": "isp", "network_type_by": "name"}),
             0.1,
         ),
         (
             "1.2.4.128",
-            json!({"ip": "1.2.4.128", "network": "1.2.0.0/16", "country": "Germany", "country_code": "DE"}),
+            json!({"ip": "1.2.4.128", "network": "1.2.0.0/16", "country": "Germany",
+                "country_code": "DE"}),
             0.6,
         ),
     ] {
@@ -358,7 +367,8 @@ async fn what_is_no_database_fails_and_what_is_too_large_or_absent_is_told_at_th
 fn files_are_below_the_directory_or_absolute() {
     let faults = |files: &str| {
         let toml = format!(
-            "[types.t]\ninputs = [[\"ip\"]]\nwaterfall = [\"i\"]\n[providers.i]\nkind = \"ip\"\n{files}\n"
+            "[types.t]\ninputs = [[\"ip\"]]\nwaterfall = [\"i\"]\n[providers.i]\nkind = \"ip\"\n\
+             {files}\n"
         );
         Config::parse(READERS, "p.toml", &toml)
             .unwrap_err()

@@ -14,10 +14,10 @@
 //! `line_type` is `fixed_line`, `mobile`, `fixed_line_or_mobile`, `toll_free`, `premium_rate`,
 //! `shared_cost`, `voip`, `personal_number`, `pager`, `uan`, `voicemail` or `unknown`.
 //!
-//! Text around the number is skipped: labels before it, and remarks behind it, as in `Tel. +49 30
-//! 123456 (Fax)`. Letters are dialled only if digits alone are not a number of the plan:
-//! `1-800-FLOWERS`. Extensions are read as libphonenumber reads them, and `tel:` links with their
-//! parameters (RFC 3966).
+//! Text around the number is skipped: labels before it, and remarks behind it, as in
+//! `Tel. +49 30 123456 (Fax)`. Letters are dialled only if digits alone are not a number of the
+//! plan: `1-800-FLOWERS`. Extensions are read as libphonenumber reads them, and `tel:` links with
+//! their parameters (RFC 3966).
 //!
 //! Ported numbers keep the type and region of their range. A number that can be read is `found`,
 //! valid or not; any other text is `invalid`.

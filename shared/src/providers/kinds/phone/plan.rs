@@ -36,10 +36,10 @@ pub(super) fn is_sold(number: &PhoneNumber) -> bool {
 }
 
 /// Returns the number that a part is with a `+`, if it begins with the code of its own country and
-/// still reads as a number of that country: German numbers may have any length, so that `49 171
-/// 1234567` is one. Numbers for use at home have the plan's prefix, if there is one. If it is
-/// absent, and the country's digits, a space and a complete number are there, the `+` was left out.
-/// `4921 123456`, whose digits are grouped otherwise, is a town's.
+/// still reads as a number of that country: German numbers may have any length, so that
+/// `49 171 1234567` is one. Numbers for use at home have the plan's prefix, if there is one. If it
+/// is absent, and the country's digits, a space and a complete number are there, the `+` was left
+/// out. `4921 123456`, whose digits are grouped otherwise, is a town's.
 pub(super) fn with_plus(part: &str, number: &PhoneNumber, country: Region) -> Option<PhoneNumber> {
     let util = &*PHONE_NUMBER_UTIL;
     let code = util

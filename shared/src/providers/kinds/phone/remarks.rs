@@ -37,8 +37,9 @@ const REMARK: &str = r"(?x)[(\[]\s?\d{1,3}\s?CURRENCY\b | [\s,;(\[](?:
     | [€$£¥₽₹₺₴₩₪¢฿₫₦]\s?\d)";
 
 /// Letters of currencies.
-const CURRENCY: &str = "(?:cts?|eur|usd|gbp|chf|s?fr|pln|czk|sek|nok|dkk|kr|huf|ft|ron|lei|bgn|rub|try|tl|inr\
-    |rs|rp|jpy|yen|cny|aud|cad|nzd|brl|mxn|zar)";
+const CURRENCY: &str = "(?:\
+    cts?|eur|usd|gbp|chf|s?fr|pln|czk|sek|nok|dkk|kr|huf|ft|ron|lei|bgn|rub\
+    |try|tl|inr|rs|rp|jpy|yen|cny|aud|cad|nzd|brl|mxn|zar)";
 
 /// Hours or a count before a number that begins with `0`; a count with its sign before any.
 const BEFORE: &str = r"^[1-9]\d{0,2}(?P<span>[/-]\d{1,3})?\s+(?P<number>\(?0\d.*)$";

@@ -10,8 +10,8 @@ use super::words::{is_extension, letters, words};
 /// North America, Australia.
 const LONG_WORDS: [i32; 2] = [1, 61];
 
-/// The most digits before letters that replace a number: those of a service, as in `0800` and `0180
-/// 5`.
+/// The most digits before letters that replace a number: those of a service, as in `0800` and
+/// `0180 5`.
 const MAX_SERVICE: usize = 4;
 /// The fewest letters that libphonenumber dials.
 const MIN_LETTERS: usize = 3;

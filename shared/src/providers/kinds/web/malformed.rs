@@ -69,8 +69,8 @@ const ODD: [&[u8]; 22] = [
     b"9999999999999999999999999e999",
 ];
 
-/// Every malformed version: cut at every place, or there a byte changed, an odd piece put in, or a
-/// part repeated many times.
+/// Makes every malformed version: cut at every place, or there a byte changed, an odd piece put in,
+/// or a part repeated many times.
 fn malformed(text: &str) -> impl Iterator<Item = Vec<u8>> {
     let text = text.as_bytes();
     (0..text.len()).flat_map(move |at| {
@@ -98,7 +98,7 @@ fn ends(bytes: &[u8], read: impl FnOnce()) {
 }
 
 #[test]
-fn bent_pages_are_read_to_their_end() {
+fn malformed_pages_are_read_to_their_end() {
     let url = Url::parse("https://www.acme.example/").unwrap();
     let detect = reads();
     let whole = Document::read(PAGE);
@@ -125,7 +125,7 @@ fn bent_pages_are_read_to_their_end() {
 }
 
 #[test]
-fn bent_feeds_and_rules_for_robots_are_read_to_their_end() {
+fn malformed_feeds_and_rules_for_robots_are_read_to_their_end() {
     let url = Url::parse("https://acme.example/blog/feed.xml").unwrap();
     assert_eq!(feed::entries(FEED, &url).len(), 2);
     for bytes in malformed(FEED) {
@@ -145,7 +145,7 @@ fn bent_feeds_and_rules_for_robots_are_read_to_their_end() {
 }
 
 #[test]
-fn bent_phone_numbers_are_answered() {
+fn malformed_phone_numbers_are_answered() {
     let toml = "[types.t]\ninputs = [[\"phone\"]]\nwaterfall = [\"p\"]\n[providers.p]\n\
                 kind = \"phone\"\ndefault_country = \"DE\"\n";
     let config = Config::parse(READERS, "p.toml", toml).unwrap_or_else(|e| panic!("{e}"));

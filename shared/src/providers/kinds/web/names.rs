@@ -175,10 +175,10 @@ pub(super) fn in_title<'t>(title: &'t str, url: &Url) -> Option<(&'t str, Eviden
     Some((best.0, best.1))
 }
 
-/// Returns the name in a site's own name with a slogan: `Acme GmbH - Anvils, hammers` is `Acme
-/// GmbH` at `acme.example`. `None` if it is one part, all of them together are the name, or none of
-/// them spells the domain or has a legal form: a place or a trade is in the domain as well (`Müller
-/// Bau - Berlin` at `dachdecker-berlin.example`).
+/// Returns the name in a site's own name with a slogan: `Acme GmbH - Anvils, hammers` is
+/// `Acme GmbH` at `acme.example`. `None` if it is one part, all of them together are the name, or
+/// none of them spells the domain or has a legal form: a place or a trade is in the domain as well
+/// (`Müller Bau - Berlin` at `dachdecker-berlin.example`).
 pub(super) fn without_slogan<'t>(said: &'t str, url: &Url) -> Option<&'t str> {
     segments(said).nth(1)?;
     if fit(said, url.host_str().unwrap_or_default()) == Fit::Whole {

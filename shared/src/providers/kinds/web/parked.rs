@@ -328,7 +328,8 @@ mod tests {
             format!("<title>Acme</title><p>{about} Under construction: our new forge."),
             format!("<title>Acme</title><p>{about} {about} We are working on our new website."),
             "<title>Coming soon</title>\
-             <script type='application/ld+json'>{\"@type\":\"Organization\",\"name\":\"Acme\"}</script>"
+             <script type='application/ld+json'>\
+             {\"@type\":\"Organization\",\"name\":\"Acme\"}</script>"
                 .to_owned(),
         ] {
             assert!(!placeholder(&html), "{html}");

@@ -132,7 +132,8 @@ impl Signal {
 
 #[async_trait]
 impl Provider for Signals {
-    /// The home page is required; a feed or careers page that cannot be fetched is skipped.
+    /// Answers from the home page, which is required; a feed or careers page that cannot be fetched
+    /// is skipped.
     async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
         let host = match super::host(question.input, &self.config.input) {
             Ok(host) => host,

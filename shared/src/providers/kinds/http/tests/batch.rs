@@ -14,15 +14,21 @@ use crate::ports::{Clock, HttpAnswer, HttpSender};
 use crate::providers::kinds::READERS;
 use crate::providers::testing::{Script, input, ports, question};
 
-const BY_KEY: &str = "method = \"POST\"\nurl = \"https://api.example.com/v1/bulk?v=1\"\nretries = 1\n\
-    headers = { authorization = \"Bearer {{ secret.key }}\" }\nsecrets = { key = { env = \"API_KEY\" } }\nrequires = [\"domain\"]\n\
+const BY_KEY: &str = "method = \"POST\"\nurl = \"https://api.example.com/v1/bulk?v=1\"\n\
+                      retries = 1\n\
+    headers = { authorization = \"Bearer {{ secret.key }}\" }\n\
+    secrets = { key = { env = \"API_KEY\" } }\nrequires = [\"domain\"]\n\
     fields = { name = \"/name\" }\nnot_found = { when = \"response.state == 'unknown'\" }\n\
-    batch = { max = 3, wait_ms = 20, items = { id = \"{{ input.domain | lower }}\", c = \"{{ input.country }}\" }, \
-    body = { records = \"{{ items }}\", fresh = true }, results = \"/data/results\", match = { by = \"/id\", key = \"{{ input.domain | lower }}\" }";
+    batch = { max = 3, wait_ms = 20, items = { id = \"{{ input.domain | lower }}\", \
+    c = \"{{ input.country }}\" }, \
+    body = { records = \"{{ items }}\", fresh = true }, results = \"/data/results\", \
+    match = { by = \"/id\", key = \"{{ input.domain | lower }}\" }";
 
-pub(super) const BY_POSITION: &str = "method = \"POST\"\nurl = \"https://api.example.com/v1/bulk\"\nretries = 0\n\
+pub(super) const BY_POSITION: &str = "method = \"POST\"\n\
+                                      url = \"https://api.example.com/v1/bulk\"\nretries = 0\n\
     fields = { name = \"/name\" }\n\
-    batch = { max = 3, items = \"{{ input.domain }}\", body = \"{{ items }}\", match = { by = \"position\" }";
+    batch = { max = 3, items = \"{{ input.domain }}\", body = \"{{ items }}\", \
+    match = { by = \"position\" }";
 
 fn keyed(more: &str) -> Http {
     provider(&format!("{BY_KEY}{more} }}"))
@@ -147,7 +153,11 @@ fn body(request: &HttpRequest) -> Value {
 async fn records_share_calls_and_each_gets_its_own_answer() {
     let api = keyed("");
     let (ports, clock, script) = scripted();
-    script.answer(200, r#"{"data": {"results": [{"id": "c"}, {"id": "b", "name": "B"}, {"id": "a", "name": "A"}, {"id": "x", "name": "X"}]}}"#);
+    script.answer(
+        200,
+        r#"{"data": {"results": [{"id": "c"}, {"id": "b", "name": "B"}, {"id": "a", "name": "A"},
+            {"id": "x", "name": "X"}]}}"#,
+    );
     script.answer(
         200,
         r#"{"data": {"results": [{"id": "d", "name": "D", "state": "unknown"}]}}"#,
@@ -473,7 +483,8 @@ fn faults_of_a_batch() {
     ] {
         let text = format!("{BY_POSITION} }}").replace(from, to);
         let toml = format!(
-            "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\nkind = \"http\"\n{text}\n"
+            "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\n\
+             kind = \"http\"\n{text}\n"
         );
         let error = Config::parse(READERS, "p.toml", &toml)
             .unwrap_err()

@@ -5,14 +5,20 @@ use crate::providers::testing::{Script, input, ports, question};
 use crate::providers::{Earlier, Later};
 
 const POLLED: &str = "method = \"POST\"\nurl = \"https://api.example.com/v1/jobs\"\n\
-    headers = { idempotency-key = \"{{ request.key }}\" }\nbody = { domain = \"{{ input.domain }}\", hook = \"{{ callback.url }}\" }\n\
+    headers = { idempotency-key = \"{{ request.key }}\" }\n\
+    body = { domain = \"{{ input.domain }}\", hook = \"{{ callback.url }}\" }\n\
     fields = { name = \"/data/name\" }\nnot_found = { missing = [\"/data\"] }\n\
-    [providers.api.later]\nid = \"/job_id\"\nwhen = \"status == 202 or response.status == 'pending'\"\n\
-    done = \"response.status == 'done'\"\nfailed = \"response.status == 'failed'\"\ngive_up_s = 600\n\
-    poll = { url = \"https://api.example.com/v1/jobs/{{ later.id }}\", every_s = 20, headers = { x-k = \"k{{ input.domain }}\" } }\n";
+    [providers.api.later]\nid = \"/job_id\"\nwhen = \"status == 202 or \
+    response.status == 'pending'\"\n\
+    done = \"response.status == 'done'\"\nfailed = \"response.status == 'failed'\"\n\
+    give_up_s = 600\n\
+    poll = { url = \"https://api.example.com/v1/jobs/{{ later.id }}\", every_s = 20, \
+    headers = { x-k = \"k{{ input.domain }}\" } }\n";
 
-const POSTED: &str = "method = \"POST\"\nurl = \"https://api.example.com/v1/jobs\"\nbody = { hook = \"{{ callback.url }}\" }\n\
-    fields = { name = \"/data/name\" }\n[providers.api.later]\nid = \"/job_id\"\ndone = \"response.status == 'done'\"\n";
+const POSTED: &str = "method = \"POST\"\nurl = \"https://api.example.com/v1/jobs\"\n\
+                      body = { hook = \"{{ callback.url }}\" }\n\
+    fields = { name = \"/data/name\" }\n[providers.api.later]\nid = \"/job_id\"\n\
+    done = \"response.status == 'done'\"\n";
 
 struct Asked {
     answer: Answer,

@@ -17,7 +17,8 @@ fn limited(more: &str) -> Arc<dyn Provider> {
 
 fn around(body: &str) -> Arc<dyn Provider> {
     let toml = format!(
-        "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\nkind = \"http\"\n{body}\n"
+        "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\n\
+         kind = \"http\"\n{body}\n"
     );
     let config = Config::parse(READERS, "p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
     let Some(http) = config.providers[0].kind.downcast_ref::<HttpConfig>() else {
@@ -61,7 +62,8 @@ const THREE: [&str; 3] = ["a", "b", "c"];
 
 #[tokio::test]
 async fn an_open_circuit_hung_all_records_of_a_batch_but_the_first() {
-    let oauth = "oauth = { token_url = \"https://id.example.com/token\", client_id = { env = \"A\" }, \
+    let oauth = "oauth = { token_url = \"https://id.example.com/token\", \
+                 client_id = { env = \"A\" }, \
                  client_secret = { env = \"B\" } }\n";
     for more in ["", oauth] {
         let api = limited(&format!("{more}breaker = {{ failures = 1 }}"));
@@ -168,7 +170,8 @@ async fn a_rate_made_many_calls_of_one_batch() {
 #[tokio::test]
 async fn an_answer_that_was_posted_waited_for_a_turn_that_it_did_not_need() {
     let api = around(
-        "method = \"POST\"\nurl = \"https://api.example.com/v1\"\nbody = { to = \"{{ callback.url }}\" }\n\
+        "method = \"POST\"\nurl = \"https://api.example.com/v1\"\n\
+         body = { to = \"{{ callback.url }}\" }\n\
          fields = { name = \"/name\" }\nlater = { id = \"/id\" }\nrate = { per_minute = 1 }",
     );
     let (ports, clock, script) = scripted();

@@ -20,7 +20,8 @@ const LIMIT: Duration = Duration::from_mins(1);
 
 fn provider(body: &str) -> Http {
     let toml = format!(
-        "[types.t]\ninputs = [[\"domain\"]]\noptional_inputs = [\"country\", \"employees\"]\nwaterfall = [\"api\"]\n\
+        "[types.t]\ninputs = [[\"domain\"]]\noptional_inputs = [\"country\", \"employees\"]\n\
+         waterfall = [\"api\"]\n\
          [providers.api]\nkind = \"http\"\n{body}\n"
     );
     let config = Config::parse(READERS, "p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
@@ -57,10 +58,12 @@ async fn asks_and_maps_the_response() {
         "method = \"POST\"\nurl = \"https://api.example.com/v1/find?plain=1\"\n\
          query = { q = \"{{ input.domain }}\", c = \"{{ input.country }}\" }\n\
          headers = { Authorization = \"Bearer {{ secret.key }}\" }\n\
-         body = { domain = \"{{ input.domain }}\", n = \"{{ input.employees }}\", note = \"for {{ input.domain }}\", fixed = 3, \
+         body = { domain = \"{{ input.domain }}\", n = \"{{ input.employees }}\", \
+         note = \"for {{ input.domain }}\", fixed = 3, \
          list = [\"{{ input.country }}\", true] }\n\
          secrets = { key = { env = \"API_KEY\" } }\nrequires = [\"domain\"]\n\
-         fields = { name = \"/data/name\", staff = \"/data/a~1b/0\", gone = \"/x\", empty = \"/data/empty\" }",
+         fields = { name = \"/data/name\", staff = \"/data/a~1b/0\", gone = \"/x\", \
+         empty = \"/data/empty\" }",
     );
     let (ports, script) = ports();
     script.answer(
@@ -154,7 +157,8 @@ async fn no_value_reaches_host_scheme_or_another_part() {
 #[tokio::test]
 async fn values_side_by_side_make_no_step_through_the_path() {
     let api = provider(
-        "url = \"https://api.example.com/v1/.{{ input.domain }}/{{ input.country }}{{ input.employees }}\"\n\
+        "url = \"https://api.example.com/v1/.{{ input.domain }}/{{ input.country }}\
+         {{ input.employees }}\"\n\
          fields = { name = \"/name\" }",
     );
     for value in [
@@ -332,13 +336,21 @@ async fn an_answer_is_read_in_its_own_encoding_and_numbers_that_are_none_are_nul
 
 #[tokio::test]
 async fn what_an_answer_holds_is_passed_on_as_it_was_written() {
-    const NUMBERS: &str = r#"{"whole":-123456789012345678901234567890,"wider":340282366920938463463374607431768211456,"long":0.1234567890123456789,"far":1e400,"form":1.50E+02,"zero":-0}"#;
+    const NUMBERS: &str = concat!(
+        r#"{"whole":-123456789012345678901234567890,"#,
+        r#""wider":340282366920938463463374607431768211456,"long":0.1234567890123456789,"#,
+        r#""far":1e400,"form":1.50E+02,"zero":-0}"#
+    );
     let api = provider(
-        "url = \"https://api.example.com/\"\nfields = { at = \"/numbers\", all = { expr = \"response.numbers\" }, \
-         whole = { expr = \"response.numbers.whole | default(1)\" }, wider = { expr = \"[response.numbers.wider] | first\" }, \
+        "url = \"https://api.example.com/\"\nfields = { at = \"/numbers\", \
+         all = { expr = \"response.numbers\" }, \
+         whole = { expr = \"response.numbers.whole | default(1)\" }, \
+         wider = { expr = \"[response.numbers.wider] | first\" }, \
          long = { expr = \"response.numbers.long if response.numbers.form > 149 else 1\" }, \
-         far = { expr = \"response.numbers.far\" }, double = { expr = \"response.numbers.form * 2\" }, \
-         key = \"/key\", computed = { expr = \"response.key\" }, text = { expr = \"response.numbers.whole ~ ''\" } }",
+         far = { expr = \"response.numbers.far\" }, \
+         double = { expr = \"response.numbers.form * 2\" }, \
+         key = \"/key\", computed = { expr = \"response.key\" }, \
+         text = { expr = \"response.numbers.whole ~ ''\" } }",
     );
     let key = r#"{"$serde_json::private::Number":"1","$serde_json::private::RawValue":"["}"#;
     let (ports, script) = ports();
@@ -493,7 +505,8 @@ async fn the_shorter_of_limit_and_time_out_bounds_every_attempt() {
 #[tokio::test]
 async fn final_faults_are_not_retried_and_tell_nothing_of_the_exchange() {
     let api = provider(&format!(
-        "{GET}headers = {{ a = \"{{{{ secret.key }}}}\" }}\nsecrets = {{ key = {{ env = \"API_KEY\" }} }}"
+        "{GET}headers = {{ a = \"{{{{ secret.key }}}}\" }}\n\
+         secrets = {{ key = {{ env = \"API_KEY\" }} }}"
     ));
     assert!(!format!("{api:?}").contains("s3cr"));
     for (status, body) in [
@@ -538,7 +551,8 @@ async fn final_faults_are_not_retried_and_tell_nothing_of_the_exchange() {
     for (error, advice) in [
         (
             HttpError::Blocked,
-            "no answer from the provider (blocked): the host's address is private or otherwise refused; \
+            "no answer from the provider (blocked): the host's address is private or otherwise \
+             refused; \
           AllowedCidrs (MILLRACE_ALLOWED_CIDRS) allows networks",
         ),
         (
@@ -589,8 +603,10 @@ async fn what_broke_says_what_to_look_at_and_nothing_of_the_exchange() {
 #[test]
 fn a_missing_secret_names_its_variable() {
     let toml = format!(
-        "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"my-api\"]\n[providers.my-api]\nkind = \"http\"\n{GET}\
-         headers = {{ a = \"{{{{ secret.key }}}}\" }}\nsecrets = {{ key = {{ env = \"CRM_API_KEY\" }} }}\n"
+        "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"my-api\"]\n[providers.my-api]\n\
+         kind = \"http\"\n{GET}\
+         headers = {{ a = \"{{{{ secret.key }}}}\" }}\n\
+         secrets = {{ key = {{ env = \"CRM_API_KEY\" }} }}\n"
     );
     let config = Config::parse(READERS, "p.toml", &toml).unwrap();
     let Some(http) = config.providers[0].kind.downcast_ref::<HttpConfig>() else {

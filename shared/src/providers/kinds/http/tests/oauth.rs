@@ -6,8 +6,10 @@ use super::*;
 use crate::providers::kinds::READERS;
 use crate::providers::testing::{Script, input, ports, question};
 
-const WITH: &str = "url = \"https://api.example.com/v1/{{ input.domain }}\"\nretries = 0\nfields = { name = \"/name\" }\n\
-    oauth = { token_url = \"https://auth.example.com/token\", client_id = { env = \"API_KEY\" }, client_secret = { env = \"API_KEY\" }, \
+const WITH: &str = "url = \"https://api.example.com/v1/{{ input.domain }}\"\nretries = 0\n\
+                    fields = { name = \"/name\" }\n\
+    oauth = { token_url = \"https://auth.example.com/token\", client_id = { env = \"API_KEY\" }, \
+    client_secret = { env = \"API_KEY\" }, \
     scope = \"read all\", audience = \"x/y\"";
 
 fn api(more: &str) -> Http {
@@ -98,7 +100,10 @@ async fn a_token_is_fetched_once_and_renewed_before_it_ends() {
 async fn a_token_is_read_in_its_own_encoding() {
     let (api, (ports, script)) = (api(""), ports());
     let token: Vec<u8> =
-        r#"{"access_token": "t1", "expires_in": NaN}"#.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        r#"{"access_token": "t1", "expires_in": NaN}"#
+            .encode_utf16()
+            .flat_map(u16::to_be_bytes)
+            .collect();
     script.answer_bytes(
         200,
         &[("content-type", "application/json;charset=UTF-16BE")],
@@ -197,7 +202,8 @@ fn faults_of_oauth() {
     ] {
         let text = format!("{WITH} }}").replace(from, to);
         let toml = format!(
-            "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\nkind = \"http\"\n{text}\n"
+            "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\n\
+             kind = \"http\"\n{text}\n"
         );
         let error = Config::parse(READERS, "p.toml", &toml)
             .unwrap_err()

@@ -17,13 +17,20 @@ async fn ask(
 #[tokio::test]
 async fn expressions_compute_values_and_keep_them_in_their_place() {
     let api = provider(
-        "method = \"POST\"\nurl = \"https://api.example.com/{{ input.domain | domain }}/{{ input.domain | upper }}\"\n\
-         query = { c = \"{{ input.country | default('DE') | lower }}\", n = \"{{ input.employees + 1 }}\" }\n\
-         headers = { authorization = \"Basic {{ (secret.key ~ ':') | base64 }}\", x-c = \"{{ input.country | trim }}\" }\n\
-         body = { both = \"{{ input.domain ~ '}}' ~ input.country }}\", list = \"{{ [input.domain, input.country] }}\", \
-         json = \"{{ {'a': input.employees} | tojson }}\", many = \"{{ input.employees if input.employees is defined else 0 }}\", \
-         first = \"{{ input.domain | split('.') | first }}\", big = \"{{ input.employees is defined and input.employees > 5 }}\" }\n\
-         secrets = { key = { env = \"API_KEY\" } }\nrequires = [\"domain\"]\nfields = { name = \"/name\" }",
+        "method = \"POST\"\nurl = \"https://api.example.com/{{ input.domain | domain }}/\
+         {{ input.domain | upper }}\"\n\
+         query = { c = \"{{ input.country | default('DE') | lower }}\", \
+         n = \"{{ input.employees + 1 }}\" }\n\
+         headers = { authorization = \"Basic {{ (secret.key ~ ':') | base64 }}\", \
+         x-c = \"{{ input.country | trim }}\" }\n\
+         body = { both = \"{{ input.domain ~ '}}' ~ input.country }}\", \
+         list = \"{{ [input.domain, input.country] }}\", \
+         json = \"{{ {'a': input.employees} | tojson }}\", \
+         many = \"{{ input.employees if input.employees is defined else 0 }}\", \
+         first = \"{{ input.domain | split('.') | first }}\", \
+         big = \"{{ input.employees is defined and input.employees > 5 }}\" }\n\
+         secrets = { key = { env = \"API_KEY\" } }\nrequires = [\"domain\"]\n\
+         fields = { name = \"/name\" }",
     );
     let found = |script: &crate::providers::testing::Script| script.answer(200, r#"{"name": "A"}"#);
     let (_, sent) = ask(
@@ -41,7 +48,8 @@ async fn expressions_compute_values_and_keep_them_in_their_place() {
     .await;
     assert_eq!(
         sent[0].url,
-        "https://api.example.com/a.example/HTTPS%3A%2F%2FWWW.A.EXAMPLE%2FX%3FY%3D%221?c=%20fr%20&n=13"
+        "https://api.example.com/a.example/HTTPS%3A%2F%2FWWW.A.EXAMPLE%2FX%3FY%3D%221?\
+         c=%20fr%20&n=13"
     );
     assert!(sent[0].headers.contains(&(
         "authorization".to_owned(),
@@ -56,7 +64,8 @@ async fn expressions_compute_values_and_keep_them_in_their_place() {
     let text = "https://WWW.A.example/x?y=\"1";
     assert_eq!(
         body,
-        json!({"both": format!("{text}}}}} fr "), "list": [text, " fr "], "json": "{\"a\":12}", "many": 12, "first": "https://WWW", "big": true})
+        json!({"both": format!("{text}}}}} fr "), "list": [text, " fr "], "json": "{\"a\":12}",
+            "many": 12, "first": "https://WWW", "big": true})
     );
     // An expression over an absent input has no value, and is left out; `default` and `is defined`
     // give one.
@@ -74,14 +83,16 @@ async fn expressions_compute_values_and_keep_them_in_their_place() {
     let body: Value = serde_json::from_slice(&sent[0].body).unwrap();
     assert_eq!(
         body,
-        json!({"list": ["a.example", null], "json": "{\"a\":null}", "many": 0, "first": "a", "big": false})
+        json!({"list": ["a.example", null], "json": "{\"a\":null}", "many": 0, "first": "a",
+            "big": false})
     );
 }
 
 #[test]
 fn what_has_a_value_of_its_own_is_not_required() {
     let api = provider(
-        "url = \"https://api.example.com/{{ input.country | default('DE') }}/{{ input.domain ~ '' }}\"\n\
+        "url = \"https://api.example.com/{{ input.country | default('DE') }}/\
+         {{ input.domain ~ '' }}\"\n\
          fields = { name = \"/name\" }",
     );
     assert_eq!(api.config().requires, ["domain"]);
@@ -122,7 +133,8 @@ const MAPPED: &str = "url = \"https://api.example.com/{{ input.domain }}\"\n\
     not_found = { when = \"response.count == 0 or response.error == 'none'\" }\n\
     confidence = { expr = \"response.score / 100\" }\n\
     fields = { name = { expr = \"response.first ~ ' ' ~ response.last\" }, city = \"/city\", \
-    same = { expr = \"response.domain == input.domain\" }, sum = { expr = \"response.a + response.b\" }, \
+    same = { expr = \"response.domain == input.domain\" }, \
+    sum = { expr = \"response.a + response.b\" }, \
     mails = { expr = \"response.mails | join(', ')\" }, all = { expr = \"response.deep\" } }";
 
 #[tokio::test]
@@ -137,13 +149,16 @@ async fn fields_conditions_and_confidence_are_computed() {
     };
     assert_eq!(
         answered(
-            json!({"first": "Ada", "last": "Byron", "count": 1, "score": 87, "domain": "a.example", "a": 1, "b": 2.5,
-            "mails": ["x", null, "y"], "deep": {"z": [1, null, {"y": 18_446_744_073_709_551_615_u64}], "a": -1}})
+            json!({"first": "Ada", "last": "Byron", "count": 1, "score": 87, "domain": "a.example",
+                "a": 1, "b": 2.5, "mails": ["x", null, "y"],
+                "deep": {"z": [1, null, {"y": 18_446_744_073_709_551_615_u64}], "a": -1}})
         )
         .await,
         Answer::Found {
-            fields: input(json!({"name": "Ada Byron", "same": true, "sum": 3.5, "mails": "x, y",
-                "all": {"z": [1, null, {"y": 18_446_744_073_709_551_615_u64}], "a": -1}})),
+            fields: input(
+                json!({"name": "Ada Byron", "same": true, "sum": 3.5, "mails": "x, y",
+                "all": {"z": [1, null, {"y": 18_446_744_073_709_551_615_u64}], "a": -1}})
+            ),
             confidence: Some(0.87.into())
         }
     );
@@ -172,7 +187,8 @@ async fn fields_conditions_and_confidence_are_computed() {
         failed(&answer),
         (
             "provider_error",
-            "the provider's response does not fit fields.sum in its configuration: `response.a + response.b` cannot be \
+            "the provider's response does not fit fields.sum in its configuration: `response.a + \
+             response.b` cannot be \
              computed (invalid operation)"
         )
     );
@@ -189,7 +205,8 @@ async fn a_confidence_that_is_null_is_the_least() {
         "{ expr = \"response.sure.score / 100\" }",
     ] {
         let api = provider(&format!(
-            "url = \"https://api.example.com/{{{{ input.domain }}}}\"\nfields = {{ city = \"/city\" }}\nconfidence = {pick}"
+            "url = \"https://api.example.com/{{{{ input.domain }}}}\"\n\
+             fields = {{ city = \"/city\" }}\nconfidence = {pick}"
         ));
         for (sure, wanted) in [
             (r#"{"score": NaN}"#, Some(0.0)),
@@ -233,7 +250,8 @@ async fn a_hostile_response_costs_no_more_than_its_size() {
     assert_eq!(failed(&answer.await.0).0, "provider_error");
     let deep = format!("{}1{}", "[".repeat(120), "]".repeat(120));
     let api = provider(
-        "url = \"https://api.example.com/{{ input.domain }}\"\nfields = { name = { expr = \"response.x\" } }",
+        "url = \"https://api.example.com/{{ input.domain }}\"\n\
+         fields = { name = { expr = \"response.x\" } }",
     );
     let answer = ask(&api, json!({"domain": "a"}), |script| {
         script.answer(200, &format!("{{\"x\": {deep}}}"));

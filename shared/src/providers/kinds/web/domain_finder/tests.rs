@@ -11,7 +11,8 @@ use crate::providers::testing::{Script, input, ports, question};
 
 fn finder(more: &str) -> DomainFinder {
     let toml = format!(
-        "[types.t]\ninputs = [[\"company_name\"]]\nwaterfall = [\"f\"]\n[providers.f]\nkind = \"domain_finder\"\n{more}\n"
+        "[types.t]\ninputs = [[\"company_name\"]]\nwaterfall = [\"f\"]\n[providers.f]\n\
+         kind = \"domain_finder\"\n{more}\n"
     );
     let config = Config::parse(READERS, "p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
     let Some(finder) = config.providers[0]
@@ -145,31 +146,76 @@ async fn the_name_is_the_pages_own_and_another_legal_form_makes_it_less_sure() {
         )
     };
     for (asked, html, name, wanted) in [
-        ("Forgehammer SARL", "<title>Forgehammer Industries</title>".to_owned(), Some("Forgehammer Industries"), 0.5),
-        ("Forgehammer SARL", "<title>Home | Forgehammer Industries</title>".to_owned(), Some("Forgehammer Industries"), 0.5),
         (
             "Forgehammer SARL",
-            "<meta property=og:site_name content='Forgehammer Industries'><title>All the news of Forgehammer today</title>".to_owned(),
+            "<title>Forgehammer Industries</title>".to_owned(),
             Some("Forgehammer Industries"),
             0.5,
         ),
-        ("Forgehammer SARL", "<title>How you can buy all anvils that Forgehammer has ever made</title>".to_owned(), Some("Forgehammer"), 0.5),
+        (
+            "Forgehammer SARL",
+            "<title>Home | Forgehammer Industries</title>".to_owned(),
+            Some("Forgehammer Industries"),
+            0.5,
+        ),
+        (
+            "Forgehammer SARL",
+            "<meta property=og:site_name content='Forgehammer Industries'>\
+             <title>All the news of Forgehammer today</title>"
+                .to_owned(),
+            Some("Forgehammer Industries"),
+            0.5,
+        ),
+        (
+            "Forgehammer SARL",
+            "<title>How you can buy all anvils that Forgehammer has ever made</title>".to_owned(),
+            Some("Forgehammer"),
+            0.5,
+        ),
         ("Hammer Inc.", org("Hammer GmbH"), Some("Hammer GmbH"), 0.6),
-        ("Hammer Inc.", format!("<meta property=og:site_name content=Hammer>{}", org("Hammer GmbH")), Some("Hammer GmbH"), 0.6),
-        ("Hammer Inc.", format!("<title>Hammer Inc.</title>{}", org("Hammer GmbH")), Some("Hammer GmbH"), 0.9),
-        ("Hammer Inc.", org("Hammer Incorporated"), Some("Hammer Incorporated"), 0.9),
+        (
+            "Hammer Inc.",
+            format!(
+                "<meta property=og:site_name content=Hammer>{}",
+                org("Hammer GmbH")
+            ),
+            Some("Hammer GmbH"),
+            0.6,
+        ),
+        (
+            "Hammer Inc.",
+            format!("<title>Hammer Inc.</title>{}", org("Hammer GmbH")),
+            Some("Hammer GmbH"),
+            0.9,
+        ),
+        (
+            "Hammer Inc.",
+            org("Hammer Incorporated"),
+            Some("Hammer Incorporated"),
+            0.9,
+        ),
         ("Hammer", org("Hammer GmbH"), Some("Hammer GmbH"), 0.9),
         ("Hammer Inc.", org("Hammer"), Some("Hammer"), 0.9),
     ] {
-        let at = if asked.starts_with('F') { "forgehammer.com" } else { "hammer.com" };
+        let at = if asked.starts_with('F') {
+            "forgehammer.com"
+        } else {
+            "hammer.com"
+        };
         let (answer, _) = find(asked, |s| {
             exists(s, at);
             serves(s, &html);
         })
         .await;
         assert_eq!(domain(&answer), Some((at, wanted)), "{asked} {html}");
-        let Answer::Found { fields, .. } = &answer else { panic!("{answer:?}") };
-        assert_eq!(fields.get("company_name").and_then(Value::as_str), name, "{asked} {html}");
+        let Answer::Found { fields, .. } = &answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(
+            fields.get("company_name").and_then(Value::as_str),
+            name,
+            "{asked} {html}"
+        );
     }
 }
 

@@ -199,7 +199,8 @@ async fn a_page_that_sends_its_readers_on_is_followed() {
         "<meta http-equiv=refresh content='0; url=/en/'>",
         "<META HTTP-EQUIV=Refresh CONTENT=\"0;URL='/en/'\">",
         "<meta content='3,/en/' http-equiv=REFRESH><p>We have moved",
-        "<base href=/en/><meta http-equiv=refresh content='0 url = \"\"#top'><meta http-equiv=refresh content=0;./>",
+        "<base href=/en/><meta http-equiv=refresh content='0 url = \"\"#top'>\
+         <meta http-equiv=refresh content=0;./>",
         "<meta http-equiv=refresh content='.5;url=https://acme.example/en/#top'>",
     ] {
         let (page, urls) = home(|s| {
@@ -327,11 +328,21 @@ fn xhtml_is_a_page_by_what_it_is() {
         .flat_map(u16::to_le_bytes)
         .collect();
     for (body, is_page) in [
-        (&b"<?xml version='1.0'?><!-- x --><!DOCTYPE html [<!ENTITY a 'b'>]>\n<html xmlns='http://www.w3.org/1999/xhtml'><p/>"[..], true),
+        (
+            &b"<?xml version='1.0'?><!-- x --><!DOCTYPE html [<!ENTITY a 'b'>]>\n\
+            <html xmlns='http://www.w3.org/1999/xhtml'><p/>"[..],
+            true,
+        ),
         (b"\xef\xbb\xbf <html lang='en'><body>", true),
         (&utf16, true),
-        (b"<rss><channel><item><title>T</title></item></channel></rss>", false),
-        (b"<feed xmlns='http://www.w3.org/2005/Atom'><html/></feed>", false),
+        (
+            b"<rss><channel><item><title>T</title></item></channel></rss>",
+            false,
+        ),
+        (
+            b"<feed xmlns='http://www.w3.org/2005/Atom'><html/></feed>",
+            false,
+        ),
         (b"<html xmlns='urn:other'>", false),
         (b"<urlset><url/></urlset>", false),
         (b"html", false),
@@ -339,7 +350,12 @@ fn xhtml_is_a_page_by_what_it_is() {
         (b"", false),
     ] {
         for said in ["application/xml; charset=utf-8", "Text/XML"] {
-            assert_eq!(fits(Want::Html, Some(said), body), is_page, "{said} {}", String::from_utf8_lossy(body));
+            assert_eq!(
+                fits(Want::Html, Some(said), body),
+                is_page,
+                "{said} {}",
+                String::from_utf8_lossy(body)
+            );
         }
     }
     assert!(!fits(

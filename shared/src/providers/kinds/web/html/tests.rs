@@ -3,9 +3,12 @@ use super::*;
 
 #[test]
 fn reads_what_browsers_read_of_broken_html() {
-    let html = "<!doctype html><HTML LANG=en-GB><head><base href=/en/><TITLE>\n Acme &amp; Sons\n &ndash; Anvils </title>\
-        <meta name=Description content='Anvils &quot;for all&quot;'><meta property=\"og:site_name\" content=Acme>\
-        <meta content=empty><link REL='alternate' type='application/rss+xml' href='/feed?a=1&amp;b=2'>\
+    let html = "<!doctype html><HTML LANG=en-GB><head><base href=/en/>\
+                <TITLE>\n Acme &amp; Sons\n &ndash; Anvils </title>\
+        <meta name=Description content='Anvils &quot;for all&quot;'>\
+        <meta property=\"og:site_name\" content=Acme>\
+        <meta content=empty><link REL='alternate' type='application/rss+xml' \
+        href='/feed?a=1&amp;b=2'>\
         <style>a { content: '<title>no</title>' }</style><svg><title>Icon</title></svg>\
         <script type='application/LD+json; charset=utf-8'>{\"name\": \"</b> is text\"}</script>\
         <script async src=//cdn.example/x.js></script><script>var a = '<a href=/no>';</script>\
@@ -63,7 +66,8 @@ fn foreign_elements_end_as_in_browsers() {
         "<svg><script>1</p>",
         "<svg><font color=red>",
         "<math><style/><mi>x</mi></math>",
-        "<math><mtext><b>x</b></mtext><annotation-xml encoding='text/html'><p>x</p></annotation-xml></math>",
+        "<math><mtext><b>x</b></mtext><annotation-xml encoding='text/html'>\
+         <p>x</p></annotation-xml></math>",
         "<math><annotation-xml><svg><style/></svg></annotation-xml></math>",
         "<svg><style><![CDATA[ a > b { } </style> ]]></style></svg>",
         "<noscript><p>Please turn on scripts</noscript>",
@@ -86,7 +90,8 @@ fn foreign_elements_end_as_in_browsers() {
         );
     }
     let page = Document::read(
-        "<svg><title>Icon</title><a xlink:href=/svg><text>In</text></a></svg><![CDATA[x]]><title>T</title>",
+        "<svg><title>Icon</title><a xlink:href=/svg><text>In</text></a></svg><![CDATA[x]]>\
+         <title>T</title>",
     );
     assert_eq!(
         (page.title.as_deref(), page.text.as_str()),
@@ -115,8 +120,10 @@ fn foreign_elements_end_as_in_browsers() {
 #[test]
 fn xhtml_is_read_as_its_author_wrote_it() {
     let body = "<head><script src=\"/a.js\"/><style type=\"text/css\"/><title>A &amp; B</title>\
-        <script type=\"application/ld+json\">{\"a\": 1}</script></head><body><a name=\"top\"/><a href=\"/x\"/>y</body></html>";
-    let strict = "<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Strict//EN\" \"http://www.w3.org/TR/xhtml1/DTD/xhtml1-strict.dtd\">";
+        <script type=\"application/ld+json\">{\"a\": 1}</script></head><body><a name=\"top\"/>\
+        <a href=\"/x\"/>y</body></html>";
+    let strict = "<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 \
+                  Strict//EN\" \"http://www.w3.org/TR/xhtml1/DTD/xhtml1-strict.dtd\">";
     for start in [
         format!("{strict}<html>"),
         "<?xml version=\"1.0\"?><html>".to_owned(),
@@ -150,7 +157,8 @@ fn xhtml_is_read_as_its_author_wrote_it() {
     };
     let page = of(
         "application/xhtml+xml; charset=utf-8",
-        "<html><head><script src='a.js'/><title>A <![CDATA[& B]]></title><script type='application/ld+json'><![CDATA[{\"a\": \"</b>\"}]]>\
+        "<html><head><script src='a.js'/><title>A <![CDATA[& B]]></title>\
+         <script type='application/ld+json'><![CDATA[{\"a\": \"</b>\"}]]>\
          </script><script>a &lt; b</script></head><body><iframe/><textarea/>x</body></html>",
     );
     assert_eq!(

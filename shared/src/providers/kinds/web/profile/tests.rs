@@ -42,14 +42,19 @@ fn json_ld_wins_over_open_graph_and_that_over_the_title() {
     assert_eq!(
         Value::Object(profile.fields),
         json!({
-            "company_name": "Acme", "legal_name": "Acme Anvils, Inc.", "description": "We make anvils & more",
-            "logo_url": "https://www.acme.example/logo.svg", "phones": ["+1 555 010 9999", "+49 30 123456"],
+            "company_name": "Acme", "legal_name": "Acme Anvils, Inc.",
+            "description": "We make anvils & more",
+            "logo_url": "https://www.acme.example/logo.svg", "phones": ["+1 555 010 9999",
+            "+49 30 123456"],
             "emails": ["sales@acme.example", "press@acme.example"],
-            "address": {"street": "1 Road", "city": "Springfield", "country": "US"}, "founded_year": 1920,
+            "address": {"street": "1 Road", "city": "Springfield", "country": "US"},
+            "founded_year": 1920,
             "employee_range": "51-200",
-            "social_profiles": {"x": "https://twitter.com/acme", "linkedin": "https://www.linkedin.com/company/acme",
+            "social_profiles": {"x": "https://twitter.com/acme",
+            "linkedin": "https://www.linkedin.com/company/acme",
                                 "github": "https://github.com/acme"},
-            "domain": "acme.example", "url": "https://www.acme.example/", "title": "Home | Acme Anvils", "language": "en-US"
+            "domain": "acme.example", "url": "https://www.acme.example/",
+            "title": "Home | Acme Anvils", "language": "en-US"
         })
     );
     assert!(
@@ -318,7 +323,8 @@ fn a_weak_source_is_not_sold_as_sure() {
             None,
         ),
         (
-            "<meta property=og:site_name content=Home><meta name=application-name content='Create Next App'>",
+            "<meta property=og:site_name content=Home>\
+             <meta name=application-name content='Create Next App'>",
             None,
             None,
         ),
@@ -567,7 +573,8 @@ fn a_picture_is_no_logo_by_itself() {
 #[test]
 fn one_number_is_told_once() {
     let profile = acme(&format!(
-        "{}<a href='tel:+12535550142'>Call</a><a href='tel:2535550142'>Call</a><a href='tel:+12535550143'>Sales</a>",
+        "{}<a href='tel:+12535550142'>Call</a><a href='tel:2535550142'>Call</a>\
+         <a href='tel:+12535550143'>Sales</a>",
         in_a_block(r#"{"@type":"Store","name":"Acme","telephone":"(253) 555-0142"}"#)
     ));
     assert_eq!(
@@ -618,7 +625,8 @@ fn a_fax_is_no_phone() {
         "Fax: 030 1234562, Tel.: <a href='tel:+49301234561'>030 1234561</a>",
         "<p>Fax: 030 1234562<p><a href='tel:+49301234561'>030 1234561</a>",
         "<p>Tel. <a href='tel:+49301234561'>call us</a>, Fax 030 1234562",
-        "<table><tr><th>Telefon<th>Telefax<tr><td><a href='tel:+49301234561'>030 1234561</a><td>030 1234562</table>",
+        "<table><tr><th>Telefon<th>Telefax<tr><td><a href='tel:+49301234561'>030 1234561</a>\
+         <td>030 1234562</table>",
     ] {
         assert_eq!(
             acme(html).fields.get("phones"),
@@ -665,7 +673,8 @@ fn an_address_in_one_text_has_its_parts_where_it_is_in_lines() {
     for (text, wanted) in [
         (
             r"1 Road\nSpringfield, IL, 62701\nUnited States",
-            json!({"street": "1 Road", "city": "Springfield", "region": "IL", "postal_code": "62701", "country": "United States"}),
+            json!({"street": "1 Road", "city": "Springfield", "region": "IL",
+                "postal_code": "62701", "country": "United States"}),
         ),
         (
             "1 Road, Springfield",
@@ -684,7 +693,8 @@ fn long_texts_and_urls_leave_room_for_what_others_say() {
     let (long, path) = ("\u{fc}".repeat(60_000), "x".repeat(60_000));
     let block = json!({
         "@type": "Organization", "name": long, "legalName": long, "description": long,
-        "logo": format!("/{path}"), "url": format!("https://acme.example/{path}"), "telephone": long, "email": long,
+        "logo": format!("/{path}"), "url": format!("https://acme.example/{path}"),
+        "telephone": long, "email": long,
         "sameAs": [format!("https://x.com/{path}")],
         "address": {"streetAddress": long},
     });
@@ -716,7 +726,8 @@ fn long_texts_and_urls_leave_room_for_what_others_say() {
 
 #[test]
 fn what_stands_in_the_text_is_told_where_nothing_surer_says_it() {
-    let text = "<footer><p>Acme Forge AG<br>Plauener Str. 160<br>13053 Berlin<p>Tel. <b>030</b> 123456<p>Fax 030 123457\
+    let text = "<footer><p>Acme Forge AG<br>Plauener Str. 160<br>13053 Berlin\
+                <p>Tel. <b>030</b> 123456<p>Fax 030 123457\
         <p>&copy; 2026 Acme Forge AG</footer>";
     let profile = |html: &str| read("acme.de", "https://www.acme.de/", html);
     let reported = profile(text);
@@ -739,7 +750,8 @@ fn what_stands_in_the_text_is_told_where_nothing_surer_says_it() {
         json!(["+4930123456", "+4930999999"])
     );
     let others = profile(
-        "<blockquote>Call +49 30 1234567. \u{a9} Acme AG</blockquote><script>'Tel. +49 30 1234567'</script>",
+        "<blockquote>Call +49 30 1234567. \u{a9} Acme AG</blockquote>\
+         <script>'Tel. +49 30 1234567'</script>",
     );
     assert!(
         !others.fields.contains_key("phones") && !others.fields.contains_key("legal_name"),

@@ -316,8 +316,10 @@ fn of_several_the_one_that_the_page_marks_or_that_fits() {
     for (html, wanted) in [
         // A customer's embedded tweet does not hide the real one.
         (
-            "<blockquote class=twitter-tweet><p>Great!</p>&mdash; Jo (@jo) <a href=https://twitter.com/jo>Jo</a> \
-             <a href=https://twitter.com/jo/status/1>May 1</a></blockquote><footer><a href=https://twitter.com/acme></a></footer>",
+            "<blockquote class=twitter-tweet>\
+             <p>Great!</p>&mdash; Jo (@jo) <a href=https://twitter.com/jo>Jo</a> \
+             <a href=https://twitter.com/jo/status/1>May 1</a></blockquote><footer>\
+             <a href=https://twitter.com/acme></a></footer>",
             vec!["twitter.com/acme"],
         ),
         (
@@ -325,7 +327,8 @@ fn of_several_the_one_that_the_page_marks_or_that_fits() {
             vec![],
         ),
         (
-            "<p>Jo says on <a href=https://twitter.com/jo>Twitter</a></p><a href=https://x.com/acme>X</a>",
+            "<p>Jo says on <a href=https://twitter.com/jo>Twitter</a></p>\
+             <a href=https://x.com/acme>X</a>",
             vec!["x.com/acme"],
         ),
         (
@@ -350,7 +353,8 @@ fn of_several_the_one_that_the_page_marks_or_that_fits() {
             vec!["github.com/roadrunner"],
         ),
         (
-            "<meta name=twitter:site content=@RoadRunner><a href=https://twitter.com/roadrunner>here</a>",
+            "<meta name=twitter:site content=@RoadRunner>\
+             <a href=https://twitter.com/roadrunner>here</a>",
             vec!["twitter.com/roadrunner"],
         ),
         (
@@ -374,7 +378,8 @@ fn of_several_the_one_that_the_page_marks_or_that_fits() {
             vec!["x.com/roadrunner"],
         ),
         (
-            "<p>See <a href=https://x.com/roadrunner>here</a> or <a href=https://x.com/coyote>to us</a>",
+            "<p>See <a href=https://x.com/roadrunner>here</a> or <a href=https://x.com/coyote>to \
+             us</a>",
             vec![],
         ),
         // A builder's own profiles.
@@ -388,7 +393,8 @@ fn of_several_the_one_that_the_page_marks_or_that_fits() {
             vec![],
         ),
         (
-            "<footer>Design by <a href=https://x.com/janedev>Jane</a> <a href=https://x.com/acmehq>X</a></footer>",
+            "<footer>Design by <a href=https://x.com/janedev>Jane</a> <a \
+             href=https://x.com/acmehq>X</a></footer>",
             vec!["x.com/acmehq"],
         ),
         // Several whose names do not fit.
@@ -397,7 +403,8 @@ fn of_several_the_one_that_the_page_marks_or_that_fits() {
             vec![],
         ),
         (
-            "<footer><a href=https://x.com/one>X</a><a href=https://twitter.com/One>Twitter</a></footer>",
+            "<footer><a href=https://x.com/one>X</a>\
+             <a href=https://twitter.com/One>Twitter</a></footer>",
             vec!["x.com/one"],
         ),
         (
@@ -405,7 +412,8 @@ fn of_several_the_one_that_the_page_marks_or_that_fits() {
             vec![],
         ),
         (
-            "<header><a href=https://x.com/acme_support>X</a></header><footer><a href=https://x.com/acme>X</a></footer>",
+            "<header><a href=https://x.com/acme_support>X</a></header><footer>\
+             <a href=https://x.com/acme>X</a></footer>",
             vec!["x.com/acme"],
         ),
         (
@@ -437,7 +445,8 @@ fn of_several_the_one_that_the_page_marks_or_that_fits() {
         ),
         // What shares the page.
         (
-            "<footer><a href=https://www.facebook.com/sharer/sharer.php?u=x>Facebook</a><a href=https://x.com/intent/post?url=x>X</a></footer>",
+            "<footer><a href=https://www.facebook.com/sharer/sharer.php?u=x>Facebook</a>\
+             <a href=https://x.com/intent/post?url=x>X</a></footer>",
             vec![],
         ),
     ] {

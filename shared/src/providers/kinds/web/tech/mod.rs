@@ -86,7 +86,8 @@ impl Tech {
 
 #[async_trait]
 impl Provider for Tech {
-    /// If robots.txt forbids the page, or no web site answers to the name, the DNS may still help.
+    /// Answers from the page and the DNS. If robots.txt forbids the page, or no web site answers to
+    /// the name, from the DNS alone.
     async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
         let host = match super::host(question.input, &self.config.input) {
             Ok(host) => host,

@@ -47,9 +47,11 @@ fn every_place_is_looked_at() {
         "Url": {"url": "^https?://[^/]+/shop"},
         "Mail": {"dns": {"MX": "aspmx\\.l\\.google\\.com", "SOA": "x"}},
         "Spf": {"dns": {"txt": "v=spf1"}},
-        "Browser": {"js": {"React.version": "(.*)"}, "dom": "#x", "website": "https://x.example", "icon": "x.svg"},
+        "Browser": {"js": {"React.version": "(.*)"}, "dom": "#x", "website": "https://x.example",
+        "icon": "x.svg"},
     }));
-    let html = "<meta name=generator content='WordPress 6.4.1'><script src=/js/jquery-3.7.1.min.js></script>\
+    let html = "<meta name=generator content='WordPress 6.4.1'>\
+                <script src=/js/jquery-3.7.1.min.js></script>\
                 <script>window.dataLayer = []</script><DIV ID=\"app\" data-v-1>Powered by  Anvils";
     let found = detect(
         &rules,
@@ -128,7 +130,8 @@ fn confidence_adds_up_and_versions_are_chosen() {
 
 #[test]
 fn technologies_imply_exclude_and_require_others() {
-    let file = json!({"categories": {"1": {"name": "CMS"}, "2": {"name": "Languages"}}, "technologies": {
+    let file = json!({"categories": {"1": {"name": "CMS"}, "2": {"name": "Languages"}},
+        "technologies": {
         "Blog": {"cats": [1], "html": "blog", "implies": ["PHP", "Database\\;confidence:50"]},
         "PHP": {"cats": [2]},
         "Database": {"implies": "Disk"},
@@ -202,8 +205,10 @@ fn a_wrong_file_is_told_by_technology_and_reason() {
 #[test]
 fn a_pattern_that_the_engine_cannot_have_costs_itself_alone_and_is_counted() {
     let rules = rules(&json!({
-        "Around": {"html": ["x(?!y)", "(?<=a)b", "(a)\\1", "(x", "[z-a]", "(?:a{1000}){1000}", "\\(?=", "plain"]},
-        "Names": {"cookies": {"SESS(?=a)": "", "sid": "(?<!x)1", "own": ""}, "headers": {"x-(": ""}},
+        "Around": {"html": ["x(?!y)", "(?<=a)b", "(a)\\1", "(x", "[z-a]", "(?:a{1000}){1000}",
+        "\\(?=", "plain"]},
+        "Names": {"cookies": {"SESS(?=a)": "", "sid": "(?<!x)1", "own": ""},
+        "headers": {"x-(": ""}},
         "Lost": {"html": "(?=lost)"},
         "Other": {"html": "plain"},
     }));
@@ -386,9 +391,11 @@ fn many_rules() -> Rules {
             .collect()
     };
     rules(&json!({"A": {
-        "html": ["(a+)+$", "(a|aa)*b", "(?:[a-z]+\\s?)+;"], "scripts": "(x+x+)+y", "scriptSrc": patterns("aaaa"),
+        "html": ["(a+)+$", "(a|aa)*b", "(?:[a-z]+\\s?)+;"], "scripts": "(x+x+)+y",
+        "scriptSrc": patterns("aaaa"),
         "meta": {"generator": patterns("aaaa")}, "headers": {"x-powered-by": patterns("aaaa")},
-        "cookies": {"c*": patterns("aaaa")}, "text": patterns("aaaa"), "dns": {"TXT": patterns("aaaa")}
+        "cookies": {"c*": patterns("aaaa")}, "text": patterns("aaaa"),
+        "dns": {"TXT": patterns("aaaa")}
     }}))
 }
 
@@ -425,8 +432,10 @@ fn hostile_patterns_and_pages_end() {
 #[test]
 fn what_is_matched_of_many_values_is_bounded() {
     let rules = rules(&json!({
-        "Near": {"scriptSrc": "near\\.js", "meta": {"m": "near"}}, "Late script": {"scriptSrc": "late\\.js"},
-        "Long script": {"scriptSrc": "end\\.js"}, "Late meta": {"meta": {"m": "late"}}, "Other meta": {"meta": {"o": "late"}}
+        "Near": {"scriptSrc": "near\\.js", "meta": {"m": "near"}},
+        "Late script": {"scriptSrc": "late\\.js"},
+        "Long script": {"scriptSrc": "end\\.js"}, "Late meta": {"meta": {"m": "late"}},
+        "Other meta": {"meta": {"o": "late"}}
     }));
     let mut seen = seen(&[], "");
     seen.script_urls = vec![
@@ -473,7 +482,8 @@ fn the_shipped_rules_are_right_and_tell_what_they_are_for() {
         );
     }
     let html = "<meta name=generator content='WordPress 6.4.1'><link href=/wp-content/themes/x.css>\
-                <script src='https://www.googletagmanager.com/gtm.js?id=GTM-X'></script><script src=/wp-includes/js/jquery/jquery.min.js?ver=3.7.1>";
+                <script src='https://www.googletagmanager.com/gtm.js?id=GTM-X'></script>\
+                <script src=/wp-includes/js/jquery/jquery.min.js?ver=3.7.1>";
     let found = detect(
         &rules,
         &seen(

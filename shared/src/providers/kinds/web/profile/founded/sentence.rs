@@ -163,8 +163,8 @@ impl Sentence {
         reported.then_some(year)
     }
 
-    /// Returns whether the text behind a participle without a subject can be about the company: `,
-    /// we make anvils`.
+    /// Returns whether the text behind a participle without a subject can be about the company:
+    /// `, we make anvils`.
     fn is_told_of_company(&self, from: usize) -> bool {
         let rest = &self.tokens[from.min(self.len())..];
         let Some(comma) = rest.iter().position(|token| token.comma) else {

@@ -136,7 +136,8 @@ fn a_company_is_as_old_as_what_it_has_done_since() {
         ("Familiebedrijf sinds 1911", 1911),
         ("Tradycja od 1991 roku", 1991),
         (
-            "\u{420}\u{430}\u{431}\u{43e}\u{442}\u{430}\u{435}\u{43c} \u{441} 1998 \u{433}\u{43e}\u{434}\u{430}",
+            "\u{420}\u{430}\u{431}\u{43e}\u{442}\u{430}\u{435}\u{43c} \u{441} 1998 \
+             \u{433}\u{43e}\u{434}\u{430}",
             1998,
         ),
         ("1975'ten beri", 1975),

@@ -8,8 +8,8 @@ use super::town::{Code, has_digit};
 const MAX_LINES: usize = 6;
 
 /// Returns the parts of an address in lines: the street, the place, and the country if there is a
-/// line for it. `None` if the place is not written as one (`Portland, ME, 04101`, `North Vancouver,
-/// BC V7P 1T4`, `80331 München`) or no house has a number before it.
+/// line for it. `None` if the place is not written as one (`Portland, ME, 04101`,
+/// `North Vancouver, BC V7P 1T4`, `80331 München`) or no house has a number before it.
 pub(in super::super) fn lines(text: &str) -> Option<Map<String, Value>> {
     let lines: Vec<&str> = text
         .lines()
