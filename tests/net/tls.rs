@@ -1,4 +1,4 @@
-//! TLS: who is trusted, which name is asked for, and how its failures are told.
+//! TLS: trusted authorities, requested names, and the errors of failures.
 
 use std::sync::Arc;
 
@@ -23,7 +23,8 @@ fn authority() -> Authority {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// A server with a certificate for `name`, that tells which name each client asked for and the request it sent.
+/// A server with a certificate for `name` that reports the name each client asked for and the
+/// request it sent.
 async fn tls_server(
     authority: &Authority,
     name: &str,
@@ -99,7 +100,7 @@ async fn an_extra_authority_is_trusted_for_the_urls_own_name() {
 
 #[tokio::test]
 async fn an_unknown_authority_is_a_tls_error() {
-    let (server, _told) = tls_server(&authority(), "hook.test").await;
+    let (server, _reported) = tls_server(&authority(), "hook.test").await;
     for pem in [None, Some(authority().pem())] {
         let (_names, sender) = trusting(pem).await;
         let error = sender
@@ -167,7 +168,8 @@ async fn plain_http_needs_permission() {
         "url"
     );
     assert_eq!(server.connections(), 0);
-    // A surface whose document takes plain http gives it, and then the address is judged as any other.
+    // A surface whose documentation allows plain http permits it, and then the address is judged as
+    // any other.
     assert_eq!(sender.check(&server.url(), true), Ok(()));
     let taken = sender
         .send(HttpRequest {

@@ -105,6 +105,9 @@ pub struct End {
     pub at: Timestamp,
     /// The answer was written to its end; the other side may have left before it read that.
     pub answered: bool,
+    /// When the next request came on the same connection: the other side had read the answer by
+    /// then. `None` proves nothing.
+    pub read: Option<Timestamp>,
 }
 
 impl Server {
@@ -152,7 +155,11 @@ impl Server {
     }
 
     fn end(&self, n: usize, at: Timestamp, answered: bool) {
-        self.ends.lock().unwrap().insert(n, End { at, answered });
+        let read = None;
+        self.ends
+            .lock()
+            .unwrap()
+            .insert(n, End { at, answered, read });
     }
 
     /// Waits until what came satisfies `enough`, and returns it.
@@ -179,7 +186,12 @@ impl Server {
 
     async fn serve(self, stream: TcpStream, peer: SocketAddr, script: Script) {
         let mut stream = BufReader::new(stream);
+        let mut before = None;
         while let Some(got) = read(&mut stream, peer).await {
+            if let Some(n) = before {
+                let mut ends = self.ends.lock().unwrap();
+                ends.entry(n).and_modify(|end| end.read = Some(got.at));
+            }
             let (n, answer) = {
                 let mut all = self.got.lock().unwrap();
                 let answer = script(all.len(), &got);
@@ -232,6 +244,7 @@ impl Server {
             if written.is_err() {
                 return;
             }
+            before = Some(n);
         }
     }
 }

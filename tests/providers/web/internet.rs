@@ -1,5 +1,5 @@
-//! A little internet on loopback: names, certificates, and sites behind the real sender, which believes that it speaks to
-//! ports 443 and 80.
+//! A little internet on loopback: names, certificates, and sites behind the real sender, which
+//! believes that it speaks to ports 443 and 80.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,7 +24,7 @@ use url::Url;
 
 use crate::servers::{NameServer, Says, Server, ips, read_request};
 
-/// What a site answers.
+/// A site's answer.
 #[derive(Debug, Clone)]
 pub(super) struct Page {
     status: u16,
@@ -36,11 +36,11 @@ pub(super) struct Page {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
     End,
-    /// The body goes on for ever.
+    /// The body never ends.
     GoOn,
-    /// The same, a byte a second.
+    /// The same, one byte a second.
     Drip,
-    /// Not even a status comes.
+    /// Not even a status arrives.
     NeverAnswer,
 }
 
@@ -141,8 +141,8 @@ pub(super) struct Internet {
 }
 
 impl Internet {
-    /// Sites by https at these hosts. `private.test` is at a private address and `stranger.test` shows another's
-    /// certificate; no other name exists.
+    /// Sites by https at these hosts. `private.test` has a private address, and `stranger.test`
+    /// shows another host's certificate; no other name exists.
     pub(super) async fn start(
         hosts: &[&str],
         serve: impl Fn(&str, &str) -> Page + Send + Sync + 'static,
@@ -150,7 +150,7 @@ impl Internet {
         Self::build(hosts, true, false, Arc::new(serve)).await
     }
 
-    /// Sites by plain http alone, which the sender takes or not.
+    /// Sites by plain http alone, which the sender accepts or not.
     pub(super) async fn plain(
         hosts: &[&str],
         allow_http: bool,
@@ -275,7 +275,7 @@ impl Internet {
             .insert((name.to_owned(), kind), answer);
     }
 
-    /// The requests that reached a site: `SCHEME://HOST`, then the request's head.
+    /// Returns the requests that reached a site: `SCHEME://HOST`, then the request's head.
     pub(super) fn got(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
     }
@@ -299,11 +299,11 @@ async fn answer(
     log.lock()
         .unwrap()
         .push(format!("{scheme}://{host} {request}"));
-    // The other side may go before the end: that is what is tested.
+    // The other side may close before the end: that is under test.
     let _ = serve(host, path).write(stream).await;
 }
 
-/// Sends what is for port 443 or 80 to where the sites are; everything else is the sender's.
+/// Sends requests for ports 443 and 80 to the sites; all others go through the sender.
 struct Ported {
     sender: ReqwestSender,
     https: u16,
@@ -335,7 +335,7 @@ impl HttpSender for Ported {
     }
 }
 
-/// The DNS as far as providers ask it themselves.
+/// The DNS as far as providers query it themselves.
 struct Records(Zone);
 
 #[async_trait]

@@ -146,7 +146,7 @@ async fn a_local_stack_that_is_gone_is_named_with_its_remedy() {
         let reported = reported(gone).await;
         assert!(reported.ends_with(remedy), "{reported}");
     }
-    // Millrace's own word, or a fault, is no sign of another stack.
+    // Millrace's own answer, or a fault, does not point to another stack.
     for there in [
         Reply::problem(404),
         Reply::problem(403),
