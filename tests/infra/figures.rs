@@ -309,7 +309,8 @@ impl<'a> Uses<'a> {
     }
 }
 
-/// Returns the words of a name, in lower case: `delivery`, `task` of `DeliveryTask` and of `DELIVERY_TASK`.
+/// Returns the words of a name, in lower case: `delivery`, `task` of `DeliveryTask` and of
+/// `DELIVERY_TASK`.
 fn parts(name: &str) -> BTreeSet<String> {
     let mut parts = BTreeSet::new();
     for part in name.split('_') {

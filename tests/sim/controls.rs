@@ -479,7 +479,8 @@ observed! {
     a_refusal_for_credits_that_are_there_is_found_out: "answered_as_documented", BalanceReadsZero;
     a_refusal_for_a_state_that_is_not_so_is_found_out: "answered_as_documented", JobsReadCompleted;
     a_client_that_waits_for_ever_is_found_out: "clients_are_answered", KeysAreNotAnswered;
-    a_stranger_who_is_shown_a_job_is_found_out: "other_tenants_learn_nothing", TenantIsTakenFromTheRequest;
+    a_stranger_who_is_shown_a_job_is_found_out:
+        "other_tenants_learn_nothing", TenantIsTakenFromTheRequest;
 }
 
 use Search::{Schedules, Sweep};
@@ -487,51 +488,86 @@ use Search::{Schedules, Sweep};
 controls! {
     a_sweep_that_sleeps_is_found_out: "everything_ends_in_time", SweepSleeps, job, Sweep;
     a_job_that_is_not_swept_is_found_out: "jobs_are_over", DueIsForgotten, job, Sweep;
-    a_job_that_would_not_be_swept_is_found_out: "what_is_not_over_is_due", DueIsForgotten, job, Sweep;
+    a_job_that_would_not_be_swept_is_found_out:
+        "what_is_not_over_is_due", DueIsForgotten, job, Sweep;
     a_result_that_is_not_kept_is_found_out: "one_outcome_per_record", ResultIsNotKept, job, Sweep;
-    a_healthy_record_that_is_given_up_is_found_out: "outcomes_are_what_was_asked", StartsCountSeven, job, Sweep;
+    a_healthy_record_that_is_given_up_is_found_out:
+        "outcomes_are_what_was_asked", StartsCountSeven, job, Sweep;
     an_id_that_is_dropped_is_found_out: "outcomes_are_what_was_asked", IdsAreDropped, job, Sweep;
     progress_without_a_result_is_found_out: "progress_follows_results", ResultIsNotKept, job, Sweep;
-    a_result_that_is_put_again_is_found_out: "results_are_immutable", ResultOverwrites, varied, Schedules(100);
-    counts_of_a_result_that_is_gone_are_found_out: "counts_equal_results", ResultOverwrites, varied, Schedules(100);
-    a_chunk_that_counts_twice_is_found_out: "one_element_per_chunk", ResultOverwrites, varied, Schedules(100);
+    a_result_that_is_put_again_is_found_out:
+        "results_are_immutable", ResultOverwrites, varied, Schedules(100);
+    counts_of_a_result_that_is_gone_are_found_out:
+        "counts_equal_results", ResultOverwrites, varied, Schedules(100);
+    a_chunk_that_counts_twice_is_found_out:
+        "one_element_per_chunk", ResultOverwrites, varied, Schedules(100);
     progress_that_forgets_is_found_out: "progress_only_grows", ProgressIsReplaced, job, Sweep;
-    credits_that_are_not_settled_are_found_out: "credits_charged_once", NothingIsSettled, job, Sweep;
-    an_erasure_at_no_cost_is_found_out: "credits_charged_once", ErasingIsFree, erased_half_done, Sweep;
+    credits_that_are_not_settled_are_found_out:
+        "credits_charged_once", NothingIsSettled, job, Sweep;
+    an_erasure_at_no_cost_is_found_out:
+        "credits_charged_once", ErasingIsFree, erased_half_done, Sweep;
     credits_that_get_lost_are_found_out: "credits_are_conserved", NothingIsSettled, job, Sweep;
-    an_end_that_looks_at_nothing_is_found_out: "credits_are_conserved", EndLooksAtNothing, job, Sweep;
-    credits_that_are_not_there_are_found_out: "credits_never_negative", CreditsAreNotAsked, poor, Schedules(50);
+    an_end_that_looks_at_nothing_is_found_out:
+        "credits_are_conserved", EndLooksAtNothing, job, Sweep;
+    credits_that_are_not_there_are_found_out:
+        "credits_never_negative", CreditsAreNotAsked, poor, Schedules(50);
     an_end_in_single_writes_is_found_out: "done_told_and_settled_at_once", EndIsSplit, job, Sweep;
-    an_event_that_is_not_put_is_found_out: "every_event_is_told_or_exhausted", EventIsNotPut, job, Sweep;
-    an_event_that_is_not_tried_again_is_found_out: "every_event_is_told_or_exhausted", NothingIsTriedAgain, job, Sweep;
-    a_status_that_goes_back_is_found_out: "status_moves_along_its_edges", StatusLooksAtNothing, canceled, Schedules(200);
-    an_end_that_is_undone_is_found_out: "terminal_stays_terminal", StatusLooksAtNothing, canceled, Schedules(200);
+    an_event_that_is_not_put_is_found_out:
+        "every_event_is_told_or_exhausted", EventIsNotPut, job, Sweep;
+    an_event_that_is_not_tried_again_is_found_out:
+        "every_event_is_told_or_exhausted", NothingIsTriedAgain, job, Sweep;
+    a_status_that_goes_back_is_found_out:
+        "status_moves_along_its_edges", StatusLooksAtNothing, canceled, Schedules(200);
+    an_end_that_is_undone_is_found_out:
+        "terminal_stays_terminal", StatusLooksAtNothing, canceled, Schedules(200);
     a_second_job_is_found_out: "no_job_without_a_client", KeyIsTakenTwice, same_key, Schedules(50);
-    a_key_that_is_taken_twice_is_found_out: "an_idempotency_key_keeps_its_job", KeyIsTakenTwice, same_key, Schedules(50);
-    an_id_that_is_given_twice_is_found_out: "what_was_accepted_never_changes", IdsRepeat, at_once, Schedules(50);
+    a_key_that_is_taken_twice_is_found_out:
+        "an_idempotency_key_keeps_its_job", KeyIsTakenTwice, same_key, Schedules(50);
+    an_id_that_is_given_twice_is_found_out:
+        "what_was_accepted_never_changes", IdsRepeat, at_once, Schedules(50);
     an_id_per_attempt_is_found_out: "one_webhook_id_per_event", IdPerAttempt, job, Sweep;
     a_body_per_attempt_is_found_out: "one_body_per_event", BodyPerAttempt, job, Sweep;
-    an_event_with_other_results_is_found_out: "events_say_what_results_say", EventsSayNothingWasFound, job, Sweep;
-    an_event_that_leads_elsewhere_is_found_out: "events_say_what_results_say", EventsLinkElsewhere, job, Sweep;
-    two_attempts_at_once_are_found_out: "attempts_never_overlap", LeaseIsStolen, slowly_told, Schedules(100);
-    a_lease_that_is_stolen_is_found_out: "a_lease_is_taken_when_none_is_live", LeaseIsStolen, slowly_told, Schedules(100);
-    an_attempt_that_counts_back_is_found_out: "attempts_only_count_up", OutcomeIsAnybodys, replayed, Sweep;
-    a_delivery_that_begins_again_is_found_out: "deliveries_move_along_their_edges", OutcomeIsAnybodys, replayed, Sweep;
-    an_attempt_without_a_log_entry_is_found_out: "every_attempt_is_in_the_log", LogIsForgotten, job, Sweep;
-    an_older_event_that_comes_last_is_found_out: "no_older_event_after_a_newer_one", UrlLeaseIsStolen, latest, Sweep;
-    a_memory_that_goes_back_is_found_out: "the_newest_told_only_gets_newer", UrlLeaseIsStolen, latest, Sweep;
-    an_erased_job_that_leaves_something_is_found_out: "an_erased_job_leaves_nothing", NothingIsErased, erased, Sweep;
-    an_erased_job_that_comes_back_is_found_out: "a_tombstone_gets_nothing_back", UpdatesCreate, erased, Sweep;
+    an_event_with_other_results_is_found_out:
+        "events_say_what_results_say", EventsSayNothingWasFound, job, Sweep;
+    an_event_that_leads_elsewhere_is_found_out:
+        "events_say_what_results_say", EventsLinkElsewhere, job, Sweep;
+    two_attempts_at_once_are_found_out:
+        "attempts_never_overlap", LeaseIsStolen, slowly_told, Schedules(100);
+    a_lease_that_is_stolen_is_found_out:
+        "a_lease_is_taken_when_none_is_live", LeaseIsStolen, slowly_told, Schedules(100);
+    an_attempt_that_counts_back_is_found_out:
+        "attempts_only_count_up", OutcomeIsAnybodys, replayed, Sweep;
+    a_delivery_that_begins_again_is_found_out:
+        "deliveries_move_along_their_edges", OutcomeIsAnybodys, replayed, Sweep;
+    an_attempt_without_a_log_entry_is_found_out:
+        "every_attempt_is_in_the_log", LogIsForgotten, job, Sweep;
+    an_older_event_that_comes_last_is_found_out:
+        "no_older_event_after_a_newer_one", UrlLeaseIsStolen, latest, Sweep;
+    a_memory_that_goes_back_is_found_out:
+        "the_newest_told_only_gets_newer", UrlLeaseIsStolen, latest, Sweep;
+    an_erased_job_that_leaves_something_is_found_out:
+        "an_erased_job_leaves_nothing", NothingIsErased, erased, Sweep;
+    an_erased_job_that_comes_back_is_found_out:
+        "a_tombstone_gets_nothing_back", UpdatesCreate, erased, Sweep;
     a_tombstone_that_goes_is_found_out: "nothing_goes_before_its_time", HeadIsErased, erased, Sweep;
-    a_tenant_taken_from_the_request_is_found_out: "no_tenant_reaches_anothers_jobs", TenantIsTakenFromTheRequest, of_two, Sweep;
-    a_secret_of_another_tenant_is_found_out: "events_reach_their_own_tenant_alone", SecretOfAnother, of_two, Sweep;
-    a_question_that_is_bought_twice_is_found_out: "no_question_is_bought_twice", PartsAreLost, polled, Sweep;
-    a_callback_that_is_taken_twice_is_found_out: "a_callback_is_taken_once", PostsOverwrite, waited, Sweep;
-    a_post_that_is_kept_for_another_record_is_found_out: "posts_are_kept_as_they_came", PostsAreMisfiled, waited, Sweep;
-    a_key_that_can_be_guessed_is_found_out: "forged_callbacks_are_refused", KeysAreKnown, waited, Sweep;
-    a_record_that_waits_too_long_is_found_out: "no_record_waits_beyond_the_limit", PollsAreFar, waited, Sweep;
-    a_record_that_waits_after_the_end_is_found_out: "no_poll_after_the_end", EndsAreNotSeen, ended_early, Sweep;
-    an_event_at_another_tenants_receiver_is_found_out: "events_reach_their_own_tenant_alone", ReceiverOfAnother, of_two, Sweep;
+    a_tenant_taken_from_the_request_is_found_out:
+        "no_tenant_reaches_anothers_jobs", TenantIsTakenFromTheRequest, of_two, Sweep;
+    a_secret_of_another_tenant_is_found_out:
+        "events_reach_their_own_tenant_alone", SecretOfAnother, of_two, Sweep;
+    a_question_that_is_bought_twice_is_found_out:
+        "no_question_is_bought_twice", PartsAreLost, polled, Sweep;
+    a_callback_that_is_taken_twice_is_found_out:
+        "a_callback_is_taken_once", PostsOverwrite, waited, Sweep;
+    a_post_that_is_kept_for_another_record_is_found_out:
+        "posts_are_kept_as_they_came", PostsAreMisfiled, waited, Sweep;
+    a_key_that_can_be_guessed_is_found_out:
+        "forged_callbacks_are_refused", KeysAreKnown, waited, Sweep;
+    a_record_that_waits_too_long_is_found_out:
+        "no_record_waits_beyond_the_limit", PollsAreFar, waited, Sweep;
+    a_record_that_waits_after_the_end_is_found_out:
+        "no_poll_after_the_end", EndsAreNotSeen, ended_early, Sweep;
+    an_event_at_another_tenants_receiver_is_found_out:
+        "events_reach_their_own_tenant_alone", ReceiverOfAnother, of_two, Sweep;
 }
 
 #[test]
