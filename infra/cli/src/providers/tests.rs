@@ -17,8 +17,8 @@ use super::machine::{assets, ports, watch};
 use super::trial::{Trial, asked, outcome_text, record, registry_of};
 use crate::account::Account;
 use crate::failure::Failure;
-use crate::server::{Reply, serve};
 use crate::settings::CliSettings;
+use testkit::servers::{Reply, Server};
 
 /// A directory of its own with a `providers.toml` and settings; gone with the test.
 struct Bundle(PathBuf);
@@ -223,14 +223,14 @@ async fn every_fault_is_told_and_no_secret() {
 
 #[tokio::test]
 async fn a_dry_call_asks_each_provider_once() {
-    let served = serve(vec![
-        Reply::json(200, r#"{"name": "A"}"#),
-        Reply::json(404, "{}"),
+    let served = Server::replying(vec![
+        Reply::new(200, r#"{"name": "A"}"#),
+        Reply::new(404, "{}"),
     ])
     .await;
     let bundle = Bundle::new(
         "dry",
-        &upstreams_at(&served.base),
+        &upstreams_at(&served.url("/base")),
         &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"),
     );
     let report = bundle.report(true).await;
@@ -243,17 +243,17 @@ async fn a_dry_call_asks_each_provider_once() {
         "{}",
         report.text
     );
-    let seen = served.seen();
+    let seen = served.got();
     assert_eq!(
         seen.iter().map(|s| s.path.as_str()).collect::<Vec<_>>(),
         ["/base/first/wikimedia.org", "/base/second/wikimedia.org"]
     );
-    assert_eq!(seen[1].header("authorization"), Some("Bearer hidden"));
+    assert_eq!(seen[1].get("authorization"), Some("Bearer hidden"));
 
-    let served = serve(vec![Reply::json(500, "{}")]).await;
+    let served = Server::replying(vec![Reply::new(500, "{}")]).await;
     let bundle = Bundle::new(
         "down",
-        &upstreams_at(&served.base),
+        &upstreams_at(&served.url("/base")),
         &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"),
     );
     let report = bundle.report(true).await;
@@ -268,14 +268,14 @@ async fn a_dry_call_asks_each_provider_once() {
 
 #[tokio::test]
 async fn a_record_runs_through_its_types_waterfall() {
-    let served = serve(vec![
-        Reply::json(404, "{}"),
-        Reply::json(200, r#"{"name": "B"}"#),
+    let served = Server::replying(vec![
+        Reply::new(404, "{}"),
+        Reply::new(200, r#"{"name": "B"}"#),
     ])
     .await;
     let bundle = Bundle::new(
         "run",
-        &upstreams_at(&served.base),
+        &upstreams_at(&served.url("/base")),
         &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"),
     );
     let outcome = bundle.outcome(&args("company", Some("stripe.com"))).await;
@@ -285,7 +285,7 @@ async fn a_record_runs_through_its_types_waterfall() {
         shown,
         "found, 7 credits, 1,234 ms\n  name  B  second, confidence 0.5, theirs"
     );
-    assert_eq!(served.seen().len(), 2);
+    assert_eq!(served.got().len(), 2);
 
     let names = vec![("last_name".to_owned(), json!("Doe"))];
     let outcome = bundle
@@ -302,8 +302,8 @@ async fn a_record_runs_through_its_types_waterfall() {
 
 #[tokio::test]
 async fn what_other_providers_lack_is_no_matter() {
-    let served = serve(vec![Reply::json(200, r#"{"name": "A"}"#)]).await;
-    let bundle = Bundle::new("lack", &upstreams_at(&served.base), LOOPBACK);
+    let served = Server::replying(vec![Reply::new(200, r#"{"name": "A"}"#)]).await;
+    let bundle = Bundle::new("lack", &upstreams_at(&served.url("/base")), LOOPBACK);
     let only = Enrich {
         providers: Some(vec!["first".to_owned()]),
         ..args("company", Some("stripe.com"))
@@ -458,8 +458,8 @@ fn later_at(base: &str, more: &str) -> String {
 
 #[tokio::test]
 async fn nobody_waits_here_for_a_callback() {
-    let served = serve(vec![Reply::json(202, r#"{"id": 7}"#)]).await;
-    let bundle = Bundle::new("callback", &later_at(&served.base, ""), LOOPBACK);
+    let served = Server::replying(vec![Reply::new(202, r#"{"id": 7}"#)]).await;
+    let bundle = Bundle::new("callback", &later_at(&served.url("/base"), ""), LOOPBACK);
     let settings = bundle.settings();
     let config = asked(parse_config(READERS, &bundle.0).unwrap(), "company", None);
     let registry =
@@ -481,7 +481,7 @@ async fn nobody_waits_here_for_a_callback() {
         ),
         "{text}"
     );
-    assert_eq!(served.seen().len(), 1);
+    assert_eq!(served.got().len(), 1);
 }
 
 #[tokio::test]
@@ -522,10 +522,10 @@ async fn what_is_waited_for_is_said() {
 
 #[tokio::test]
 async fn a_dry_call_can_be_of_some_alone() {
-    let served = serve(vec![Reply::json(200, r#"{"label": "A"}"#)]).await;
+    let served = Server::replying(vec![Reply::new(200, r#"{"label": "A"}"#)]).await;
     let bundle = Bundle::new(
         "some",
-        &upstreams_at(&served.base),
+        &upstreams_at(&served.url("/base")),
         &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"),
     );
     let settings = bundle.settings();
@@ -545,7 +545,7 @@ async fn a_dry_call_can_be_of_some_alone() {
         "{}",
         report.text
     );
-    assert_eq!(served.seen().len(), 1);
+    assert_eq!(served.got().len(), 1);
     let unknown = Printed::of_some(&bundle.0, &settings, true, &["second", "third"])
         .await
         .err();
@@ -559,8 +559,8 @@ async fn a_dry_call_can_be_of_some_alone() {
 
 #[tokio::test]
 async fn a_dry_call_of_one_does_not_need_what_another_lacks() {
-    let served = serve(vec![Reply::json(200, r#"{"name": "A"}"#)]).await;
-    let bundle = Bundle::new("alone", &upstreams_at(&served.base), LOOPBACK);
+    let served = Server::replying(vec![Reply::new(200, r#"{"name": "A"}"#)]).await;
+    let bundle = Bundle::new("alone", &upstreams_at(&served.url("/base")), LOOPBACK);
     let report = Printed::of_some(&bundle.0, &bundle.settings(), true, &["first"])
         .await
         .unwrap();
@@ -575,11 +575,11 @@ async fn a_dry_call_of_one_does_not_need_what_another_lacks() {
 
 /// What a dry call of a provider with this mapping says to this answer.
 async fn dry_call(name: &str, mapping: &str, answer: &str) -> String {
-    let served = serve(vec![Reply::json(200, answer)]).await;
+    let served = Server::replying(vec![Reply::new(200, answer)]).await;
     let toml = format!(
         "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\nretries = 0\n\
          url = \"{}/a\"\n{mapping}\n",
-        served.base
+        served.url("/base")
     );
     let bundle = Bundle::new(name, &toml, LOOPBACK);
     let report = bundle.report(true).await;
@@ -712,10 +712,10 @@ fn a_file_is_compiled_where_it_is_right_and_named_where_it_is_wrong() {
 
 #[tokio::test]
 async fn nothing_found_tells_the_last_status() {
-    let served = serve(vec![Reply::json(404, "{}")]).await;
+    let served = Server::replying(vec![Reply::new(404, "{}")]).await;
     let bundle = Bundle::new(
         "nothing",
-        &upstreams_at(&served.base),
+        &upstreams_at(&served.url("/base")),
         &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"),
     );
     let settings = bundle.settings();
@@ -750,7 +750,7 @@ async fn nothing_found_tells_the_last_status() {
 #[tokio::test]
 async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_shown() {
     let parameter = r#"{"Parameter": {"Name": "/millrace/key", "Value": "hidden"}}"#;
-    let table = Reply::json(200, "domain,city\na.com,Bremen\n").header("etag", "\"1\"");
+    let table = Reply::new(200, "domain,city\na.com,Bremen\n").header("etag", "\"1\"");
     let toml = "[types.city]\ninputs = [[\"domain\"]]\nwaterfall = [\"table\", \"keyed\"]\n\
          [providers.keyed]\nkind = \"http\"\nurl = \"https://api.example.com/\"\nfields = { name = \"/name\" }\n\
          headers = { Authorization = \"Bearer {{ secret.key }}\" }\nsecrets = { key = { ssm = \"/millrace/key\" } }\n\
@@ -762,8 +762,8 @@ async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_show
             "AWS_ACCESS_KEY_ID=id\nAWS_SECRET_ACCESS_KEY=key\nAWS_REGION=eu-central-1\nAWS_ENDPOINT_URL={base}\n"
         )
     };
-    let served = serve(vec![Reply::json(200, parameter), table.clone()]).await;
-    let bundle = Bundle::new("account", toml, &account(&served.base));
+    let served = Server::replying(vec![Reply::new(200, parameter), table.clone()]).await;
+    let bundle = Bundle::new("account", toml, &account(&served.url("/base")));
     let report = bundle.report(false).await;
     assert_eq!(report.faults, 0, "{}", report.text);
     assert!(
@@ -781,20 +781,17 @@ async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_show
         report.text
     );
     assert!(!report.text.contains("hidden"), "{}", report.text);
-    let seen = served.seen();
-    assert_eq!(
-        seen[0].header("x-amz-target"),
-        Some("AmazonSSM.GetParameter")
-    );
+    let seen = served.got();
+    assert_eq!(seen[0].get("x-amz-target"), Some("AmazonSSM.GetParameter"));
     assert_eq!(seen[1].path.split('?').next(), Some("/tables/cities.csv"));
 
     let gone = r#"{"__type": "ParameterNotFound"}"#;
-    let served = serve(vec![
-        Reply::json(400, gone),
-        Reply::json(403, "<Error><Code>AccessDenied</Code></Error>"),
+    let served = Server::replying(vec![
+        Reply::new(400, gone),
+        Reply::new(403, "<Error><Code>AccessDenied</Code></Error>"),
     ])
     .await;
-    let bundle = Bundle::new("no-account", toml, &account(&served.base));
+    let bundle = Bundle::new("no-account", toml, &account(&served.url("/base")));
     let report = bundle.report(false).await;
     assert_eq!(report.faults, 2, "{}", report.text);
     for part in [
@@ -808,8 +805,8 @@ async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_show
         );
     }
 
-    let served = serve(vec![table]).await;
-    let bundle = Bundle::new("city", toml, &account(&served.base));
+    let served = Server::replying(vec![table]).await;
+    let bundle = Bundle::new("city", toml, &account(&served.url("/base")));
     let settings = bundle.settings();
     let config = asked(
         parse_config(READERS, &bundle.0).unwrap(),
