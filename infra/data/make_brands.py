@@ -18,7 +18,7 @@ judged by likeness of name and domain:
 Everything of likeness 1 and 2 was read once, and what is wrong is listed in NOT_THE_OWNER; of
 likeness 0 only what is listed in READ_AND_RIGHT is taken. On hosts that serve many brands (SHARED,
 and every domain below a private public suffix such as github.io) only likeness 3 counts: github.com
-is GitHub's and nobody else's. Of several brands on one domain the likest wins, then the shortest
+is GitHub's alone. Of several brands on one domain the likest wins, then the shortest
 name, then the alphabet: hashicorp.com is HashiCorp, not Vault.
 """
 
@@ -58,7 +58,7 @@ SHARED = set(
     """.split()
 )
 
-# Sites that a brand keeps for its logos alone, and the site everybody knows.
+# Sites that a brand uses for its logos alone, and its well-known site.
 SAME_OWNER = {
     "partnermarketinghub.withgoogle.com": "google.com",
     "atlassian.design": "atlassian.com",
@@ -200,7 +200,7 @@ def likeness(names: list[str], domain: str) -> int:
 def main() -> None:
     suffixes = read_suffixes()
     # A private suffix has a dot and belongs to somebody who lets others register below it; ICANN's
-    # second levels (co.uk) are told apart by their short last two labels, which is good enough to
+    # second levels (co.uk) are distinguished by their short last two labels, which is good enough to
     # decide where likeness must be full.
     private = re.compile(r"[a-z0-9-]{4,}\.[a-z]{2,}$")
     best: dict[str, tuple] = {}

@@ -27,7 +27,7 @@ FUNCTIONS = ("submit", "enrich", "status", "dispatch", "sweep")
 # not know them.
 WITH_TYPES = ("submit", "status", "enrich")
 WITH_TABLES = ("enrich",)
-# What `millrace providers compile` makes of providers.toml. A function reads it where it was made
+# The output of `millrace providers compile`. A function reads it where it was made
 # of the text beside it.
 COMPILED = "providers.compiled"
 
@@ -39,8 +39,8 @@ def files_of(provider: dict) -> list[str]:
 
 
 def missing_files(providers: Path) -> str | None:
-    """What is wrong with the files of the providers: only infra/data is deployed. Absolute ones are
-    a layer's or a mount's, those of S3 are read from there."""
+    """Returns the fault of the providers' files: only infra/data is deployed. Absolute ones are a
+    layer's or a mount's, those of S3 are read from there."""
     for name, provider in tomllib.loads(providers.read_text()).get("providers", {}).items():
         for file in files_of(provider):
             if file.startswith(("/", "s3://")):
@@ -108,7 +108,7 @@ def main() -> int:
 
     providers, data = options.providers, ROOT / "infra" / "data"
     if not options.check:
-        # Made beside the old one and then put in its place, so that nobody ever sees half a bundle.
+        # Made beside the old one and then moved into its place, so that half a bundle is never seen.
         fresh = options.out.with_name(options.out.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)

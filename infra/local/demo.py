@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The main job on a stack that is up.
 
-1,000 records go in (700 real domains, 280 made up, 20 that are none); one verified webhook and a
-table of results come out.
+Submits 1,000 records (700 real domains, 280 invented, 20 invalid), receives one verified webhook
+and writes a table of results.
 
 `make run` calls it through `stack.py with`, which hands over the stack's settings and stops what it
 started.
@@ -35,9 +35,9 @@ class Failed(Exception):
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 class Listener:

@@ -4,7 +4,7 @@
     stack.py up | secrets | down | status | pids FUNCTION | logs [FUNCTION]
         | invoke FUNCTION [EVENT.json] | with -- COMMAND …
 
-Several stacks live side by side, told apart by --port (or MILLRACE_PORT). Everything one of them
+Several stacks live side by side, distinguished by --port (or MILLRACE_PORT). Everything one of them
 writes is under .local/stack-PORT/, but for the environment file that `up` writes for its user.
 README.md beside this file says where MiniStack and AWS differ.
 """
@@ -112,7 +112,7 @@ def end(token: str) -> None:
     for number, patience in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 10.0)):
         deadline = time.monotonic() + patience
         for pid, env in marked(token).items():
-            # The functions go with MiniStack; told to end first, they would be started again.
+            # The functions end with MiniStack; if they ended first, it would start them again.
             if number == signal.SIGKILL or "AWS_LAMBDA_FUNCTION_NAME" not in env:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
@@ -155,7 +155,7 @@ class Stack:
         return state
 
     def alive(self) -> bool:
-        """Whether the MiniStack this stack started still runs; a reused pid does not count."""
+        """Returns whether the MiniStack that this stack started runs; a reused pid does not count."""
         state = self.state()
         return bool(state.get("token")) and state.get("pid") in marked(state["token"])
 
@@ -214,7 +214,7 @@ class Stack:
 
 
 def get(url: str, timeout: float) -> int:
-    """The status of a GET, past any proxy; 0 when nobody answers."""
+    """Returns the status of a GET, past any proxy; 0 without an answer."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=timeout) as response:
@@ -237,12 +237,12 @@ def tail(path: Path, lines: int) -> str:
 
 
 def of(stack: Stack) -> str:
-    """What a make command needs besides its name to mean this stack."""
+    """Returns the arguments that direct a make command to this stack."""
     return "" if stack.port == DEFAULT_PORT else f" MILLRACE_PORT={stack.port}"
 
 
 def elsewhere(stack: Stack) -> str:
-    """Where there is another stack of this checkout, if there is."""
+    """Names the other stacks of this checkout, if any."""
     ports = [path.name.removeprefix("stack-") for path in venvs.LOCAL.glob("stack-*")]
     stacks = [
         Stack(int(port)) for port in sorted(ports) if port.isdigit() and int(port) != stack.port
@@ -252,7 +252,7 @@ def elsewhere(stack: Stack) -> str:
 
 
 def check(stack: Stack, options) -> None:
-    """What can be known to fail before anything is started."""
+    """Fails early on faults that show before anything is started."""
     if not options.no_tenant and not os.access(options.cli, os.X_OK):
         raise Failed(f"{shown(options.cli)} is missing: build it first (make up does)")
     for name in FUNCTIONS:
@@ -262,27 +262,27 @@ def check(stack: Stack, options) -> None:
                 "build it first (make up does)"
             )
     check_secrets(options.bundle / "enrich" / "providers.toml")
-    told, bundled = ROOT / "infra" / "providers.toml", options.bundle / "enrich" / "providers.toml"
-    if options.command_name == "up" and told.read_bytes() != bundled.read_bytes():
+    source, bundled = ROOT / "infra" / "providers.toml", options.bundle / "enrich" / "providers.toml"
+    if options.command_name == "up" and source.read_bytes() != bundled.read_bytes():
         print(
-            f"note: {shown(told)} differs from what the bundle has, which is what is deployed; "
+            f"note: {shown(source)} differs from what the bundle has, which is what is deployed; "
             "`make up` makes it anew",
             file=sys.stderr,
         )
     if options.env_file.exists():
-        told = dict(
+        written = dict(
             line.split("=", 1) for line in options.env_file.read_text().splitlines() if "=" in line
         )
-        other = told.get("AWS_ENDPOINT_URL", "").rpartition(":")[2]
+        other = written.get("AWS_ENDPOINT_URL", "").rpartition(":")[2]
         if other.isdigit() and int(other) != stack.port and Stack(int(other)).alive():
             raise Failed(
                 f"{shown(options.env_file)} belongs to the stack on port {other}, which is up.\n"
                 f"Stop it (make down MILLRACE_PORT={other}) or give this one its own --env-file."
             )
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", stack.port))
+            listener.bind(("127.0.0.1", stack.port))
         except OSError as error:
             raise Failed(
                 f"port {stack.port} is taken ({error.strerror}). "
@@ -389,7 +389,7 @@ def local_template(stack: Stack, bundle: Path, parameters: dict) -> Path:
     The bundle's directory, which sam reads before parameters. It is a changed copy, and not a link
     put at target/bundle, so that a debug build can never be what `make deploy` finds there. And
     MaximumConcurrency: MiniStack compares it with a number, and a parameter reaches it as text. And
-    sqs:SendMessageBatch: on AWS sqs:SendMessage permits the batch call and there is no other
+    sqs:SendMessageBatch: on AWS sqs:SendMessage permits the batch call and has no other
     action; MiniStack asks for one named after the call.
     """
     text = TEMPLATE.read_text()
@@ -506,9 +506,9 @@ def deploy(stack: Stack, bundle: Path, parameters: dict) -> dict:
 
 
 def function_settings(stack: Stack) -> dict:
-    """What the template gives the functions, all of them together.
+    """Returns the settings that the template gives the functions, all together.
 
-    With it, one can be run by hand on this stack.
+    With them a function can be run by hand on this stack.
     """
     client = stack.client("lambda")
     settings = {}
@@ -631,7 +631,7 @@ def up(stack: Stack, options) -> None:
 
 
 def tear_down(stack: Stack) -> bool:
-    """Ends what runs and removes what it kept, but for the logs. True if there was anything."""
+    """Ends what runs and removes its data, but not the logs. True if there was anything."""
     state = stack.state()
     if not state:
         return False
@@ -708,7 +708,7 @@ def pids(stack: Stack, function: str) -> list:
 
 
 def function_log(stack: Stack, function: str, since_ms: int = 0):
-    """(time in ms, line) of everything the function's log group holds from that time on."""
+    """Yields (time in ms, line) of the function's log group from that time on."""
     pages = (
         stack.client("logs")
         .get_paginator("filter_log_events")
@@ -790,9 +790,9 @@ def with_stack(stack: Stack, options) -> int:
     """
     if stack.port == 0:
         # Between this and MiniStack's bind somebody else may take it; then `up` says so.
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            stack = Stack(probe.getsockname()[1])
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            stack = Stack(listener.getsockname()[1])
         options.env_file = stack.dir / "env"
     was_up = stack.up()
     up(stack, options)
@@ -840,7 +840,7 @@ def port_number(text: str) -> int:
     if text.isdigit() and (text == "0" or 1024 <= int(text) <= 65535):
         return int(text)
     raise argparse.ArgumentTypeError(
-        f"{text!r} is no port from 1024 to 65535 (--port or MILLRACE_PORT)"
+        f"{text!r} is not a port from 1024 to 65535 (--port or MILLRACE_PORT)"
     )
 
 

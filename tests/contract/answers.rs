@@ -100,7 +100,7 @@ fn unavailable<T: std::fmt::Debug>(result: &Result<T, StoreError>) {
 }
 
 #[test]
-fn a_transaction_in_conflict_is_no_verdict() {
+fn a_transaction_in_conflict_is_not_a_verdict() {
     for reasons in [
         json!([{"Code": "None"}, {"Code": "TransactionConflict"}]),
         json!([{"Code": "ConditionalCheckFailed"}, {"Code": "TransactionConflict"}]),
@@ -170,7 +170,8 @@ fn throttling_is_waited_out() {
     let start = Instant::now();
     assert_eq!(block_on(store(&clients).put(put())), Ok(()));
     assert_eq!(server.got().len(), 4);
-    // Three jittered waits of up to 0.4, 0.8 and 1 second; that they come to less than this is one in a million.
+    // Three jittered waits of up to 0.4, 0.8 and 1 second: their sum is less than this once in a
+    // million runs.
     assert!(
         start.elapsed() > Duration::from_millis(15),
         "{:?}",
@@ -179,7 +180,7 @@ fn throttling_is_waited_out() {
 }
 
 #[test]
-fn lasting_throttling_is_told_after_the_last_attempt() {
+fn lasting_throttling_is_returned_after_the_last_attempt() {
     for code in [
         "ThrottlingException",
         "ProvisionedThroughputExceededException",
@@ -244,7 +245,7 @@ fn condition_failed() -> Answer {
 }
 
 #[test]
-fn a_condition_that_fails_after_an_unanswered_attempt_is_no_verdict() {
+fn a_condition_that_fails_after_an_unanswered_attempt_is_not_a_verdict() {
     // The first attempt may have been the write that the second one finds.
     let server = wire::serve(|n, _| {
         if n == 0 {
@@ -441,7 +442,8 @@ fn a_message_that_is_the_senders_fault_is_an_error_at_once() {
         wire::json(
             200,
             &json!({"Successful": [], "Failed": [
-            {"Id": "0", "SenderFault": true, "Code": "InvalidMessageContents", "Message": "secret-in-message"}]}),
+            {"Id": "0", "SenderFault": true, "Code": "InvalidMessageContents",
+                "Message": "secret-in-message"}]}),
         )
     });
     let result = block_on(queue(&wire::clients_of(&server)).send(QueueName::Enrich, messages(1)))
@@ -470,8 +472,8 @@ fn silence_and_refused_connections_end_within_the_operation_time_out() {
         unavailable(&block_on(store(&clients).get(&key("a"))));
         assert!(block_on(queue(&clients).send(QueueName::Enrich, messages(1))).is_err());
     }
-    // Each attempt was cut off by itself, for more than one fitted into the operation; and each operation was, for not all
-    // its attempts were made.
+    // Each attempt was cut off by itself, because more than one fitted into the operation. Each
+    // operation was cut off too, because not all its attempts were made.
     let (got, all) = (silent.got().len(), wire::hasty_limits().attempts as usize);
     assert!(
         (4..2 * all - 1).contains(&got),
@@ -482,7 +484,8 @@ fn silence_and_refused_connections_end_within_the_operation_time_out() {
 #[test]
 fn capacity_is_asked_for_only_where_it_is_metered() {
     let answer = json!({"ConsumedCapacity": {"TableName": "t", "CapacityUnits": 3.0,
-        "Table": {"CapacityUnits": 1.0}, "GlobalSecondaryIndexes": {"due": {"CapacityUnits": 2.0}}}});
+        "Table": {"CapacityUnits": 1.0},
+            "GlobalSecondaryIndexes": {"due": {"CapacityUnits": 2.0}}}});
     let server = wire::serve(move |_, _| wire::json(200, &answer));
     let plain = wire::clients(server.port(), false);
     block_on(store(&plain).put(put())).unwrap();
@@ -510,7 +513,7 @@ fn warming_opens_a_connection_and_never_fails() {
     assert_eq!(server.got().len(), 2);
     let (_held, port) = closed_port();
     block_on(wire::clients(port, false).warm());
-    // It ends although no answer ever comes.
+    // It ends although no answer arrives.
     block_on(wire::clients_of(&wire::serve(|_, _| Answer::NeverAnswer)).warm());
 }
 

@@ -1,4 +1,4 @@
-//! What parameters and objects keep.
+//! The contract of parameters and objects.
 
 use std::pin::Pin;
 
@@ -9,7 +9,7 @@ use testkit::sim::{Sim, SimAssets};
 use crate::emulator::{Emulator, EmulatorName};
 use crate::wire;
 
-/// The side of the operator.
+/// The operator's side.
 trait Bench {
     fn assets(&self) -> &dyn Assets;
     fn parameter(&self, name: &str, value: &str);
@@ -18,7 +18,7 @@ trait Bench {
 
 type Case = for<'a> fn(&'a dyn Bench) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// One list for both runs; the simulated one is a test a case.
+/// One list for both runs; on the simulation each case is a test.
 macro_rules! cases {
     ($($name:ident),* $(,)?) => {
         const CASES: &[(&str, Case)] = &[$((stringify!($name), |bench| Box::pin($name(bench)))),*];
@@ -207,7 +207,7 @@ fn on(kind: EmulatorName) {
     stack.run_all(CASES, |_, case| wire::block_on(case(&bench)));
 }
 
-/// No emulator can be asked for these.
+/// No emulator can produce these.
 #[test]
 fn a_long_answer_of_trouble_was_taken_for_content_that_is_too_large() {
     let long = json!({"__type": "InternalError", "message": "x".repeat(20_000)});

@@ -1,5 +1,6 @@
-//! What AWS documents of its services and the adapters rely on or must not meet, asked of the emulators by hand. The
-//! adapters have no say in it: an emulator that takes more than AWS does would let them send it.
+//! Rules that AWS documents and the adapters rely on or must not break, checked by hand-made calls
+//! to the emulators. The calls bypass the adapters: an emulator that accepts more than AWS would
+//! let the adapters send it.
 
 use serde_json::{Value as Json, json};
 
@@ -40,7 +41,7 @@ fn taken((status, answer): (u16, Json)) -> Json {
     answer
 }
 
-/// The service refuses, and names it so.
+/// The service refuses with this code.
 fn refused((status, answer): &(u16, Json), code: &str) {
     let named = answer["__type"]
         .as_str()
@@ -88,7 +89,7 @@ fn a_transaction_with_a_token_has_its_effect_once(port: u16, name: &str) {
     assert_eq!(got["Item"]["n"]["N"], "1");
 }
 
-/// Which error it is, is not documented.
+/// The code of the error is not documented.
 fn a_transaction_of_more_than_4_megabytes_is_refused(port: u16, name: &str) {
     let put = |n| json!({"Put": {"TableName": TABLE, "Item": large(name, n)}});
     let body = json!({"TransactItems": (0..12).map(put).collect::<Vec<_>>()});
@@ -160,7 +161,7 @@ fn queue(port: u16, name: &str) -> String {
     answer["QueueUrl"].as_str().unwrap().to_owned()
 }
 
-/// The receipt of a message, if one is to be had.
+/// The receipt of a message, if the queue returns one.
 fn receive(port: u16, url: &str, visibility: u64) -> Option<String> {
     let got = taken(sqs(
         port,
@@ -206,7 +207,7 @@ fn a_control_character_in_a_message_is_refused(port: u16, name: &str) {
     refused(&sqs(port, "SendMessage", &body), "InvalidMessageContents");
 }
 
-/// Whether the message is deleted, is not promised; moto deletes it.
+/// AWS does not promise that the message is deleted; moto deletes it.
 fn a_receipt_of_an_earlier_receive_is_taken(port: u16, name: &str) {
     let url = queue(port, name);
     taken(sqs(

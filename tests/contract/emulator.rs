@@ -18,27 +18,28 @@ use crate::wire;
 
 pub(crate) const TABLE: &str = "millrace-contract";
 
-/// The emulators, each by other authors.
+/// The emulators; each has other authors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EmulatorName {
     MiniStack,
     Moto,
 }
 
-/// A case that fails on an emulator because it does what AWS does not.
+/// A case that fails because the emulator differs from AWS.
 pub(crate) struct Difference {
     pub(crate) case: &'static str,
-    /// What the emulator does.
+    /// The emulator's behaviour.
     why: &'static str,
-    /// The page of AWS's documentation that decides; where it is silent, `why` says what decides.
+    /// The page of AWS's documentation that decides. Where it is silent, `why` says what decides.
     page: &'static str,
-    /// What the failure says, so that another one is not taken for it.
+    /// Text of the failure, so that no other failure passes for it.
     says: &'static str,
 }
 
-/// Other differences no case can show, so `answers` scripts what AWS does: the emulator never throttles, processes
-/// every batch whole and has no transactions in conflict. Its indexes do not lag; that they do on AWS is left to the
-/// simulation. It counts a query's read units at less than the 4 KB rule gives.
+/// Other differences that no case can show, so `answers` scripts AWS's behaviour. The emulator
+/// never throttles, processes every batch whole and has no transactions in conflict. Its indexes do
+/// not lag; the simulation shows lag. It counts fewer read units for a query than the 4 KB rule
+/// gives.
 const MINISTACK: &[Difference] = &[
     Difference {
         case: "a_batch_returns_16_megabytes_and_names_the_rest",
@@ -66,7 +67,7 @@ const MINISTACK: &[Difference] = &[
     },
 ];
 
-/// What is written above of throttling, batches, conflicts and lag holds here too.
+/// Throttling, batches, conflicts and lag: as above.
 const MOTO: &[Difference] = &[
     Difference {
         case: "a_transaction_with_a_token_has_its_effect_once",
@@ -314,7 +315,7 @@ impl Emulator {
     }
 }
 
-/// What is wrong with a case that failed so, or passed, where this is known of it.
+/// Returns the problem with a case that failed or passed, given the known difference.
 fn unexpected(failure: Option<&str>, known: Option<&Difference>) -> Option<String> {
     match (failure, known) {
         (Some(said), None) => Some(format!("fails: {said}")),
@@ -355,7 +356,7 @@ impl Drop for Emulator {
     }
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 fn said(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<String>()

@@ -1,4 +1,4 @@
-//! Random histories, the same on the simulation and on the emulator: what no case thought of.
+//! Random histories, the same on the simulation and on the emulator, to find what the cases miss.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ const NAMES: [&str; 4] = ["a", "b", "due", "due_shard"];
 
 struct Random {
     dice: SimEntropy,
-    /// Whom the history is told to: what differs there is left out.
+    /// The emulator under test: steps where it differs are left out.
     kind: EmulatorName,
 }
 
@@ -39,8 +39,8 @@ impl Random {
             .collect()
     }
 
-    /// Mostly what fits the attribute; at times what an index key or an addition refuses. Moto takes an index key of
-    /// any type, so it gets none that does not fit.
+    /// Mostly a value that fits the attribute; at times one that an index key or an addition
+    /// refuses. Moto takes an index key of any type, so it gets only values that fit.
     fn value(&self, name: &str) -> Value {
         let odd = usize::from(self.kind == EmulatorName::Moto && name.starts_with("due"));
         match (name, self.below(10).max(odd)) {
@@ -52,7 +52,8 @@ impl Random {
         }
     }
 
-    /// An attribute to be compared with a number; for moto, which fails where it is none, one that always is.
+    /// An attribute to compare with a number. Moto fails on other types, so it gets one that is
+    /// always a number.
     fn compared(&self) -> &'static str {
         if self.kind == EmulatorName::Moto {
             "due"
@@ -84,7 +85,8 @@ impl Random {
         (self.below(3) > 0).then(|| self.condition(0))
     }
 
-    /// Index keys keep their type: whether that or the condition is looked at first is not documented.
+    /// Index keys keep their type: AWS does not document whether the type or the condition is
+    /// checked first.
     fn change(&self) -> Change {
         let name = self.name();
         let value = match name {
@@ -157,7 +159,7 @@ fn step(random: &Random, seed: u64) -> Step {
         3..6 => {
             let mut update = random.update(key);
             if random.kind == EmulatorName::Moto {
-                // It keeps the changes before the one that it refuses.
+                // It keeps the changes before the refused one.
                 update.changes.truncate(1);
             }
             Step::Update(update)
@@ -179,7 +181,7 @@ fn step(random: &Random, seed: u64) -> Step {
             consistent: true,
         }),
         10 => Step::Query(Query {
-            // One item at most is due at a time, for the order of equals is nobody's promise.
+            // One item at most is due at a time, because the order of equals is not promised.
             select: Select::Due {
                 due_shard: ["x", "y"][random.below(2)].to_owned(),
                 until: random.small(),
@@ -192,7 +194,7 @@ fn step(random: &Random, seed: u64) -> Step {
     }
 }
 
-/// What a step answered; why it was refused is each store's own wording.
+/// The result of a step; the wording of a refusal is each store's own.
 #[derive(Debug, PartialEq)]
 enum Seen {
     Done,

@@ -1,12 +1,13 @@
 //! The adapters' contract.
 //!
-//! `store`, `queue` and `assets` hold one suite each, written against the ports alone. It runs over the simulated ports (every
-//! case a test of its own) and over the AWS adapters on `MiniStack` and on moto (one test each, which starts the emulator and
-//! stops it). Where an emulator differs from AWS, AWS's documentation decides what the suite asks for, and
-//! [`emulator::EmulatorName::differences`] names the case: it must fail there, so that the list cannot outlive the difference.
+//! `store`, `queue` and `assets` hold one suite each, written against the ports alone. It runs over
+//! the simulated ports (every case a test of its own) and over the AWS adapters on `MiniStack` and
+//! on moto (one test each, which starts the emulator and stops it). Where an emulator differs from
+//! AWS, AWS's documentation decides, and [`emulator::EmulatorName::differences`] names the case.
+//! The case must fail there, so that the list cannot outlive the difference.
 //!
-//! `answers` scripts, over loopback, what no emulator can be asked for: throttling, conflicts, unprocessed items,
-//! half-accepted batches, silence.
+//! `answers` scripts, over loopback, what no emulator can produce: throttling, conflicts,
+//! unprocessed items, half-accepted batches, silence.
 
 mod answers;
 mod assets;
@@ -17,7 +18,7 @@ mod queue;
 mod store;
 mod wire;
 
-/// Of all cases that run on an emulator.
+/// The names of all cases that run on an emulator.
 fn case_names() -> impl Iterator<Item = &'static str> {
     store::names()
         .chain(queue::names())

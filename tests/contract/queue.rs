@@ -1,4 +1,4 @@
-//! What every queue keeps.
+//! The contract of queues.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
@@ -13,14 +13,14 @@ use testkit::sim::{Sim, SimQueue};
 use crate::emulator::{Emulator, EmulatorName};
 use crate::wire;
 
-/// A visibility time-out that ends while a case waits for it, and one that no slow machine lives to see the end of.
+/// A visibility time-out that ends while a case waits, and one that outlasts even a slow machine.
 const SHORT: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_hours(1);
 
-/// The longest delay there is.
+/// The longest possible delay.
 const DELAY: Duration = Duration::from_mins(15);
 
-/// After how many receives the queues of this suite give a message up.
+/// The receives after which the queues of this suite give up a message.
 const MAX_RECEIVES: u32 = 3;
 
 struct Got {
@@ -37,9 +37,9 @@ trait Bench {
     fn delete(&self, receipt: &str);
     /// Bodies that were given up.
     fn dead(&self) -> Vec<String>;
-    /// What is received when this time has passed; where time is virtual, there is nothing before.
+    /// Returns the messages received after this time; on virtual time, none arrives before.
     fn comes_after(&self, time: Duration) -> Vec<Got>;
-    /// Whether hours may pass.
+    /// Returns true if hours may pass.
     fn is_virtual(&self) -> bool;
 }
 
@@ -47,7 +47,8 @@ const QUEUE: QueueName = QueueName::Webhook;
 
 type Case = for<'a> fn(&'a dyn Bench) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// One list for both runs, with the queue's visibility time-out; the simulated one is a test a case.
+/// One list for both runs, with the queue's visibility time-out; on the simulation each case is a
+/// test.
 macro_rules! cases {
     ($($name:ident: $visibility:ident),* $(,)?) => {
         const CASES: &[(&str, (Duration, Case))] =
@@ -182,7 +183,7 @@ async fn a_received_message_comes_back_after_the_visibility_time_out(bench: &dyn
     assert_ne!(first[0].receipt, second[0].receipt);
 }
 
-/// Receives two messages at once, so that the second comes back when the first could.
+/// Receives two messages at once, so that the second can return when the first can.
 fn receive_both(bench: &dyn Bench) -> String {
     let got = bench.receive(10);
     assert_eq!(bodies(&got), ["first", "second"]);
@@ -210,7 +211,7 @@ async fn a_postponed_message_comes_back_sooner(bench: &dyn Bench) {
     assert_eq!((bodies(&got), got[0].receive_count), (vec!["first"], 2));
 }
 
-/// The emulators take a receipt whose time-out has ended, so that being slow decides nothing.
+/// The emulators accept a receipt whose time-out has ended, so slowness cannot change the result.
 async fn a_postponed_message_comes_back_later(bench: &dyn Bench) {
     send(bench, &["first", "second"]).await;
     bench
@@ -266,7 +267,7 @@ async fn an_unknown_receipt_cannot_be_postponed(bench: &dyn Bench) {
 }
 
 async fn a_body_over_the_limit_is_refused(bench: &dyn Bench) {
-    // 1 MiB is the limit of SQS since August 2025; the simulation keeps the older one of 256 KiB.
+    // 1 MiB is the limit of SQS since August 2025; the simulation keeps the former one of 256 KiB.
     let body = "x".repeat(1024 * 1024 + 1);
     assert!(
         bench
@@ -352,7 +353,8 @@ impl Emulated {
         let arn = call("AmazonSQS.GetQueueAttributes", wanted)["Attributes"]["QueueArn"].clone();
         let redrive =
             json!({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVES}).to_string();
-        let attributes = json!({"VisibilityTimeout": visibility.as_secs().to_string(), "RedrivePolicy": redrive});
+        let attributes = json!({"VisibilityTimeout": visibility.as_secs().to_string(),
+            "RedrivePolicy": redrive});
         let url = url(call(
             "AmazonSQS.CreateQueue",
             json!({"QueueName": name, "Attributes": attributes}),

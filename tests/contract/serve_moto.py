@@ -1,7 +1,7 @@
 """moto's server on a port of loopback, one request at a time.
 
-Its own command answers each request in a thread and guards no table, so that two writes of an item
-lose one. AWS loses none.
+Its own command answers each request in a thread and locks no table, so that one of two writes of an
+item is lost. AWS loses none.
 
     python serve_moto.py PORT
 """
@@ -17,11 +17,11 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import run_simple
 
 services = DomainDispatcherApplication(create_backend_app)
-turn = Lock()
+serial = Lock()
 
 
 def one_at_a_time(environ, start_response):
-    with turn:
+    with serial:
         return services(environ, start_response)
 
 

@@ -1,4 +1,4 @@
-//! What every store keeps.
+//! The contract of stores.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use crate::wire;
 
 type Case = for<'a> fn(&'a dyn Store) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// One list for both runs; the simulated one is a test a case.
+/// One list for both runs; on the simulation each case is a test.
 macro_rules! cases {
     ($($name:ident),* $(,)?) => {
         const CASES: &[(&str, Case)] = &[$((stringify!($name), |store| Box::pin($name(store)))),*];
@@ -173,7 +173,8 @@ async fn a_put_replaces_the_whole_item(store: &dyn Store) {
     assert_eq!(store.get(&key).await, Ok(Some(new)));
 }
 
-/// Conditions, and whether they hold of an item with `text: "t"`, `number: 5`, `bytes: [1]`, `set: {a, b}` and of none.
+/// Conditions, and whether they hold for an item with `text: "t"`, `number: 5`, `bytes: [1]`, `set:
+/// {a, b}` and for no item.
 fn conditions() -> Vec<(Condition, bool, bool)> {
     use Condition::{Absent, All, Any, AtLeast, AtMost, Equals, ItemAbsent, ItemExists};
     vec![
@@ -250,7 +251,7 @@ fn conditioned(key: &Key) -> Item {
     )
 }
 
-/// It held, or nothing but the condition failed.
+/// Returns true if the condition held, false if only the condition failed.
 fn holds<T: std::fmt::Debug>(
     result: &Result<T, StoreError>,
     expected: bool,
@@ -647,7 +648,7 @@ async fn a_wrong_action_in_a_transaction_refuses_all_of_it(store: &dyn Store) {
     assert_eq!(store.get(&fine).await, Ok(None));
 }
 
-/// An item that weighs exactly so much.
+/// An item of exactly this size.
 fn weighing(key: &Key, bytes: usize) -> Item {
     let empty = item_size(&item(key, &[("b", Value::B(Vec::new()))]));
     item(key, &[("b", Value::B(vec![7; bytes - empty]))])
@@ -835,7 +836,7 @@ fn jobs(tenant: &str, before: Option<&str>, limit: usize) -> Query {
         tenant_jobs: tenant.to_owned(),
         before: before.map(str::to_owned),
     };
-    // An index cannot be read consistently, and must not fail for being asked to.
+    // An index cannot be read consistently, and must not fail when asked to.
     Query {
         select,
         limit,

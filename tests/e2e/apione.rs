@@ -1,4 +1,5 @@
-//! The client and the receiver of `ApiOne`'s documentation, run as they are against the deployed stack.
+//! The client and the receiver of `ApiOne`'s documentation, run as they are against the deployed
+//! stack.
 
 use std::process::Command;
 
@@ -30,7 +31,7 @@ pub(crate) async fn the_documented_client_and_receiver_see_what_they_were_promis
         String::from_utf8_lossy(&ran.stderr)
     );
     assert!(
-        ran.status.success() && said.contains("everything that is promised was seen"),
+        ran.status.success() && said.contains("every promise was kept"),
         "{}\n{said}",
         ran.status
     );
@@ -39,7 +40,8 @@ pub(crate) async fn the_documented_client_and_receiver_see_what_they_were_promis
 pub(crate) async fn a_silent_receiver_has_five_seconds_and_is_tried_a_minute_later() {
     let tenant = Tenant::scheduled("apione-silent", &[1]).await;
     let receiver = Server::start(|_, _| Answer::NeverAnswer).await;
-    let sent = json!({"type": "company", "records": [{"domain": "spotify.com"}], "webhook_url": receiver.url("/hook")});
+    let sent = json!({"type": "company", "records": [{"domain": "spotify.com"}],
+        "webhook_url": receiver.url("/hook")});
     let headers = [
         ("x-api-key", tenant.key.as_str()),
         ("content-type", "application/json"),
@@ -67,7 +69,7 @@ pub(crate) async fn a_silent_receiver_has_five_seconds_and_is_tried_a_minute_lat
     );
     let took = attempt["latency_ms"].as_i64().unwrap();
     assert!(took >= 4_990, "{delivery}");
-    // The tenant's own schedule of one second is the native surface's; this one has its own.
+    // The tenant's own schedule of one second is for the native surface; this surface has its own.
     let wait = millis(&delivery["next_attempt_at"]) - millis(&attempt["at"]) - took;
     assert!((wait - 60_000).abs() <= 2, "{wait} ms: {delivery}");
     let got = receiver.got();

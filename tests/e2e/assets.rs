@@ -34,7 +34,8 @@ async fn aws(service: &str, (method, path): (&str, &str), headers: &[(&str, &str
 }
 
 pub(crate) async fn a_secret_in_a_parameter_and_a_table_in_s3_are_read_by_the_deployed_function() {
-    let parameter = json!({"Name": "/millrace/e2e/key", "Value": "kept-in-a-parameter", "Type": "SecureString"});
+    let parameter = json!({"Name": "/millrace/e2e/key", "Value": "kept-in-a-parameter",
+        "Type": "SecureString"});
     let target = [
         ("x-amz-target", "AmazonSSM.PutParameter"),
         ("content-type", "application/x-amz-json-1.1"),

@@ -13,7 +13,7 @@ use crate::world::{
     Tenant, assert_counts, invoke, kill_peer, killed, lookups, text, verify, world,
 };
 
-/// What the API knows: every fifth number is unknown to it.
+/// The API's answer about a number: it knows all but every fifth.
 fn known(number: u32) -> Answer {
     if number % 5 == 4 {
         Answer::Status(404)
@@ -22,7 +22,7 @@ fn known(number: u32) -> Answer {
     }
 }
 
-/// Lets the API answer nothing from record `from` on, as long as what is returned says so.
+/// Makes the API answer nothing from record `from` on while the returned flag is set.
 async fn held_from(tag: &str, from: u32) -> Arc<AtomicBool> {
     let holds = Arc::new(AtomicBool::new(true));
     let asked = Arc::clone(&holds);
@@ -37,7 +37,7 @@ async fn held_from(tag: &str, from: u32) -> Arc<AtomicBool> {
     holds
 }
 
-/// The process that waits for record `from` or a later one is killed, and the API answers from then on.
+/// Kills the process that waits for record `from` or a later one; from then on the API answers.
 async fn kill_held(tag: &str, from: u32, holds: &AtomicBool) {
     let held = |got: &[Got]| {
         Upstream::of(got, tag)
@@ -54,7 +54,7 @@ async fn kill_held(tag: &str, from: u32, holds: &AtomicBool) {
     holds.store(false, Ordering::SeqCst);
 }
 
-/// Lets the sweep look as soon as this item is due, and not at the next minute.
+/// Runs the sweep as soon as this item is due, not at the next minute.
 pub(crate) async fn sweep_when_due(item: Key) {
     let ports = &world().await.ports;
     let item = ports.store.get(&item).await.unwrap().expect("the item");
@@ -106,11 +106,11 @@ async fn assert_settled(
     verify(&got[0], &tenant.secret).await;
 }
 
-/// One chunk, so that nothing moves any more after the kill: the sweep finds it.
+/// One chunk, so that nothing moves after the kill: the sweep finds it.
 pub(crate) async fn a_killed_enrich_process_costs_time_and_nothing_else() {
     let tenant = Tenant::new("killed").await;
     let receiver = Server::start(|_, _| Answer::Status(204)).await;
-    // The first ten answers are had and lost with the process; the next ones never come.
+    // The first ten answers arrive and are lost with the process; the next ones never come.
     let holds = held_from("killed", 10).await;
     let job = tenant
         .submit(&lookups("killed", 40, Some(&receiver.url("/hook"))))
@@ -134,7 +134,8 @@ pub(crate) async fn a_killed_enrich_process_costs_time_and_nothing_else() {
     assert_settled(&tenant, &job, 32, 8, &receiver).await;
 }
 
-/// Three chunks of fifty, the last killed: the queue brings it back, whether or not the sweep sees to it first.
+/// Three chunks of fifty, the last one killed: the queue returns it even if the sweep does not see
+/// to it first.
 pub(crate) async fn a_chunk_whose_process_was_killed_comes_back_beside_its_neighbours() {
     let tenant = Tenant::new("third").await;
     let receiver = Server::start(|_, _| Answer::Status(200)).await;
@@ -147,7 +148,7 @@ pub(crate) async fn a_chunk_whose_process_was_killed_comes_back_beside_its_neigh
 
     let job = tenant.ended(&job).await;
     assert_settled(&tenant, &job, 120, 30, &receiver).await;
-    // Nobody was asked again about what had its result.
+    // Records with a result were not asked about again.
     let again = Upstream::of(&world().await.upstream.server.got(), "third");
     for n in 0..100 {
         assert_eq!(

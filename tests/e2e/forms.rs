@@ -18,7 +18,10 @@ pub(crate) async fn results_come_as_pages_lines_and_cells() {
     ];
     let records: Vec<_> = ids
         .iter()
-        .map(|id| json!({"id": id, "input": {"domain": "spotify.com"}, "metadata": {"note": format!("={id}")}}))
+        .map(|id| {
+            json!({"id": id, "input": {"domain": "spotify.com"},
+                "metadata": {"note": format!("={id}")}})
+        })
         .chain((0..122).map(|n| json!({"input": {"domain": format!("unknown-{n}.example")}})))
         .collect();
     let total = records.len();
@@ -135,7 +138,7 @@ pub(crate) async fn results_come_as_pages_lines_and_cells() {
     );
 }
 
-/// CSV by RFC 4180, so that the reader is not the writer's own crate.
+/// Parses CSV by RFC 4180, without the crate that wrote it.
 fn rows(text: &str) -> Vec<Vec<String>> {
     let (mut rows, mut row, mut cell, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
     let mut chars = text.chars().peekable();

@@ -1,4 +1,5 @@
-//! A client and a receiver after `FullEnrich`'s documents, run as they are against the deployed stack.
+//! A client and a receiver after `FullEnrich`'s documents, run as they are against the deployed
+//! stack.
 
 use std::process::Command;
 
@@ -31,14 +32,15 @@ pub(crate) async fn the_documented_client_and_receiver_see_what_they_were_promis
         String::from_utf8_lossy(&ran.stderr)
     );
     assert!(
-        ran.status.success() && said.contains("everything that is promised was seen"),
+        ran.status.success() && said.contains("every promise was kept"),
         "{}\n{said}",
         ran.status
     );
 }
 
 pub(crate) async fn a_receiver_that_fails_is_tried_a_minute_later() {
-    // The tenant's own schedule is the native surface's; this one has its own, and Retry-After and 410 change nothing in it.
+    // The tenant's own schedule is for the native surface. This surface has its own, which
+    // Retry-After and 410 do not change.
     let tenant = Tenant::scheduled("fullenrich-failing", &[1]).await;
     for answer in [
         Answer::With(503, "Retry-After", "1"),
@@ -46,7 +48,8 @@ pub(crate) async fn a_receiver_that_fails_is_tried_a_minute_later() {
         Answer::With(302, "Location", "/other"),
     ] {
         let receiver = Server::start(move |_, _| answer.clone()).await;
-        let sent = json!({"name": "n", "data": [{"email": "a@b.example"}], "webhook_url": receiver.url("/hook")});
+        let sent = json!({"name": "n", "data": [{"email": "a@b.example"}],
+            "webhook_url": receiver.url("/hook")});
         let answer = tenant
             .post("/api/v2/contact/reverse/email/bulk", &sent)
             .await

@@ -1,4 +1,4 @@
-//! Requests that are refused, and the largest that is not.
+//! Requests that are refused, and the largest that is accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::world::{ROOT, Tenant, aws, companies, eventually, request, text, worl
 const MAX_BODY: usize = 4 * 1024 * 1024;
 const MAX_RECORD: usize = 64 * 1024;
 
-/// Pointers of a problem's errors.
+/// Returns the pointers of a problem's errors.
 fn pointers(problem: &Value) -> Vec<&str> {
     problem["errors"]
         .as_array()
@@ -140,7 +140,7 @@ async fn fields(tenant: &Tenant) {
         let problem = assert_problem(&tenant.post("/v1/jobs", &body).await, 400, "invalid");
         assert_eq!(pointers(&problem), expected, "{problem}");
     }
-    // All of them at once, each where it is.
+    // All of them at once, each in its place.
     let body = json!({"type": "company", "unknown": 1, "webhook_url": "hook", "records": [
         record,
         7,
@@ -354,7 +354,7 @@ async fn paths(tenant: &Tenant) {
     }
 }
 
-/// Partitions of jobs that hold something and no head: what a refused submit would have left behind.
+/// Partitions of jobs without a head: what a refused submit would leave behind.
 async fn orphans() -> Vec<String> {
     let (mut parts, mut start): (BTreeMap<String, BTreeSet<String>>, _) =
         (BTreeMap::new(), Value::Null);
@@ -392,9 +392,10 @@ async fn orphans() -> Vec<String> {
 pub(crate) async fn the_largest_request_is_taken() {
     let tenant = Tenant::new("largest").await;
     let record = |n: usize, bytes: usize| {
-        let mut record = json!({"id": format!("{n:03}"), "input": {"domain": "spotify.com"}, "metadata": {"note": ""}});
+        let mut record = json!({"id": format!("{n:03}"), "input": {"domain": "spotify.com"},
+            "metadata": {"note": ""}});
         let room = bytes - record.to_string().len();
-        // Nothing that a compressor makes small.
+        // Noise, so that no compressor makes it small.
         let noise = (0..room).map(|i| {
             char::from(b"abcdefghijklmnopqrstuvwxyz"[((i * i * 31 + i * 7 + n * 131) >> 3) % 26])
         });

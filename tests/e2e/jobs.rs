@@ -16,7 +16,8 @@ use crate::world::{
 
 fn rows(file: &str) -> Vec<Vec<String>> {
     let text = std::fs::read_to_string(root().join(file)).unwrap();
-    // Enough of CSV for these two files: quotes only around a cell with a comma, none inside.
+    // Parses as much CSV as these two files need: quotes only around a cell with a comma, none
+    // inside.
     let cells = |line: &str| {
         let (mut cells, mut quoted) = (vec![String::new()], false);
         for c in line.chars() {
@@ -37,9 +38,13 @@ pub(crate) async fn a_thousand_domains() {
     let input = rows("infra/local/demo/domains-1000.csv");
     let records: Vec<_> = input
         .iter()
-        .map(|row| json!({"id": row[0], "input": {"domain": row[1]}, "metadata": {"crm_id": row[2], "nested": [1.5, null]}}))
+        .map(|row| {
+            json!({"id": row[0], "input": {"domain": row[1]},
+                "metadata": {"crm_id": row[2], "nested": [1.5, null]}})
+        })
         .collect();
-    let body = json!({"type": "company", "name": "All of it", "records": records, "webhook_url": receiver.url("/done")});
+    let body = json!({"type": "company", "name": "All of it", "records": records,
+        "webhook_url": receiver.url("/done")});
     let reply = tenant.post("/v1/jobs", &body).await;
     let job = reply.json(202);
     assert_eq!(
@@ -130,7 +135,7 @@ pub(crate) async fn a_thousand_domains() {
         (&event["data"]["counts"], &event["data"]["id"]),
         (&job["counts"], &job["id"])
     );
-    // 256 KB hold them or they do not; the rule is the receiver's to rely on.
+    // The event holds them if they fit into 256 KB; receivers rely on that rule.
     match event["data"]["results"].as_array() {
         Some(results) => assert_eq!(results, &lines),
         None => assert!(lines.iter().map(|l| l.to_string().len() + 1).sum::<usize>() > 256 * 1000),
@@ -207,7 +212,7 @@ pub(crate) async fn five_equal_submits_at_once_are_one_job() {
     );
 }
 
-/// Jobs of a tenant that are stored, whatever the API shows.
+/// Returns the tenant's stored jobs, even those that the API does not show.
 pub(crate) async fn jobs_of(tenant: &Tenant) -> usize {
     let select = Select::JobsOfTenant {
         tenant_jobs: tenant_jobs(&tenant.id),
@@ -285,7 +290,7 @@ pub(crate) async fn a_waiting_get_answers_when_the_job_changes() {
         304
     );
 
-    // How soon after the change the answer comes, the simulation shows in its own time.
+    // The simulation shows, in its own time, how soon the answer follows the change.
     gate.open();
     let waiting = async |tag: &str| {
         tenant
@@ -299,7 +304,8 @@ pub(crate) async fn a_waiting_get_answers_when_the_job_changes() {
     };
     let (mut waited, mut before) = (waiting(&tag).await, tag.clone());
     while waited.status == 304 || waited.json(200)["status"] == "running" {
-        // Nothing changed in 20 s, or the chunk's outcomes were there and the job had not ended yet: a change as well.
+        // Either nothing changed in 20 s, or the chunk's outcomes were stored before the job ended,
+        // which is a change too.
         assert_eq!(waited.status == 304, waited.header("etag") == before);
         before = waited.header("etag").to_owned();
         waited = waiting(&before).await;
@@ -327,8 +333,9 @@ pub(crate) async fn a_waiting_get_answers_when_the_job_changes() {
 pub(crate) async fn a_canceled_job_keeps_what_it_has_and_can_be_retried() {
     let (world, tenant) = (world().await, Tenant::new("cancel").await);
     let receiver = Server::start(|_, _| Answer::Status(200)).await;
-    // Four answers come at once. The others hold the chunk's sixteen places until their limit of 18 s on this stack, and
-    // others follow them unless the run has seen by then that its job was canceled: it looks every 3 s.
+    // Four answers arrive at once. The others occupy the chunk's sixteen places until their limit
+    // of 18 s on this stack. More follow unless the run has seen the cancellation: it polls every 3
+    // s.
     world.upstream.script("cancel", |n, before| {
         if n >= 4 && before == 0 {
             Answer::NeverAnswer
@@ -499,7 +506,7 @@ pub(crate) async fn a_job_deleted_while_it_runs_stays_gone() {
     );
     assert_eq!(settled["usage"]["open_chunks"], 0);
 
-    // The run that was at work ends within seconds; the second erasing comes after any that could be.
+    // The run in progress ends within seconds; the second erasure follows any such run.
     sweep_when_due(meta_key(&id)).await;
     let all = |select| Query {
         select,

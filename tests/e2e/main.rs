@@ -1,7 +1,8 @@
-//! End to end: the deployed template on the local stack, with real processes, queues, signatures and kills.
+//! End to end: the deployed template on the local stack, with real processes, queues, signatures
+//! and kills.
 //!
-//! Most of the time of these tests is waiting, so all of them run at once in one runtime, and not a few at a time as by the
-//! usual harness. `make test` starts the stack that they need; `run.py` says what is particular about it.
+//! These tests mostly wait, so all of them run at once in one runtime; the usual harness would run
+//! a few at a time. `make test` starts their stack; `run.py` explains its settings.
 
 mod apione;
 mod assets;
@@ -36,13 +37,17 @@ type Run = Pin<Box<dyn Future<Output = ()>>>;
 struct Case {
     name: &'static str,
     run: fn() -> Run,
-    /// Kills processes, which other cases must not be in. Those wait until it has.
+    /// Kills processes that other cases must not run in. They wait until it is done.
     kills: bool,
 }
 
 macro_rules! cases {
     ($kills:literal: $($module:ident::$name:ident),* $(,)?) => {
-        [$(Case { name: concat!(stringify!($module), "::", stringify!($name)), run: || Box::pin($module::$name()), kills: $kills }),*]
+        [$(Case {
+            name: concat!(stringify!($module), "::", stringify!($name)),
+            run: || Box::pin($module::$name()),
+            kills: $kills,
+        }),*]
     };
 }
 
@@ -55,7 +60,7 @@ fn all() -> Vec<Case> {
     ]);
     all.extend(cases![false:
         assets::a_secret_in_a_parameter_and_a_table_in_s3_are_read_by_the_deployed_function,
-        upstreams::an_upstream_that_answers_later_is_heard_at_the_url_that_it_was_given,
+        upstreams::an_upstream_that_answers_later_answers_at_the_url_that_it_was_given,
         jobs::a_thousand_domains,
         jobs::the_same_submit_twice_is_one_job,
         jobs::five_equal_submits_at_once_are_one_job,
@@ -69,10 +74,10 @@ fn all() -> Vec<Case> {
         fullenrich::the_documented_client_and_receiver_see_what_they_were_promised,
         fullenrich::a_receiver_that_fails_is_tried_a_minute_later,
         webhooks::two_failures_then_success,
-        webhooks::each_record_is_told_as_soon_as_it_has_ended,
+        webhooks::each_record_is_notified_as_soon_as_it_has_ended,
         webhooks::a_receiver_that_asks_for_time_gets_it,
         webhooks::a_name_of_refused_addresses_is_blocked_at_delivery,
-        webhooks::a_rotated_secret_signs_along,
+        webhooks::a_rotated_secret_also_signs,
         webhooks::a_receiver_that_is_gone_is_left_alone_until_a_replay,
         tenants::another_tenants_ids_are_not_there,
         tenants::an_account_shows_what_is_left,
@@ -91,9 +96,9 @@ fn all() -> Vec<Case> {
     all
 }
 
-/// So many cases at once: the functions have two cores to themselves and their callers.
+/// Cases that run at once: the functions share two cores with their callers.
 const AT_ONCE: usize = 8;
-/// Twenty times what the longest case takes alone, and more.
+/// More than twenty times what the longest case takes alone.
 const LIMIT: Duration = Duration::from_secs(3 * PATIENCE.as_secs());
 
 fn main() -> ExitCode {
@@ -176,7 +181,7 @@ async fn one(case: Case, slots: Arc<Semaphore>) -> (&'static str, Duration, Resu
             Err(_) => Err(format!("not done after {} s", LIMIT.as_secs())),
         };
     if case.kills {
-        // It may have failed before it came to that.
+        // The case may have failed before its kill.
         world::killed(case.name);
     }
     drop(slot);

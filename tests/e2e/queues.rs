@@ -1,4 +1,4 @@
-//! What comes out of the queues that nobody can read.
+//! Messages that no function can read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ impl Queue for Lossy {
     }
 }
 
-/// A stored delivery that no message was sent for: its id, and the message.
+/// A stored delivery without a message: its id, and the message.
 async fn unsent(tenant: &Tenant, url: &str) -> (String, String) {
     let ports = Ports {
         queue: Arc::new(Lossy),
@@ -51,7 +51,7 @@ pub(crate) async fn an_unreadable_message_fails_alone() {
         "{\"v\":1,\"more\":true}",
     ];
 
-    // A batch by hand, so that good and bad are surely in one.
+    // A batch by hand, so that good and bad messages surely share it.
     let (first, first_task) = unsent(&tenant, &receiver.url("/first")).await;
     let (last, last_task) = unsent(&tenant, &receiver.url("/last")).await;
     let bodies: Vec<&str> = std::iter::once(first_task.as_str())
@@ -62,7 +62,8 @@ pub(crate) async fn an_unreadable_message_fails_alone() {
         .iter()
         .enumerate()
         .map(|(n, body)| {
-            json!({"messageId": format!("m{n}"), "receiptHandle": format!("unknown-{n}"), "body": body,
+            json!({"messageId": format!("m{n}"), "receiptHandle": format!("unknown-{n}"),
+                "body": body,
                    "attributes": {"ApproximateReceiveCount": "1"}, "eventSource": "aws:sqs"})
         })
         .collect();
@@ -88,7 +89,7 @@ pub(crate) async fn an_unreadable_message_fails_alone() {
         json!({"batchItemFailures": [{"itemIdentifier": "m1"}]})
     );
 
-    // And through the queue. Ten receives take minutes; two show the same way.
+    // And through the queue. Ten receives take minutes; two show the same.
     let url = &world.config.queues[&QueueName::Webhook];
     let attributes = async |names: Value, url: &str| {
         let (code, answer) = aws(

@@ -1,22 +1,24 @@
 #!/usr/bin/env python3
-"""Runs a command on a stack of its own that is made for the end-to-end tests.
+"""Runs a command on its own stack, made for the end-to-end tests.
 
     python3 tests/e2e/run.py -- cargo test --workspace
     python3 tests/e2e/run.py --prepared -- target/debug/soak
     python3 tests/e2e/run.py --soak target/debug/soak -- cargo test --workspace
 
-The stack differs from the one of `make up` in three things that are fixed when it starts: a
-provider whose API the tests script, a name server that they are, and an enrich function of 30 s (of
-15 s for the soak), so that what is killed comes back soon, and a record still has 18 s. The command
-is told where the two are expected, MILLRACE_TEST_UPSTREAM and MILLRACE_TEST_NAMESERVER.
+The stack differs from that of `make up` in three things:
 
-With --prepared the command starts the stack itself, by the words of MILLRACE_TEST_UP, a JSON list:
-it has something to start before. The stack's port is MILLRACE_PORT, its settings will be in the
-file MILLRACE_ENV_FILE, and its logs stay if the command fails. It has the providers of
-tests/soak/providers.toml besides.
+- a provider whose API the tests script, at MILLRACE_TEST_UPSTREAM
+- a name server that the tests run, at MILLRACE_TEST_NAMESERVER
+- an enrich function of 30 s (15 s for the soak), so that killed work returns soon; a record still
+  has 18 s
 
-With --soak a brief soak runs first, on a stack of its own. Once it makes no more faults it mostly
-waits, and the command runs beside it.
+With --prepared the command starts the stack itself, with the arguments in MILLRACE_TEST_UP, a JSON
+list, after its own servers. The stack's port is MILLRACE_PORT, its settings will be in the file
+MILLRACE_ENV_FILE, and its logs stay if the command fails. It also has the providers of
+tests/soak/providers.toml.
+
+With --soak a brief soak runs first, on its own stack. After its last fault it mostly waits, and the
+command runs beside it.
 """
 
 import collections
@@ -42,22 +44,22 @@ BUILT = debug(ROOT / "target").resolve()
 
 
 def free_port(kind: socket.SocketKind) -> int:
-    """A port below the range that systems give out by themselves.
+    """Returns a port below the range that systems assign by themselves.
 
-    Nobody gets it by accident until the tests take it.
+    No other process gets it by accident before the tests bind it.
     """
     while True:
         port = random.randrange(20000, 30000)
-        with socket.socket(socket.AF_INET, kind) as probe:
+        with socket.socket(socket.AF_INET, kind) as trial:
             try:
-                probe.bind(("127.0.0.1", port))
+                trial.bind(("127.0.0.1", port))
                 return port
             except OSError:
                 continue
 
 
 def configured(text: str, extra: str) -> str:
-    """providers.toml with each `vendor-TYPE` of the tests named in the waterfall of its type."""
+    """Returns providers.toml with each `vendor-TYPE` of the tests in the waterfall of its type."""
     for kind in re.findall(r"^\[providers\.vendor-([a-z-]+)\]$", extra, re.MULTILINE):
         head, found, rest = text.partition(f"[types.{kind}]\n")
         block, _, after = rest.partition("\n\n")
@@ -70,7 +72,7 @@ def configured(text: str, extra: str) -> str:
         block = re.sub(r"^unconfigured = .*\n?", "", block, flags=re.MULTILINE)
         text = f"{head}{found}{block}\n\n{after}"
     # Every type that ApiOne names has a provider by now: one of its operations gets a type of the
-    # tests that has none.
+    # tests without a provider.
     if text.count('\nsignals = "signals"\n') != 1:
         raise SystemExit("infra/providers.toml: no single operation `signals` of type `signals`")
     return text.replace('\nsignals = "signals"\n', '\nsignals = "nobodys"\n')
@@ -100,7 +102,7 @@ def main() -> int:
     code = on_a_stack(command, False)
     said.join()
     if soaking.wait() != 0:
-        # What the command said since is long.
+        # Repeated here, because the command's output is long.
         print(
             f"The brief soak failed (exit code {soaking.returncode}). Its last lines:",
             *last,
@@ -111,7 +113,7 @@ def main() -> int:
 
 
 def follow(lines, calm: threading.Event, last: collections.deque) -> None:
-    """Passes on what the soak says, and keeps its last lines.
+    """Passes on the soak's output, and keeps its last lines.
 
     Sets `calm` when the soak makes no more faults or has ended.
     """
@@ -197,7 +199,7 @@ def on_a_stack(command: list, prepared: bool) -> int:
 def run(command: list, environment: dict) -> int:
     """Runs a command to its end.
 
-    Ctrl-C reaches it by itself; what is sent to us alone is passed on.
+    Ctrl-C reaches it by itself; signals sent only to us are passed on.
     """
     process = subprocess.Popen(command, env=environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,5 @@
-//! What the stack talks to: receivers of webhooks, an API behind the `http` provider, a name server.
+//! The servers that the stack calls: receivers of webhooks, an API behind the `http` provider, a
+//! name server.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,10 +15,11 @@ use tokio::net::UdpSocket;
 
 type Lookup = Arc<dyn Fn(u32, usize) -> Answer + Send + Sync>;
 
-/// The API that the provider `upstream` of the tests' `providers.toml` asks, at `/lookup/TAG.NUMBER`.
+/// The API that the provider `upstream` of the tests' `providers.toml` asks, at
+/// `/lookup/TAG.NUMBER`.
 pub(crate) struct Upstream {
     pub(crate) server: Server,
-    /// What the vendor holds back until it is opened.
+    /// The answers that the vendor holds back until this is opened.
     pub(crate) held: Gate,
     scripts: Arc<Mutex<HashMap<String, Lookup>>>,
 }
@@ -70,7 +72,7 @@ impl Upstream {
         }
     }
 
-    /// `script` gets the record's number and how often it was asked for before.
+    /// `script` receives the record's number and the count of earlier requests for it.
     pub(crate) fn script(
         &self,
         tag: &str,
@@ -90,8 +92,8 @@ impl Upstream {
     }
 }
 
-/// A vendor that knows everybody but those whose input says `unknown`, breaks on `broken`, takes N seconds over
-/// `slowN`, and has no answer for `/held` until it is open.
+/// A vendor that knows everybody except where the input says `unknown`. It breaks on `broken`,
+/// takes N seconds for `slowN`, and answers `/held` only once it is open.
 fn vendor(kind: &str, input: &Value, held: &Gate) -> Answer {
     let text = input.to_string();
     if text.contains("unknown") {
@@ -103,9 +105,11 @@ fn vendor(kind: &str, input: &Value, held: &Gate) -> Answer {
     let of = |name: &str, other: &str| input[name].as_str().unwrap_or(other).to_lowercase();
     let (first, last) = (of("first_name", "john"), of("last_name", "doe"));
     let domain = of("domain", "example.com");
-    let work = json!([{"email": format!("{first}.{last}@{domain}"), "status": "deliverable", "type": "company"}]);
+    let work = json!([{"email": format!("{first}.{last}@{domain}"),
+        "status": "deliverable", "type": "company"}]);
     let phones = json!([{"number": "+1 555 0100", "region": "US"}]);
-    let profile = json!({"full_name": format!("{first} {last}"), "headline": "Engineer", "location": {"country_code": "US"}});
+    let profile = json!({"full_name": format!("{first} {last}"), "headline": "Engineer",
+        "location": {"country_code": "US"}});
     let found = match kind {
         "email" => json!({"emails": work}),
         "phone" => json!({"phones": phones}),
@@ -120,7 +124,8 @@ fn vendor(kind: &str, input: &Value, held: &Gate) -> Answer {
         }
         "reverse-email" => json!({"profile": profile}),
         "ip" => {
-            json!({"company_name": "Example Inc", "domain": "example.com", "network_type": "business"})
+            json!({"company_name": "Example Inc", "domain": "example.com",
+                "network_type": "business"})
         }
         "linkedin-hem" => json!({"hashes": {"sha256": "ab".repeat(32)}}),
         "lead" => json!({"leads": [{"company_name": "Example Inc"}]}),
@@ -150,7 +155,8 @@ pub(crate) fn key(got: &Got) -> Option<(String, u32)> {
     Some((tag.to_owned(), number.parse().ok()?))
 }
 
-/// The name server that the stack asks. `REFUSED` names have addresses that nobody may reach; others do not exist.
+/// The name server of the stack. `REFUSED` names have addresses that must not be reached; other
+/// names do not exist.
 pub(crate) async fn name_server(address: SocketAddr, asked: Arc<Mutex<Vec<String>>>) {
     let udp = UdpSocket::bind(address)
         .await
@@ -191,7 +197,7 @@ pub(crate) async fn name_server(address: SocketAddr, asked: Arc<Mutex<Vec<String
     });
 }
 
-/// Names and their addresses, every one of them refused.
+/// Names and their addresses, all refused.
 pub(crate) const REFUSED: [(&str, &[&str]); 3] = [
     (
         "metadata.millrace.example",

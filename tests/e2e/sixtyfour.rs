@@ -1,4 +1,5 @@
-//! Sixtyfour's surface: a client and a receiver written from the vendor's documents, against the deployed stack.
+//! Sixtyfour's surface: a client and a receiver written from the vendor's documents, against the
+//! deployed stack.
 
 use std::process::{Command, Stdio};
 
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Tenant, root, text, world};
 
-/// Runs the client; its last line of output.
+/// Runs the client and returns its last line of output.
 async fn client(tenant: &Tenant) -> Value {
     let (url, key, secret) = (
         world().await.url.clone(),
@@ -32,7 +33,8 @@ async fn client(tenant: &Tenant) -> Value {
     serde_json::from_str(said.lines().last().unwrap()).unwrap()
 }
 
-/// Eight operations, polled and told; a retry schedule of 1, 2, 4, 8 and 16 s; errors. The native surface shows the same.
+/// Eight operations, polled and notified; a retry schedule of 1, 2, 4, 8 and 16 s; errors. The
+/// native surface shows the same.
 pub(crate) async fn their_client_works_unchanged() {
     let tenant = Tenant::new("sixtyfour").await;
     let summary = client(&tenant).await;

@@ -1,5 +1,5 @@
-//! What an earlier version left in the middle of its work, finished by the functions that are deployed. `tests/sim/stored`
-//! makes such a dump, and says what is in it.
+//! Unfinished work that an earlier version left, finished by the deployed functions.
+//! `tests/sim/stored` makes such a dump, and says what is in it.
 
 use std::collections::BTreeMap;
 
@@ -19,14 +19,14 @@ pub(crate) async fn what_versions_left_is_finished_with_exact_counts() {
     join_all(VERSIONS.map(finish)).await;
 }
 
-/// Puts the dump back as if it had just been stored: what stands for itself first, and then, each at once, the items in
-/// which the sweep sees a job.
+/// Restores the dump as if it had just been stored. Independent items come first; then, each at
+/// once, the items in which the sweep sees a job.
 async fn restore(dump: &Dump) {
     let ports = &world().await.ports;
     let of_job =
         |item: &Item| item.key.pk.starts_with("JOB#") && !item.key.sk.starts_with("CHUNK#");
     let (of_jobs, others): (Vec<Item>, Vec<Item>) = dump.items.iter().cloned().partition(of_job);
-    // An answer is kept for the address that gave it, and the table has a key of its own for them.
+    // An answer is cached under the address that gave it, and the table has its own key for them.
     let others = others
         .into_iter()
         .filter(|item| !item.key.pk.starts_with("CACHE"));
@@ -116,7 +116,7 @@ async fn finish(version: &str) {
         (&answer["id"], &answer["errors"]),
         (&repeated["job"], &repeated["errors"])
     );
-    // What lost its message is due.
+    // Work that lost its message is due.
     invoke("sweep", &json!({})).await;
 
     let listed = tenant.get("/v1/jobs?limit=100").await.json(200);
@@ -190,7 +190,7 @@ async fn finish(version: &str) {
     );
     assert_eq!(account["usage"]["open_chunks"], 0);
 
-    // What was answered before is not bought again, and of what was canceled nothing is asked.
+    // Answers are not bought again, and for canceled jobs nothing is requested.
     let asked = world.upstream.server.got();
     let paths = |tag: &str| {
         Upstream::of(&asked, tag)
@@ -216,7 +216,7 @@ async fn finish(version: &str) {
     );
 }
 
-/// Whether everything that is expected to be shown is.
+/// Checks that everything expected is shown.
 fn shows(shown: &Value, expected: &Value) -> bool {
     let expected = expected.as_object().unwrap();
     expected
@@ -228,7 +228,7 @@ fn text_of(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
 }
 
-/// As the API shows counts.
+/// Orders counts as the API shows them.
 fn in_order<'a>(counts: &[(&'a str, u64)]) -> Vec<(&'a str, u64)> {
     let names = [
         "found",
@@ -249,8 +249,8 @@ fn event_id(event: &Value) -> String {
     text(event, "delivery").replacen("dlv_", "evt_", 1)
 }
 
-/// One that was to come has come as often as its log says and always the same, signed; one that had been delivered before
-/// has not come again.
+/// An event that was due has arrived as often as its log says, always the same and signed. One that
+/// had been delivered before has not arrived again.
 async fn reported(tenant: &Tenant, receiver: &Server, secrets: &[LiveSecret], event: &Value) {
     let delivery = tenant
         .delivery_at(
@@ -292,7 +292,8 @@ async fn reported(tenant: &Tenant, receiver: &Server, secrets: &[LiveSecret], ev
     }
 }
 
-/// Whether everything that signs an event does so with every secret, or with the one before where there is room for one.
+/// Checks that an event is signed with every secret, or, in a header with room for one, with the
+/// previous secret.
 fn signed(got: &Got, secrets: &[LiveSecret]) {
     let header = |name: &str| Some(got.header(name)).filter(|value| !value.is_empty());
     let [id, at, signatures] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(header);

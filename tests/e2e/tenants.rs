@@ -1,4 +1,4 @@
-//! Who may see and do what.
+//! Access: who may see and do what.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ pub(crate) async fn another_tenants_ids_are_not_there() {
             404,
             "not-found",
         );
-        // Told in the very words of an id that never was.
+        // The answer is that for an id that never existed.
         let never = path.replace(&text(&job, "id")[4..], "01ARZ3NDEKTSV4RRFFQ69G5FAV");
         let nobodys = assert_problem(
             &stranger.call(method, &never, &[], b"").await,
@@ -102,12 +102,14 @@ pub(crate) async fn an_account_shows_what_is_left() {
     );
 }
 
-/// The stack enforces the template's policies, so what a function does here it may do on AWS, and the other way round.
+/// The stack enforces the template's policies, so functions have the same permissions here and on
+/// AWS.
 pub(crate) async fn status_cannot_write() {
     let (world, tenant) = (world().await, Tenant::new("iam").await);
     let job = tenant.submit(&companies(&["spotify.com"], None)).await;
     tenant.ended(&job).await;
-    let key = json!({"TableName": world.config.table, "Key": {"pk": {"S": format!("TENANT#{}", tenant.id)}, "sk": {"S": "CREDITS"}}});
+    let key = json!({"TableName": world.config.table,
+        "Key": {"pk": {"S": format!("TENANT#{}", tenant.id)}, "sk": {"S": "CREDITS"}}});
     assert_eq!(aws("DynamoDB_20120810.GetItem", ROOT, &key).await.0, 200);
     let (code, answer) = aws("DynamoDB_20120810.GetItem", "AKIAUNKNOWNUNKNOWN00", &key).await;
     assert!(

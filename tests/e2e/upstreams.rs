@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::servers::Got;
 use crate::world::{Tenant, request, text, world};
 
-/// What the upstream was asked about `tag`: the callback by the domain.
+/// The upstream's requests about `tag`: the callback URL by domain.
 async fn taken(tag: &str, count: usize) -> BTreeMap<String, String> {
     let of = |got: &Got| {
         let body = (got.path == "/late").then(|| got.json())?;
@@ -55,7 +55,7 @@ async fn post(url: &str, body: &Value) -> u16 {
     .status
 }
 
-pub(crate) async fn an_upstream_that_answers_later_is_heard_at_the_url_that_it_was_given() {
+pub(crate) async fn an_upstream_that_answers_later_answers_at_the_url_that_it_was_given() {
     let tenant = Tenant::new("late").await;
     let tag = format!("late-{}", tenant.id);
     let domain = |n: u32| format!("{n}.{tag}.example");

@@ -1,5 +1,6 @@
-// Checks a webhook's signature with the public package of npm: JSON {secret, headers, body} on stdin.
-// Ends with 0 where it is good, 3 where it is not; anything else means that nothing was checked.
+// Checks a webhook's signature with the public package of npm: JSON {secret, headers, body} on
+// stdin. Ends with 0 where it is good, 3 where it is not; any other code means that nothing was
+// checked.
 
 import { readFileSync } from "node:fs";
 import { Webhook, WebhookVerificationError } from "standardwebhooks";

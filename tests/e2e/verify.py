@@ -1,7 +1,7 @@
 """Checks a webhook's signature with the public package of PyPI.
 
 Reads JSON {secret, headers, body} from stdin. Ends with 0 where it is good, 3 where it is not;
-anything else means that nothing was checked.
+any other code means that nothing was checked.
 """
 
 import json

@@ -6,8 +6,9 @@ use crate::jobs::assert_problem;
 use crate::servers::{Answer, Gate, Got, REFUSED, Server, Upstream};
 use crate::world::{Tenant, companies, lookups, millis, text, verify, world};
 
-/// The waits between one attempt's end and the next one's beginning. Both times are of one clock, cut to milliseconds. None
-/// may be shorter than planned; how much longer it is says how much the machine has to do, and the simulation has the exact times.
+/// Returns the waits between one attempt's end and the next one's start. Both times are from one
+/// clock, cut to milliseconds. None may be shorter than planned. How much longer depends on the
+/// machine's load; the simulation has the exact times.
 fn waits(delivery: &Value) -> Vec<i64> {
     let log = delivery["log"].as_array().unwrap();
     let end = |a: &Value| millis(&a["at"]) + a["latency_ms"].as_i64().unwrap();
@@ -75,14 +76,15 @@ pub(crate) async fn two_failures_then_success() {
     );
 }
 
-/// Two records' events have come while the third is still being looked up: the upstream has no answer for it before.
-pub(crate) async fn each_record_is_told_as_soon_as_it_has_ended() {
+/// Two records' events have arrived while the third is still being looked up: the upstream does not
+/// answer before.
+pub(crate) async fn each_record_is_notified_as_soon_as_it_has_ended() {
     let world = world().await;
     let tenant = Tenant::new("records").await;
     let receiver = Server::start(|_, _| Answer::Status(200)).await;
     let gate = Gate::default();
     let third = gate.clone();
-    world.upstream.script("told", move |n, _| {
+    world.upstream.script("ended", move |n, _| {
         let found = json!({"answer": n});
         if n == 2 {
             Answer::After(third.clone(), found)
@@ -90,7 +92,7 @@ pub(crate) async fn each_record_is_told_as_soon_as_it_has_ended() {
             Answer::Json(found)
         }
     });
-    let mut sent = lookups("told", 3, Some(&receiver.url("/end")));
+    let mut sent = lookups("ended", 3, Some(&receiver.url("/end")));
     sent["webhook_events"] = json!({"record.finished": receiver.url("/record")});
     let job = tenant.submit(&sent).await;
     let index = |got: &Got| got.json()["data"]["result"]["index"].as_u64();
@@ -101,7 +103,7 @@ pub(crate) async fn each_record_is_told_as_soon_as_it_has_ended() {
     early.sort_unstable();
     assert_eq!(early, [Some(0), Some(1)], "the third was not answered yet");
     assert!(
-        Upstream::of(&world.upstream.server.got(), "told").len() >= 3,
+        Upstream::of(&world.upstream.server.got(), "ended").len() >= 3,
         "it was being looked up"
     );
     gate.open();
@@ -165,7 +167,7 @@ pub(crate) async fn a_receiver_that_asks_for_time_gets_it() {
 pub(crate) async fn a_name_of_refused_addresses_is_blocked_at_delivery() {
     let tenant = Tenant::scheduled("blocked", &[]).await;
     for (name, _) in REFUSED {
-        // Nobody can know from the name alone: it is taken at submit.
+        // The name alone does not show it: submit accepts it.
         let job = tenant
             .submit(&companies(
                 &["spotify.com"],
@@ -194,7 +196,7 @@ pub(crate) async fn a_name_of_refused_addresses_is_blocked_at_delivery() {
                 .unwrap()
                 .iter()
                 .any(|asked| asked == name),
-            "nobody asked for {name}"
+            "no query for {name}"
         );
     }
     let job = tenant
@@ -207,7 +209,7 @@ pub(crate) async fn a_name_of_refused_addresses_is_blocked_at_delivery() {
     assert_eq!(text(&delivery["log"][0], "error"), "dns", "{delivery}");
 }
 
-pub(crate) async fn a_rotated_secret_signs_along() {
+pub(crate) async fn a_rotated_secret_also_signs() {
     let tenant = Tenant::scheduled("rotated", &[]).await;
     let receiver = Server::start(|_, _| Answer::Status(204)).await;
     let send = async || {

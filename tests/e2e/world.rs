@@ -20,7 +20,7 @@ use tokio::sync::{OnceCell, watch};
 
 use crate::servers::{Got, Upstream, name_server};
 
-/// Whether the tests were started with what they need, and what to do if not.
+/// Checks that the tests have what they need to start, and says what to do if not.
 pub(crate) fn check() -> Result<(), String> {
     let missing: Vec<&str> = [
         "MILLRACE_URL",
@@ -37,7 +37,8 @@ pub(crate) fn check() -> Result<(), String> {
             .map_err(|e| e.to_string());
     }
     Err(format!(
-        "{} not set: the end-to-end tests need a stack of their own. Run `make test`, or for them alone\n    \
+        "{} not set: the end-to-end tests need a stack of their own. \
+         Run `make test`, or for them alone\n    \
          python3 tests/e2e/run.py -- cargo test --package tests --test e2e",
         missing.join(", ")
     ))
@@ -56,7 +57,7 @@ pub(crate) struct World {
     pub(crate) config: Config,
     pub(crate) ports: Ports,
     pub(crate) upstream: Upstream,
-    /// Names that the stack has asked for.
+    /// Names that the stack has resolved.
     pub(crate) names: Arc<Mutex<Vec<String>>>,
 }
 
@@ -86,7 +87,7 @@ pub(crate) async fn world() -> &'static World {
         .await
 }
 
-/// One request, without any key unless `headers` has one.
+/// Sends one request, without any key unless `headers` has one.
 pub(crate) async fn request(
     method: &str,
     path: &str,
@@ -126,7 +127,7 @@ impl Tenant {
         }
     }
 
-    /// With a webhook schedule of so many seconds after each failure.
+    /// A tenant with these seconds of wait after each failed webhook attempt.
     pub(crate) async fn scheduled(name: &str, seconds: &[u64]) -> Self {
         let tenant = Self::new(name).await;
         tenants::set_webhook_schedule(&world().await.ports, &tenant.id, Some(seconds.to_vec()))
@@ -225,7 +226,7 @@ impl Tenant {
         self.delivery_at(&path, state).await
     }
 
-    /// The same, of a job that has not ended yet.
+    /// The same, for a job that has not ended yet.
     pub(crate) async fn delivery_once(&self, job: &Value, state: &str) -> Value {
         self.ended(job).await;
         self.delivery(job, state).await
@@ -244,7 +245,7 @@ impl Tenant {
     }
 }
 
-/// What is shown of a state that no event announces: asks until `look` finds it.
+/// Polls with `look` for a state that no event announces.
 pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
     let until = tokio::time::Instant::now() + PATIENCE;
     loop {
@@ -271,13 +272,13 @@ pub(crate) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 pub(crate) fn millis(value: &Value) -> i64 {
     let text = value
         .as_str()
-        .unwrap_or_else(|| panic!("{value} is no time"));
+        .unwrap_or_else(|| panic!("{value} is not a time"));
     shared::domain::time::Timestamp::parse(text)
-        .unwrap_or_else(|| panic!("{text} is no time"))
+        .unwrap_or_else(|| panic!("{text} is not a time"))
         .0
 }
 
-/// `found` and so on of a job, without zeros and the total.
+/// Returns the job's counts by status, without zeros and the total.
 pub(crate) fn counts(job: &Value) -> Vec<(String, u64)> {
     let counts = job["counts"].as_object().unwrap().iter();
     counts
@@ -325,8 +326,8 @@ pub(crate) fn companies(domains: &[&str], webhook: Option<&str>) -> Value {
     body
 }
 
-/// Checks a delivery with the public verifiers of Python and JavaScript, and that they refuse it with another body, another id or
-/// another secret: a check that cannot fail shows nothing.
+/// Checks a delivery with the public verifiers of Python and JavaScript. They must also refuse
+/// another body, another id and another secret: a check that cannot fail shows nothing.
 pub(crate) async fn verify(got: &Got, secret: &str) {
     let secret = secret.to_owned();
     let headers = json!({
@@ -387,8 +388,8 @@ fn run(program: &Path, script: &Path, input: &str) -> Result<i32, String> {
         .ok_or_else(|| format!("{} was killed", script.display()))
 }
 
-/// A call of the stack's AWS services by the JSON protocol, as root or with the credentials given. The stack finds the
-/// caller by the access key and checks no signature.
+/// Calls the stack's AWS services by the JSON protocol, as root or with the given credentials. The
+/// stack identifies the caller by the access key and checks no signature.
 pub(crate) async fn aws(target: &str, access_key: &str, body: &Value) -> (u16, Value) {
     let service = if target.starts_with("AmazonSQS") {
         "sqs"
@@ -458,7 +459,7 @@ pub(crate) async fn invoke(function: &str, event: &Value) -> Value {
     reply.json(200)
 }
 
-/// Ends, by `kill -9`, the process of a function that holds the connection from `peer`.
+/// Ends, by `kill -9`, the process of a function that has the connection from `peer`.
 pub(crate) async fn kill_peer(peer: SocketAddr, function: &str) {
     let pid = eventually(
         &format!("process with the connection from {peer}"),
@@ -479,7 +480,7 @@ pub(crate) fn kills_ahead(count: usize) {
     let _ = LEFT.set(watch::channel(count).0);
 }
 
-/// Says that `case` kills no more.
+/// Notes that `case` kills no more.
 pub(crate) fn killed(case: &'static str) {
     if KILLS.lock().unwrap().insert(case)
         && let Some(left) = LEFT.get()
@@ -488,7 +489,7 @@ pub(crate) fn killed(case: &'static str) {
     }
 }
 
-/// Waits until every process that is to be killed has been.
+/// Waits until all planned kills are done.
 pub(crate) async fn calm() {
     if let Some(left) = LEFT.get() {
         let _ = left.subscribe().wait_for(|n| *n == 0).await;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::imports::{CRATES, Circle, End, Graph, Tree, made_up};
 
-/// Circles that are still there, by their files. A circle that is gone or smaller leaves this list too.
+/// Circles that are still there, by their files. A circle that is gone or smaller leaves this list
+/// too.
 const KNOWN: &[&[&str]] = &[];
 
 /// The circles of a tree as they are shown.
@@ -39,7 +40,8 @@ fn no_files_import_each_other_in_a_circle() {
     );
 }
 
-/// The reader understands what it reads: no path into these crates leads to something that it does not find.
+/// The reader understands what it reads: no path into these crates leads to something that it does
+/// not find.
 #[test]
 fn every_path_into_the_crates_leads_to_an_item() {
     let tree: &Tree = &CRATES;
@@ -59,8 +61,9 @@ fn every_path_into_the_crates_leads_to_an_item() {
     assert!(lost.is_empty(), "{}", lost.join("\n"));
 }
 
-/// Each of these made-up sources has a circle of `shared/src/a.rs` and `shared/src/b.rs`, of which `b.rs` is this one.
-const B: &str = "use crate::a::A;\npub struct B;\npub enum E { X }\npub const C: u8 = 1;\npub fn g() {}\npub mod m {}";
+/// Each of these sources, as `shared/src/b.rs`, has a circle with `shared/src/a.rs`.
+const B: &str = "use crate::a::A;\npub struct B;\npub enum E { X }\npub const C: u8 = 1;\n\
+    pub fn g() {}\npub mod m {}";
 
 #[test]
 fn a_circle_is_found_however_its_imports_are_written() {
@@ -270,7 +273,7 @@ fn what_only_looks_like_a_circle_is_none() {
             shown(&graph.circles())
         );
     }
-    // A module that only re-exports is looked through; one that nothing is imported from is in no circle.
+    // Re-exports are followed; a module that nothing is imported from is in no circle.
     let tree = made_up(&[
         (
             "shared/src/x/mod.rs",

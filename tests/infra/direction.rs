@@ -1,11 +1,13 @@
-//! Who may import whom: the rooms of the common crate, from the doors down to the rules (`shared/src/lib.rs`).
+//! The permitted imports: the rooms of the common crate, from the adapters down to the rules
+//! (`shared/src/lib.rs`).
 
 use shared::surfaces::{SURFACES, Surface};
 
 use crate::imports::{CRATES, End, Named, Tree, made_up};
 use crate::{root, rust_files, source};
 
-/// A room of `shared`, and the rooms that it may name besides itself: those below it, the adapters' aside.
+/// A room of `shared`, and the rooms that it may name besides itself: those below it, the adapters'
+/// aside.
 const MODULES: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("ports", &["domain"]),
@@ -55,11 +57,11 @@ const MODULES: [(&str, &[&str]); 12] = [
 /// The module with a file or a folder for each surface, which nothing else may name.
 const OF_SURFACES: &str = "surfaces";
 
-/// What the functions may name of `shared`.
+/// The modules of `shared` that the functions may name.
 const FOR_FUNCTIONS: [&str; 6] = ["lambda", "jobs", "webhooks", "maintenance", "aws", "net"];
 
 /// Beginnings of paths, and the places (beginnings of file names) that alone may name them.
-const DOORS: [(&[&str], &[&str]); 19] = [
+const RESTRICTED: [(&[&str], &[&str]); 19] = [
     (&["aws_sdk_dynamodb"], &["shared/src/aws/"]),
     (&["aws_sdk_sqs"], &["shared/src/aws/"]),
     (&["aws_smithy_async"], &["shared/src/aws/"]),
@@ -79,7 +81,7 @@ const DOORS: [(&[&str], &[&str]); 19] = [
         &["std", "time", "SystemTime"],
         &["shared/src/lambda/system.rs"],
     ),
-    // How long hostile input takes to read.
+    // Measures the time to read hostile input.
     (
         &["std", "time", "Instant"],
         &["shared/src/providers/testing.rs"],
@@ -99,7 +101,7 @@ const DOORS: [(&[&str], &[&str]); 19] = [
     (&["std", "process"], &[]),
 ];
 
-/// What `domain` may not name, being pure.
+/// Paths that `domain`, being pure, may not name.
 const IMPURE: [&[&str]; 5] = [
     &["tokio"],
     &["tracing"],
@@ -118,14 +120,14 @@ fn module_of(file: &str) -> Option<&str> {
         .find(|module| *module == name)
 }
 
-/// Whether a path begins so. One that ends in `*` takes everything below it, so that too.
+/// Returns whether a path begins with these segments. One that ends in `*` has all paths below it.
 fn begins(path: &[String], with: &[&str]) -> bool {
     let taken = path.last().is_some_and(|last| last == "*");
     let path = if taken { &path[..path.len() - 1] } else { path };
     path.iter().zip(with).all(|(a, b)| a == b) && (taken || path.len() >= with.len())
 }
 
-/// Why a path that a file names goes the wrong way, if it does.
+/// Says why a path that a file names goes the wrong way, if it does.
 fn complaint(tree: &Tree, named: &Named) -> Option<String> {
     let file = tree.files[named.file].as_str();
     let own = module_of(file);
@@ -160,12 +162,12 @@ fn complaint(tree: &Tree, named: &Named) -> Option<String> {
     {
         return Some(format!("a function may name {FOR_FUNCTIONS:?}"));
     }
-    let door = DOORS.iter().find(|(path, doors)| {
+    let restricted = RESTRICTED.iter().find(|(path, places)| {
         paths.iter().any(|named| begins(named, path))
-            && !doors.iter().any(|door| file.starts_with(door))
+            && !places.iter().any(|place| file.starts_with(place))
     });
-    if let Some((_, doors)) = door {
-        return Some(format!("only {doors:?} may name it"));
+    if let Some((_, places)) = restricted {
+        return Some(format!("only {places:?} may name it"));
     }
     let of_surface = |s: &Surface| {
         let begin = format!("shared/src/{OF_SURFACES}/{}", s.name);
@@ -268,7 +270,7 @@ fn every_module_of_the_common_crate_has_a_rule() {
     }
 }
 
-/// The check can fail: each of these made-up sources is found out, and on the line where it goes wrong.
+/// The check can fail: each of these made-up sources is reported, on the wrong line.
 #[test]
 fn imports_against_the_direction_are_found() {
     for (file, source, line, what) in [
@@ -416,7 +418,7 @@ fn imports_against_the_direction_are_found() {
     }
 }
 
-/// What a re-export hides is found in the file that defines it.
+/// An item behind a re-export is found in the file that defines it.
 #[test]
 fn an_import_through_a_re_export_is_found() {
     let found = wrong(&made_up(&[
@@ -469,7 +471,8 @@ fn what_only_looks_like_an_import_is_left_alone() {
         ),
         (
             "shared/src/jobs/submit.rs",
-            "use super::{Ports, read}; fn f() { crate::schema::s(1); } use crate::domain::{ids, job};",
+            "use super::{Ports, read}; fn f() { crate::schema::s(1); } use crate::domain::{ids, \
+             job};",
         ),
         (
             "shared/src/jobs/submit.rs",

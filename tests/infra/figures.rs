@@ -1,4 +1,5 @@
-//! What can be counted of how the code reads: `make figures`, of this checkout or of `CHECKOUT`.
+//! Counts how the code reads: `make figures`, of this checkout or of `CHECKOUT`. The words that are
+//! out are also a check.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ const WORDS: &str = include_str!("words.txt");
 /// Columns of a line of code or prose.
 const COLUMNS: usize = 100;
 
-/// Folders that hold nothing written here, by name.
+/// Folders without texts of our own, by name.
 const SKIPPED: [&str; 6] = [".git", ".local", "corpus", "node_modules", "target", "venv"];
 
 #[test]
@@ -131,7 +132,7 @@ fn circles(tree: &Tree) {
     }
 }
 
-/// What is written in a checkout.
+/// The texts of a checkout.
 struct Texts {
     /// Rust.
     code: Vec<(String, String)>,
@@ -150,7 +151,12 @@ impl Texts {
     }
 
     fn collect(&mut self, checkout: &Path, folder: &str) {
-        for entry in std::fs::read_dir(checkout.join(folder)).unwrap().flatten() {
+        let mut entries: Vec<_> = std::fs::read_dir(checkout.join(folder))
+            .unwrap()
+            .flatten()
+            .collect();
+        entries.sort_by_key(std::fs::DirEntry::file_name);
+        for entry in entries {
             let name = entry.file_name().into_string().unwrap();
             let path = if folder.is_empty() {
                 name.clone()
@@ -170,21 +176,9 @@ impl Texts {
             }
         }
     }
-
-    /// Lines of pages and of comments, without their marks.
-    fn prose(&self) -> impl Iterator<Item = &str> {
-        let comments = self
-            .code
-            .iter()
-            .flat_map(|(_, text)| text.lines().filter_map(comment));
-        self.pages
-            .iter()
-            .flat_map(|(_, text)| text.lines())
-            .chain(comments)
-    }
 }
 
-/// What a line that is a comment says.
+/// Returns the text of a line that is a comment.
 fn comment(line: &str) -> Option<&str> {
     Some(
         line.trim_start()
@@ -214,92 +208,108 @@ fn wide(texts: &Texts) {
     }
 }
 
-/// How often everything that words are looked for in occurs.
+/// A file and a line.
+type Place<'a> = (&'a str, usize);
+
+/// Everything in which words are searched, with its places.
 #[derive(Default)]
-struct Counts {
-    names: BTreeMap<String, usize>,
-    parts: BTreeMap<String, usize>,
-    /// How often a type of this name is defined.
-    types: BTreeMap<String, usize>,
-    summaries: BTreeMap<String, usize>,
-    /// All prose in lower case, one space around each word.
-    prose: String,
+struct Uses<'a> {
+    names: BTreeMap<String, Vec<Place<'a>>>,
+    parts: BTreeMap<String, Vec<Place<'a>>>,
+    /// Definitions of types, by name.
+    types: BTreeMap<String, Vec<Place<'a>>>,
+    summaries: BTreeMap<String, Vec<Place<'a>>>,
+    /// The words of prose in lower case. An empty one ends what is read together.
+    prose: Vec<(String, Place<'a>)>,
 }
 
-impl Counts {
-    fn of(texts: &Texts) -> Self {
-        let mut counts = Self::default();
-        for (_, text) in &texts.code {
-            counts.tokens(text.parse().unwrap());
+impl<'a> Uses<'a> {
+    fn of(texts: &'a Texts) -> Self {
+        let mut uses = Self::default();
+        for (file, text) in &texts.pages {
+            for (number, line) in (1..).zip(text.lines()) {
+                uses.say(line, (file, number));
+            }
+            uses.prose.push((String::new(), (file, 0)));
+        }
+        for (file, text) in &texts.code {
+            uses.tokens(file, text.parse().unwrap());
             let mut before = None;
-            for line in text.lines() {
-                let doc = line.trim_start().strip_prefix("///").and(comment(line));
+            for (number, line) in (1..).zip(text.lines()) {
+                let said = comment(line);
+                uses.say(said.unwrap_or_default(), (file, number));
+                if said.is_none() {
+                    uses.prose.push((String::new(), (file, number)));
+                }
+                let doc = line.trim_start().strip_prefix("///").and(said);
                 if let (Some(doc), None) = (doc, before) {
                     let first: String = doc.chars().take_while(char::is_ascii_alphabetic).collect();
-                    *counts.summaries.entry(first).or_default() += 1;
+                    uses.summaries
+                        .entry(first)
+                        .or_default()
+                        .push((file, number));
                 }
                 before = doc;
             }
         }
-        for line in texts.prose() {
-            let words = line
-                .split(|c: char| !c.is_alphanumeric())
-                .filter(|word| !word.is_empty());
-            for word in words {
-                counts.prose.push(' ');
-                counts.prose.push_str(&word.to_lowercase());
-            }
-        }
-        // So that phrases next to each other are both found.
-        counts.prose = counts.prose.replace(' ', "  ") + " ";
-        counts
+        uses
     }
 
-    fn tokens(&mut self, tokens: TokenStream) {
+    fn say(&mut self, line: &str, place: Place<'a>) {
+        let words = line
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|word| !word.is_empty());
+        self.prose
+            .extend(words.map(|word| (word.to_lowercase(), place)));
+    }
+
+    fn tokens(&mut self, file: &'a str, tokens: TokenStream) {
         let mut before = String::new();
         for token in tokens {
             match token {
-                TokenTree::Group(group) => self.tokens(group.stream()),
+                TokenTree::Group(group) => self.tokens(file, group.stream()),
                 TokenTree::Ident(ident) => {
                     let name = ident.to_string();
+                    let place = (file, ident.span().start().line);
                     if ["struct", "enum", "trait", "type", "union"].contains(&before.as_str()) {
-                        *self.types.entry(name.clone()).or_default() += 1;
+                        self.types.entry(name.clone()).or_default().push(place);
                     }
                     for part in parts(&name) {
-                        *self.parts.entry(part).or_default() += 1;
+                        self.parts.entry(part).or_default().push(place);
                     }
                     before.clone_from(&name);
-                    *self.names.entry(name).or_default() += 1;
+                    self.names.entry(name).or_default().push(place);
                 }
                 _ => before.clear(),
             }
         }
     }
 
-    fn said(&self, words: &str) -> usize {
-        let phrase = words
-            .to_lowercase()
-            .split(' ')
-            .collect::<Vec<_>>()
-            .join("  ");
-        self.prose.matches(&format!(" {phrase} ")).count()
+    fn said(&self, words: &str) -> Vec<Place<'a>> {
+        let phrase: Vec<String> = words.to_lowercase().split(' ').map(str::to_owned).collect();
+        let is_here = |said: &&[(String, Place<'a>)]| {
+            said.iter().zip(&phrase).all(|((word, _), of)| word == of)
+        };
+        let windows = self.prose.windows(phrase.len()).filter(is_here);
+        windows.map(|said| said[0].1).collect()
     }
 
-    fn count(&self, how: &str, word: &str) -> usize {
-        let get = |map: &BTreeMap<String, usize>| map.get(word).copied().unwrap_or_default();
+    fn find(&self, how: &str, word: &str) -> Vec<Place<'a>> {
+        let get =
+            |map: &BTreeMap<String, Vec<Place<'a>>>| map.get(word).cloned().unwrap_or_default();
         match how {
             "name" => get(&self.names),
             "part" => get(&self.parts),
             "prose" => self.said(word),
-            "word" => get(&self.parts) + self.said(word),
-            "twice" => get(&self.types).saturating_sub(1),
+            "word" => [get(&self.parts), self.said(word)].concat(),
+            "twice" => get(&self.types).into_iter().skip(1).collect(),
             "summary" => get(&self.summaries),
             _ => panic!("{how}?"),
         }
     }
 }
 
-/// The words of a name, in lower case: `delivery`, `task` of `DeliveryTask` and of `DELIVERY_TASK`.
+/// Returns the words of a name, in lower case: `delivery`, `task` of `DeliveryTask` and of `DELIVERY_TASK`.
 fn parts(name: &str) -> BTreeSet<String> {
     let mut parts = BTreeSet::new();
     for part in name.split('_') {
@@ -317,72 +327,170 @@ fn parts(name: &str) -> BTreeSet<String> {
     parts
 }
 
-/// How each word is looked for, the word, and the reason why it is out.
-fn listed() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+/// A word that is out.
+struct Out {
+    /// The way in which it is searched.
+    how: &'static str,
+    word: &'static str,
+    reason: &'static str,
+    /// Beginnings of files where the word means another thing.
+    elsewhere: Vec<&'static str>,
+}
+
+impl Out {
+    /// Returns where the word occurs, and which of its exceptions are needed.
+    fn places<'a>(&self, uses: &Uses<'a>) -> (Vec<Place<'a>>, BTreeSet<&'static str>) {
+        let mut needed = BTreeSet::new();
+        let mut places = uses.find(self.how, self.word);
+        places.retain(|(file, _)| {
+            let excepted = self
+                .elsewhere
+                .iter()
+                .find(|begin| file.starts_with(**begin));
+            needed.extend(excepted);
+            excepted.is_none()
+        });
+        (places, needed)
+    }
+}
+
+/// Reads the words that are out.
+fn listed() -> Vec<Out> {
+    let split = |text: &'static str| text.split(',').map(str::trim).filter(|s| !s.is_empty());
     let lines = WORDS
         .lines()
         .filter(|line| !line.starts_with('#') && !line.is_empty());
-    lines.flat_map(|line| {
-        let (left, reason) = line
-            .split_once('|')
-            .unwrap_or_else(|| panic!("no reason: {line}"));
-        let (how, words) = left
-            .trim()
-            .split_once(' ')
-            .unwrap_or_else(|| panic!("no word: {line}"));
-        let words: Vec<&str> = words.split(',').map(str::trim).collect();
-        words
-            .into_iter()
-            .map(move |word| (how, word, reason.trim()))
-            .collect::<Vec<_>>()
-    })
+    lines
+        .flat_map(|line| {
+            let mut fields = line.split('|').map(str::trim);
+            let words = fields.next().and_then(|words| words.split_once(' '));
+            let (how, words) = words.unwrap_or_else(|| panic!("no word: {line}"));
+            let reason = fields.next().unwrap_or_else(|| panic!("no reason: {line}"));
+            let elsewhere: Vec<_> = split(fields.next().unwrap_or_default()).collect();
+            split(words).map(move |word| Out {
+                how,
+                word,
+                reason,
+                elsewhere: elsewhere.clone(),
+            })
+        })
+        .collect()
 }
 
 fn words(texts: &Texts) {
-    let counts = Counts::of(texts);
+    let uses = Uses::of(texts);
     let found: Vec<_> = listed()
-        .map(|(how, word, reason)| (counts.count(how, word), how, word, reason))
+        .into_iter()
+        .map(|out| (out.places(&uses).0.len(), out))
         .collect();
     heading(&format!(
         "{} occurrences of words that are out",
         found.iter().map(|(n, ..)| n).sum::<usize>()
     ));
-    for (n, how, word, reason) in found {
-        println!("{n:5} {how:8} {word:20} {reason}");
+    for (n, out) in found {
+        println!("{n:5} {:8} {:20} {}", out.how, out.word, out.reason);
+    }
+}
+
+/// Returns code in which a word that is out occurs.
+fn planted(out: &Out) -> String {
+    let word = out.word;
+    match out.how {
+        "name" => format!("fn f() {{ {word}(); }}"),
+        "part" => format!("fn a_{word}_b() {{}}"),
+        "prose" | "word" => format!("// As {word} goes."),
+        "twice" => format!("struct {word};\nmod m {{ struct {word}; }}"),
+        "summary" => format!("/// {word} it is.\nstruct S;"),
+        how => panic!("{how}?"),
     }
 }
 
 #[test]
-fn words_are_counted_as_said() {
+fn words_that_are_out_do_not_come_back() {
+    let mut texts = Texts::read(&root());
+    for read in [
+        "shared/src/lib.rs",
+        "tests/infra/figures.rs",
+        "infra/cli/src/main.rs",
+    ] {
+        assert!(
+            texts.code.iter().any(|(file, _)| file == read),
+            "{read} was not read"
+        );
+    }
+    for read in ["README.md", "docs/API.md", "infra/local/README.md"] {
+        assert!(
+            texts.pages.iter().any(|(file, _)| file == read),
+            "{read} was not read"
+        );
+    }
+    let listed = listed();
+    assert!(listed.len() > 60, "{}", listed.len());
+    let all: Vec<String> = listed.iter().map(planted).collect();
+    texts.code.push(("planted.rs".to_owned(), all.join("\n")));
+    let uses = Uses::of(&texts);
+    let mut found = Vec::new();
+    for out in &listed {
+        let (places, needed) = out.places(&uses);
+        let (planted, real): (Vec<_>, Vec<_>) =
+            { places.into_iter() }.partition(|(file, _)| *file == "planted.rs");
+        assert!(!planted.is_empty(), "{} {} is not found", out.how, out.word);
+        let Out {
+            how, word, reason, ..
+        } = out;
+        found.extend(
+            { real.iter() }.map(|(file, line)| format!("{file}:{line}: {how} {word}: {reason}")),
+        );
+        let unused = out
+            .elsewhere
+            .iter()
+            .filter(|begin| !needed.contains(*begin));
+        found.extend(unused.map(|begin| format!("words.txt: {how} {word} is not in {begin}")));
+    }
+    found.sort();
+    assert!(
+        found.is_empty(),
+        "{} words that are out:\n{}",
+        found.len(),
+        found.join("\n")
+    );
+}
+
+#[test]
+fn words_are_found_where_they_are_said() {
     let page = "Nobody nudges a dialect.\nIs no `dialect`: whoever is no";
-    let code = "/// What a wake is.\n/// How it is.\nstruct WakeUp;\n// a Dialect\nmod m { type WakeUp = u8; fn f(dialect_of: Deal) { \"Deal\" } }";
+    let code = "/// What a wake is.\n/// How it is.\nstruct WakeUp;\n// a Dialect\n\
+        mod m { type WakeUp = u8; fn f(dialect_of: Deal) { \"Deal\" } }\n// Is\nfn no() {}";
     let file = |name: &str, text: &str| vec![(name.to_owned(), text.to_owned())];
     let texts = Texts {
         code: file("b.rs", code),
         pages: file("a.md", page),
     };
-    let counts = Counts::of(&texts);
-    for (how, word, count) in [
-        ("name", "Deal", 1),
-        ("name", "dialect", 0),
-        ("part", "dialect", 1),
-        ("part", "wake", 2),
-        ("prose", "wake", 1),
-        ("word", "dialect", 4),
-        ("prose", "is no", 2),
-        ("prose", "nobody", 1),
-        ("twice", "WakeUp", 1),
-        ("summary", "What", 1),
-        ("summary", "How", 0),
+    let uses = Uses::of(&texts);
+    for (how, word, places) in [
+        ("name", "Deal", &[("b.rs", 5)][..]),
+        ("name", "dialect", &[]),
+        ("part", "dialect", &[("b.rs", 5)]),
+        ("part", "wake", &[("b.rs", 3), ("b.rs", 5)]),
+        ("prose", "wake", &[("b.rs", 1)]),
+        (
+            "word",
+            "dialect",
+            &[("b.rs", 5), ("a.md", 1), ("a.md", 2), ("b.rs", 4)],
+        ),
+        ("prose", "is no", &[("a.md", 2), ("a.md", 2)]),
+        ("prose", "nobody", &[("a.md", 1)]),
+        ("twice", "WakeUp", &[("b.rs", 5)]),
+        ("summary", "What", &[("b.rs", 1)]),
+        ("summary", "How", &[]),
     ] {
-        assert_eq!(counts.count(how, word), count, "{how} {word}");
+        assert_eq!(uses.find(how, word), places, "{how} {word}");
     }
-    assert!(listed().count() > 60, "{}", listed().count());
-    for (how, word, reason) in listed() {
-        assert!(
-            !word.is_empty() && !reason.is_empty(),
-            "{how} {word} {reason}"
-        );
-        counts.count(how, word);
-    }
+    let out = Out {
+        how: "part",
+        word: "wake",
+        reason: "",
+        elsewhere: vec!["b.", "c."],
+    };
+    assert_eq!(out.places(&uses), (vec![], BTreeSet::from(["b."])));
 }

@@ -1,8 +1,8 @@
-//! `docs/FOUND.md` names tests that there are.
+//! `docs/FOUND.md` names tests that exist.
 
 use super::source;
 
-/// The file and the name of the test in a line, and how the fault was found.
+/// Reads the way in which a line's fault was found, and the file and name of its test.
 fn read(line: &str) -> Option<(&str, &str, &str)> {
     let mut quoted = line.rsplit('`');
     let (name, file) = (quoted.nth(1)?, quoted.nth(1)?);

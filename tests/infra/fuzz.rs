@@ -1,4 +1,4 @@
-//! What `make fuzz` runs is what there is to run, and every kind of input has its seeds.
+//! `make fuzz` runs every fuzz target, and every kind of input has its seeds.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -8,11 +8,11 @@ use super::{root, source};
 /// The kinds of input that `make fuzz` would go through.
 fn fuzzed(arguments: &[&str]) -> BTreeSet<String> {
     let mut make = Command::new("make");
-    // Neither what a `make` around this one was told, nor what cargo keeps to itself.
+    // Remove the settings of an outer `make`.
     for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "INPUT"] {
         make.env_remove(name);
     }
-    // As in a shell that builds elsewhere: where binaries are is no kind of input.
+    // As in a shell that builds elsewhere: the place of binaries is not a kind of input.
     make.env("CARGO_TARGET_DIR", "/elsewhere")
         .args(["-n", "fuzz"])
         .args(arguments)

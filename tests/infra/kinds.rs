@@ -87,7 +87,7 @@ fn only_registered_files_read_providers_toml() {
         .map(|named| CRATES.files[named.file].clone())
         .filter(|file| file.starts_with("shared/src/") && !file.starts_with("shared/src/catalog/"))
         .collect();
-    // What one of them stores may be no type of another file.
+    // A type that one of them stores must be in its own file.
     let derives = rust_files(KINDS).into_iter();
     found.extend(derives.filter(|file| code(file).contains("Deserialize")));
     // It names the trait alone, for all kinds.
@@ -96,7 +96,7 @@ fn only_registered_files_read_providers_toml() {
 }
 
 #[test]
-fn the_page_on_kinds_says_what_is_there() {
+fn the_page_on_kinds_is_true() {
     let page = page();
     let cited: Vec<&str> = quoted(&page).filter(|text| text.contains('/')).collect();
     assert!(cited.len() >= 6, "{cited:?}");
@@ -111,7 +111,7 @@ fn the_page_on_kinds_says_what_is_there() {
     for line in cited {
         assert!(lines.iter().any(|known| known == line), "{line}");
     }
-    // What a file holds, in the page, in the smallest kind and in the made-up one.
+    // The items of a file: in the page, in the smallest kind and in the kind of the tests.
     let hem = code(&format!("{KINDS}/hem.rs"));
     let made_up = source("tests/sim/twelfth/tide.rs");
     for item in ["KindConfig", "Settings", "BuildKind", "Provider"] {

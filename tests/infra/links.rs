@@ -11,7 +11,7 @@ use super::{root, source};
 /// Folders that are not the repository's own.
 const SKIPPED: [&str; 5] = [".git", ".local", "node_modules", "target", "venv"];
 
-/// What happened stays named as it was then.
+/// The history, which names things as they were then.
 const HISTORY: &str = "CHANGELOG.md";
 
 /// This file, whose tests make pages up.
@@ -20,7 +20,7 @@ const OWN: &str = "tests/infra/links.rs";
 /// Files besides pages whose text names pages, by their endings.
 const TEXTS: [&str; 8] = ["rs", "toml", "py", "yaml", "yml", "js", "mjs", "sh"];
 
-/// What a page holds for its readers and for those who link to it.
+/// The contents of a page that links and readers use.
 #[derive(Default)]
 struct Page {
     /// Headings as they read, and the anchors that GitHub makes of them.
@@ -77,8 +77,8 @@ impl Page {
         page
     }
 
-    /// The anchor of the next heading: <https://github.com/gjtorikian/html-pipeline> made it so, and
-    /// GitHub does still.
+    /// The anchor of the next heading: as <https://github.com/gjtorikian/html-pipeline> did, and as
+    /// GitHub still does.
     fn anchor(&self, title: &str) -> String {
         let kept = title
             .chars()
@@ -142,7 +142,7 @@ impl Checkout<'_> {
             }
         };
         if !(self.exists)(&target) {
-            return Some(format!("{to}: there is no {target}"));
+            return Some(format!("{to}: {target} is missing"));
         }
         let anchor = anchor?;
         if !has_ending(&target, "md") {
@@ -161,7 +161,7 @@ impl Checkout<'_> {
             let place = places.into_iter().find(|place| (self.exists)(place));
             let Some(place) = place else {
                 found.push(format!(
-                    "{file}:{}: there is no {}",
+                    "{file}:{}: {} is missing",
                     mention.line, mention.page
                 ));
                 continue;
@@ -320,14 +320,14 @@ fn every_source_file_that_a_page_names_is_there() {
                 .iter()
                 .any(|file| *file == code || file.ends_with(&end))
             {
-                found.push(format!("{page}:{line}: there is no {code}"));
+                found.push(format!("{page}:{line}: {code} is missing"));
             }
         }
     }
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
-/// The checks can fail: what is wrong in these made-up pages is found, and nothing else.
+/// The checks can fail: every fault of these made-up pages is found, and nothing else.
 #[test]
 fn links_and_names_that_lead_nowhere_are_found() {
     const GUIDE: &str = "# Guide\n\n## Set up & run\n\n## Steps\n\n## Steps\n\n## `wait_s`\n";
@@ -351,22 +351,24 @@ fn links_and_names_that_lead_nowhere_are_found() {
     assert_eq!(
         wrong,
         [
-            "5: GUIDE.md: there is no GUIDE.md",
+            "5: GUIDE.md: GUIDE.md is missing",
             "5: docs/GUIDE.md#steps-2: docs/GUIDE.md has no heading of this anchor",
             "6: #bottom: PAGE.md has no heading of this anchor",
             "6: ../else leads out of the repository",
             "7: code.rs#main: only pages have anchors",
-            "11: gone.svg: there is no gone.svg",
+            "11: gone.svg: gone.svg is missing",
             "7: [lost] is not defined",
         ]
     );
-    let named = "// docs/GUIDE.md, \"Steps\", docs/GUIDE.md#steps-1 and (`GUIDE.md`); GUIDE.md too.\n\
-                 \"see docs/NONE.md\" or https://example.com/docs/X.md, a.md, *.md, docs/GUIDE.md#none\n\
+    let named = "// docs/GUIDE.md, \"Steps\", docs/GUIDE.md#steps-1 and (`GUIDE.md`); GUIDE.md \
+        too.\n\
+                 \"see docs/NONE.md\" or https://example.com/docs/X.md, a.md, *.md, \
+                 docs/GUIDE.md#none\n\
                  // docs/GUIDE.md, \"Nothing\", [GUIDE.md](docs/GUIDE.md)";
     assert_eq!(
         checkout.unknown_pages("docs/code.rs", named),
         [
-            "docs/code.rs:2: there is no docs/NONE.md",
+            "docs/code.rs:2: docs/NONE.md is missing",
             "docs/code.rs:2: docs/GUIDE.md has no section none",
             "docs/code.rs:3: docs/GUIDE.md has no section Nothing",
         ]

@@ -1,4 +1,4 @@
-//! What holds the code, the template and the sample events together.
+//! Checks that the code, the template, the pages and the sample events agree.
 
 mod circles;
 mod direction;

@@ -1,8 +1,10 @@
-//! The template's policies, evaluated as IAM does it, over the calls that the functions make in a run.
+//! The template's policies, evaluated as IAM does it, over the calls that the functions make in a
+//! run.
 //!
-//! The emulator does not know the condition key `dynamodb:LeadingKeys`, so what hangs on it is shown here. Sources: IAM user
-//! guide, "Policy evaluation logic" and "Multivalued context keys"; Amazon `DynamoDB` developer guide, "Using IAM policy
-//! conditions for fine-grained access control" and "Using IAM with `DynamoDB` transactions".
+//! The emulator does not know the condition key `dynamodb:LeadingKeys`, so what hangs on it is
+//! shown here. Sources: IAM user guide, "Policy evaluation logic" and "Multivalued context keys";
+//! Amazon `DynamoDB` developer guide, "Using IAM policy conditions for fine-grained access control"
+//! and "Using IAM with `DynamoDB` transactions".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,7 +25,7 @@ use testkit::sim::{Gate, Reply};
 
 use crate::template::{FUNCTIONS, list, statements};
 
-/// What IAM is asked: one action on one resource, with the partition keys that it is about.
+/// A request to IAM: one action on one resource, with its partition keys.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Asked {
     action: &'static str,
@@ -77,7 +79,7 @@ fn resolved(value: &Value) -> String {
             .join("."),
         (_, _, Some(text), _) => text.replace("${", "").replace('}', ""),
         (.., Some(name)) => name.to_owned(),
-        _ => panic!("{value} is no resource that is known here"),
+        _ => panic!("{value} is not a known resource"),
     }
 }
 
@@ -107,7 +109,7 @@ fn applies(statement: &Value, asked: &Asked) -> bool {
             );
             keys.as_object().unwrap().iter().all(|(key, patterns)| {
                 assert_eq!(key, "dynamodb:LeadingKeys", "no other is understood here");
-                // Of a request without the key there is no value that could match.
+                // A request without the key has no value that could match.
                 asked.leading.iter().any(|value| any(patterns, value))
             })
         });
@@ -137,7 +139,7 @@ struct Recorder {
     store: Arc<dyn Store>,
     queue: Arc<dyn Queue>,
     gate: Arc<Gate>,
-    /// The function that carries out a request, which is no process of the simulation.
+    /// The function that carries out a request, which is not a process of the simulation.
     api: Mutex<Option<&'static str>>,
     asked: Mutex<BTreeMap<&'static str, BTreeSet<Asked>>>,
 }
@@ -155,9 +157,9 @@ impl Recorder {
             "Webhook" | "WebhookRetry" => Some("Dispatch"),
             "sweep" => Some("Sweep"),
             "request" => *self.api.lock().unwrap(),
-            other => panic!("{other} is no function"),
+            other => panic!("{other} is not a function"),
         };
-        // Without, it is the test that looks.
+        // Without a function, the test itself reads.
         if let Some(function) = function {
             self.asked
                 .lock()
@@ -269,7 +271,7 @@ impl Queue for Recorder {
     }
 }
 
-/// A deployment that is used in every way that the API offers, with receivers that fail.
+/// A deployment that is used in every way of the API, with receivers that fail.
 fn run() -> BTreeMap<&'static str, BTreeSet<Asked>> {
     let mut world = World::new();
     let recorder = Arc::new(Recorder {
@@ -371,7 +373,7 @@ fn run() -> BTreeMap<&'static str, BTreeSet<Asked>> {
         "/v1/webhooks/secret/rotate",
         Value::Null,
     );
-    // Its receivers keep the last event alone.
+    // Its receivers store only the last event.
     ask(
         &mut served,
         "POST",
@@ -516,7 +518,7 @@ fn only_who_signs_reads_a_webhook_secret() {
 
 /// S3 tells who may not list a bucket that an object is denied when it is not there.
 #[test]
-fn only_enrich_reads_what_operators_keep_and_it_may_list_the_bucket() {
+fn only_enrich_reads_the_operators_files_and_it_may_list_the_bucket() {
     let asked = |action, resource: &str| Asked {
         action,
         resource: resource.to_owned(),

@@ -13,7 +13,8 @@ pub(crate) const MOST_LEVELS: usize = 4;
 /// A room's share of the common crate, in percent, by lines of code and by all lines of its files.
 const MOST_SHARE: usize = 25;
 
-/// Rooms by the beginnings of their files below `shared/src/`, the first that fits. Every other folder or file is its own.
+/// Rooms by the beginnings of their files below `shared/src/`, the first that fits. Every other
+/// folder or file is its own.
 const ROOMS: [(&str, &str); 3] = [
     ("providers/kinds/web", "kind web"),
     ("providers/kinds", "other kinds"),
@@ -23,7 +24,8 @@ const ROOMS: [(&str, &str); 3] = [
 /// Files that are tables of data, which grow with what they list.
 pub(crate) const TABLES: &[(&str, &str)] = &[];
 
-/// What is still too large, with the size that it may not exceed. What is no longer too large leaves this list.
+/// Files and functions that are still too large, with their greatest sizes. Remove those that
+/// shrank.
 const KNOWN: &[(&str, usize)] = &[];
 
 /// The room of a file of the common crate.
@@ -54,7 +56,7 @@ pub(crate) fn by_room<'a>(
     rooms
 }
 
-/// What of files and functions is too large, and how large it is.
+/// Returns the sizes of files and functions that are too large.
 fn too_large(tree: &Tree) -> BTreeMap<String, usize> {
     let mut found: BTreeMap<String, usize> = BTreeMap::new();
     let mut note = |what: String, size: usize, most: usize| {
@@ -205,7 +207,8 @@ fn lines_and_levels_are_counted_as_said() {
             vec![f("f", 1, 1, 2)],
         ),
         (
-            "fn f() { loop { while a { for b in c { if d { (|| { match e { _ => {} } })() } } } } }",
+            "fn f() { loop { while a { for b in c { if d { (|| { match e { _ => {} } })() } } } } \
+             }",
             1,
             vec![f("f", 1, 1, 6)],
         ),
@@ -237,7 +240,8 @@ fn what_is_too_large_is_found() {
         body(MOST_LINES - 1),
         body(MOST_LINES - 2)
     );
-    let deep = "fn deep() { loop { loop { loop { loop { loop {} } } } } }\nfn fine() { loop { loop { loop { loop {} } } } }";
+    let deep = "fn deep() { loop { loop { loop { loop { loop {} } } } } }\n\
+        fn fine() { loop { loop { loop { loop {} } } } }";
     let large = |lines: usize| {
         (0..lines)
             .map(|n| format!("const C{n}: u8 = 0;\n"))

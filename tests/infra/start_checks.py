@@ -1,4 +1,4 @@
-"""What `make up` finds out before it starts anything, each with what to do about it."""
+"""Checks of `make up` before it starts anything, each with advice."""
 
 import contextlib
 import json
@@ -25,17 +25,17 @@ def free_port() -> int:
     Any of them may be taken the moment after.
     """
     for port in random.sample(range(15000, 30000), 100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
             return port
     raise AssertionError("no port is free")
 
 
 class Checks(unittest.TestCase):
     def setUp(self):
-        held = tempfile.TemporaryDirectory()
-        self.addCleanup(held.cleanup)
-        self.place = Path(held.name)
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.place = Path(folder.name)
         local = mock.patch.object(stack.venvs, "LOCAL", self.place / "local")
         local.start()
         self.addCleanup(local.stop)
@@ -85,7 +85,7 @@ class Checks(unittest.TestCase):
     def test_a_function_cannot_be_executed(self):
         (self.options.bundle / "enrich" / "bootstrap").chmod(0o644)
         if os.access(self.options.bundle / "enrich" / "bootstrap", os.X_OK):
-            self.skipTest("whoever runs this may execute anything")
+            self.skipTest("this user may execute anything")
         self.assertIn("enrich/bootstrap is missing", self.refused())
 
     def test_a_secret_is_missing(self):
@@ -97,9 +97,9 @@ class Checks(unittest.TestCase):
             'secrets = { t = { env = "MILLRACE_TABLE" } }\n'
         )
         with mock.patch.dict(os.environ, {"OWN_B": "set", "OWN_C": ""}):
-            told = self.refused()
-            self.assertIn("names the secret OWN_A, OWN_C, which is not in your environment", told)
-            self.assertIn("export OWN_A=", told)
+            text = self.refused()
+            self.assertIn("names the secret OWN_A, OWN_C, which is not in your environment", text)
+            self.assertIn("export OWN_A=", text)
         with mock.patch.dict(os.environ, {"OWN_A": "set", "OWN_B": "set", "OWN_C": "set"}):
             self.check()
 
@@ -107,9 +107,9 @@ class Checks(unittest.TestCase):
         with socket.socket() as other:
             other.bind(("127.0.0.1", self.port))
             other.listen()
-            told = self.refused()
-        self.assertIn(f"port {self.port} is taken", told)
-        self.assertIn(f"make up MILLRACE_PORT={self.port + 1}", told)
+            text = self.refused()
+        self.assertIn(f"port {self.port} is taken", text)
+        self.assertIn(f"make up MILLRACE_PORT={self.port + 1}", text)
         self.check()
 
     def test_the_settings_are_those_of_another_stack(self):
@@ -128,11 +128,11 @@ class Checks(unittest.TestCase):
             process.stdout.readline()
             other.dir.mkdir(parents=True)
             other.state_file.write_text(json.dumps({"token": "of another", "pid": process.pid}))
-            told = self.refused()
+            text = self.refused()
         finally:
             process.communicate(timeout=60)
-        self.assertIn(f"belongs to the stack on port {other.port}, which is up", told)
-        self.assertIn(f"make down MILLRACE_PORT={other.port}", told)
+        self.assertIn(f"belongs to the stack on port {other.port}, which is up", text)
+        self.assertIn(f"make down MILLRACE_PORT={other.port}", text)
         self.check()
 
 

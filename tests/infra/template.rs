@@ -26,7 +26,8 @@ use crate::{root, source};
 
 pub(crate) const FUNCTIONS: [&str; 5] = ["Submit", "Enrich", "Status", "Dispatch", "Sweep"];
 
-/// The template as JSON, its short forms written out (`{"Ref": …}`, `{"Fn::GetAtt": […]}`), by the reader that sam has.
+/// The template as JSON, its short forms written out (`{"Ref": …}`, `{"Fn::GetAtt": […]}`), by the
+/// reader that sam has.
 static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {
     let python = root().join(".local/tools/bin/python");
     assert!(
@@ -34,7 +35,8 @@ static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {
         "{} is missing: run `make test`, or `make tools` once",
         python.display()
     );
-    let read = "import json, sys; from samcli.yamlhelper import yaml_parse; json.dump(yaml_parse(sys.stdin.read()), sys.stdout)";
+    let read = "import json, sys; from samcli.yamlhelper import yaml_parse; \
+        json.dump(yaml_parse(sys.stdin.read()), sys.stdout)";
     let done = Command::new(python)
         .args(["-c", read])
         .stdin(std::fs::File::open(root().join("infra/template.yaml")).unwrap())
@@ -50,7 +52,7 @@ static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {
 
 fn properties(resource: &str) -> &'static Value {
     let found = &TEMPLATE["Resources"][resource]["Properties"];
-    assert!(found.is_object(), "there is no resource {resource}");
+    assert!(found.is_object(), "no resource {resource}");
     found
 }
 
@@ -61,7 +63,7 @@ fn of_type(kind: &str) -> Vec<(&'static str, &'static Value)> {
         .filter(|(_, r)| r["Type"] == kind)
         .map(|(name, r)| (name.as_str(), &r["Properties"]))
         .collect();
-    assert!(!found.is_empty(), "there is no {kind}");
+    assert!(!found.is_empty(), "no {kind}");
     found
 }
 
@@ -85,10 +87,11 @@ fn number(value: &Value) -> u64 {
     value
         .as_u64()
         .or_else(|| value.as_str()?.parse().ok())
-        .unwrap_or_else(|| panic!("{value} is no number"))
+        .unwrap_or_else(|| panic!("{value} is not a number"))
 }
 
-/// A number for every value that the parameter `EnrichTimeout` can have; the same one where it does not depend on it.
+/// A number for every value that the parameter `EnrichTimeout` can have; the same one where it does
+/// not depend on it.
 fn seconds(value: &Value) -> Vec<u64> {
     let choices = &TEMPLATE["Parameters"]["EnrichTimeout"]["AllowedValues"];
     let choices = choices
@@ -187,7 +190,7 @@ fn every_mapping_reports_failures_one_by_one_under_a_bound() {
     }
 }
 
-/// The code gives its verdict at the eighth start, and it must come to that.
+/// The code gives up at the eighth attempt, which must be reached.
 #[test]
 fn a_message_is_received_more_than_eight_times_before_it_is_dead() {
     let mut letters = BTreeSet::new();
@@ -204,7 +207,7 @@ fn a_message_is_received_more_than_eight_times_before_it_is_dead() {
         let watched = of_type("AWS::CloudWatch::Alarm")
             .iter()
             .any(|(_, a)| a["Dimensions"].to_string().contains(&format!("\"{dead}\"")));
-        assert!(watched, "nobody watches {dead}");
+        assert!(watched, "{dead} has no alarm");
     }
 }
 
@@ -286,7 +289,7 @@ pub(crate) fn statements(function: &str, effect: &str) -> Vec<&'static Value> {
         .collect()
 }
 
-/// What a function's role permits: actions and resources, statement by statement.
+/// Returns the permissions of a function's role: actions and resources, statement by statement.
 fn permissions(function: &str) -> Vec<(Vec<String>, Vec<String>)> {
     let permission = |statement: &'static Value| {
         assert!(statement["Condition"].is_null(), "{function}: {statement}");
@@ -332,7 +335,7 @@ fn only_submit_and_dispatch_can_read_webhook_secrets() {
 fn roles_have_no_wildcards_and_status_has_no_write() {
     for function in FUNCTIONS {
         for (actions, resources) in permissions(function) {
-            // What an operator keeps for providers is told by where it is.
+            // An operator's secrets and tables for providers are known by their places.
             let below = match (function, actions.as_slice()) {
                 ("Enrich", [action]) if action == "ssm:GetParameter" => {
                     ":parameter${SecretsPath}/*"
@@ -443,8 +446,8 @@ fn parameters_in<'a>(template: &'a Value, value: &'a Value) -> Vec<&'a str> {
     }
 }
 
-/// Parameters that become variables of a function other than our own settings, which are secrets of providers, and are
-/// shown to whoever may look at the stack.
+/// Parameters that become variables of a function other than our own settings, which are secrets of
+/// providers, and are shown to everyone who may read the stack.
 fn shown_secrets(template: &Value) -> Vec<String> {
     let globals = &template["Globals"]["Function"];
     let resources = template["Resources"]
@@ -525,7 +528,7 @@ fn every_setting_is_set_and_every_variable_is_read() {
     assert_eq!(wanted, deployed);
 }
 
-/// What opens a machine's own addresses is not for Lambda, where the runtime API and the credentials are at them.
+/// Lambda must not open a machine's own addresses, which have the runtime API and the credentials.
 #[test]
 fn the_template_cannot_say_that_a_function_runs_elsewhere() {
     assert!(asked().contains("MILLRACE_LOCAL"));
@@ -598,7 +601,8 @@ fn leads_to(from: &'static str) -> BTreeSet<&'static str> {
     reached
 }
 
-/// Lambda stops a chain of runs and messages after about 16 runs of a function, unless the function says that it is meant.
+/// Lambda stops a chain of runs and messages after about 16 runs of a function, unless the function
+/// says that it is meant.
 #[test]
 fn every_function_whose_messages_lead_back_to_it_may_recur_and_no_other() {
     let recur: Vec<&str> = FUNCTIONS
@@ -651,7 +655,8 @@ fn every_function_whose_messages_lead_back_to_it_may_recur_and_no_other() {
     );
 }
 
-/// A new account has a quota of 10 runs at once. Nothing can be reserved of it: AWS keeps 100 for the rest.
+/// A new account has a quota of 10 runs at once. Nothing can be reserved of it: AWS keeps 100 for
+/// the rest.
 #[test]
 fn the_small_profile_fits_a_new_account() {
     let queues: u64 = mappings()
@@ -701,7 +706,7 @@ fn the_standard_profile_bounds_waiting_gets_by_parameters() {
         (&reserved["Fn::If"][0], &reserved["Fn::If"][1]["Ref"]),
         (&"HasStatusConcurrency".into(), &"StatusConcurrency".into())
     );
-    // What is left of 1,000 is for the others.
+    // The rest of 1,000 is for the others.
     assert!((1..=500).contains(&number(&parameter("StatusConcurrency")["Default"])));
     for (function, mapping, _) in mappings() {
         let bound = under("standard", &mapping["ScalingConfig"]["MaximumConcurrency"]);
@@ -709,9 +714,10 @@ fn the_standard_profile_bounds_waiting_gets_by_parameters() {
     }
 }
 
-/// What submit accepts, those who read it know by then: `CloudFormation` updates a resource after those that it depends on.
+/// The readers of what submit writes are updated first: `CloudFormation` updates a resource after
+/// those that it depends on.
 #[test]
-fn submit_is_updated_after_whoever_reads_what_it_writes() {
+fn submit_is_updated_after_the_readers_of_what_it_writes() {
     let depends = |resource: &str| -> BTreeSet<String> {
         list(&TEMPLATE["Resources"][resource]["DependsOn"])
             .iter()
@@ -733,7 +739,7 @@ fn submit_is_updated_after_whoever_reads_what_it_writes() {
 }
 
 #[test]
-fn every_alarm_tells_the_topic() {
+fn every_alarm_notifies_the_topic() {
     for (name, alarm) in of_type("AWS::CloudWatch::Alarm") {
         let actions = &alarm["AlarmActions"]["Fn::If"];
         assert_eq!(
@@ -745,7 +751,7 @@ fn every_alarm_tells_the_topic() {
 }
 
 #[test]
-fn who_enqueues_chunks_is_told_how_many_run_at_once() {
+fn functions_that_enqueue_chunks_know_how_many_run_at_once() {
     let default = &TEMPLATE["Parameters"]["EnrichConcurrency"]["Default"];
     assert_eq!(number(default), u64::from(ENRICH_CONCURRENCY));
     for function in FUNCTIONS {
@@ -776,7 +782,7 @@ fn who_enqueues_chunks_is_told_how_many_run_at_once() {
 }
 
 #[test]
-fn who_judges_or_sends_to_addresses_is_told_which_are_allowed() {
+fn functions_that_judge_or_call_addresses_know_which_are_allowed() {
     for (function, needs) in [
         (
             "Submit",
@@ -807,7 +813,7 @@ fn who_judges_or_sends_to_addresses_is_told_which_are_allowed() {
     ] {
         let set = variables(function);
         for name in needs {
-            assert!(set.contains_key(*name), "{function} is not told {name}");
+            assert!(set.contains_key(*name), "{function} lacks {name}");
         }
     }
     let default = |name: &str| &TEMPLATE["Parameters"][name]["Default"];
@@ -921,7 +927,7 @@ impl TestApi {
         }
     }
 
-    /// Whether the function's own code has a route for this.
+    /// Returns whether the function's own code has a route for this.
     fn takes(&self, function: &str, method: &str, path: &str) -> bool {
         let request = ApiRequest {
             method: method.to_owned(),
@@ -941,13 +947,13 @@ impl TestApi {
                     .read(&request, self.sim.clock.now().plus(Duration::from_secs(29))),
             ),
         };
-        let nowhere = String::from_utf8_lossy(&response.body).contains("there is no such path");
+        let nowhere = String::from_utf8_lossy(&response.body).contains("no such path");
         response.status != 405 && !nowhere
     }
 }
 
-/// Every operation of every surface: the template leads it to the function that serves it, by a role that fits it, and the
-/// other function does not serve it. What no surface has goes to status.
+/// The template leads every operation of every surface to the one function that serves it, by a
+/// fitting role. Paths of no surface go to status.
 #[test]
 fn the_template_routes_what_the_functions_serve_and_to_the_right_one() {
     let routes = routes();
@@ -1001,7 +1007,8 @@ fn the_template_routes_what_the_functions_serve_and_to_the_right_one() {
     }
 }
 
-/// Whether a route's path takes this one; `{id}` takes any segment and `{proxy+}` all that are left, as in API Gateway.
+/// Returns whether a route's path takes this one. `{id}` takes any segment and `{proxy+}` all that
+/// are left, as in API Gateway.
 fn fits(route: &str, path: &str) -> bool {
     let (route, path): (Vec<_>, Vec<_>) = (route.split('/').collect(), path.split('/').collect());
     let greedy = route.last() == Some(&"{proxy+}");

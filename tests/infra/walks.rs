@@ -1,4 +1,4 @@
-//! `docs/ARCHITECTURE.md` names files and items that there are.
+//! `docs/ARCHITECTURE.md` names files and items that exist.
 
 use pulldown_cmark::{Event, Parser};
 use syn::visit::{self, Visit};
@@ -6,7 +6,7 @@ use syn::visit::{self, Visit};
 use super::links::has_ending;
 use super::{root, source};
 
-/// What a page says of a file: the items that stand in backticks directly after its path.
+/// A file that a page names, and the items in backticks directly after its path.
 #[derive(Debug, PartialEq)]
 struct Named {
     file: String,
@@ -125,7 +125,7 @@ fn missing(named: &[Named], text: &dyn Fn(&str) -> Option<String>) -> Vec<String
     let mut found = Vec::new();
     for Named { file, items } in named {
         let Some(text) = text(file) else {
-            found.push(format!("there is no {file}"));
+            found.push(format!("{file} is missing"));
             continue;
         };
         let defined = Defined::of(&text);
@@ -153,10 +153,12 @@ fn the_architecture_names_files_and_items_that_exist() {
 /// The check can fail: a made-up page with wrong names.
 #[test]
 fn names_that_do_not_exist_are_found() {
-    let page = "1. `a/b.rs` `go`, `Cart::push`\n   and `LIMIT`: calls `nothing`, as `a/gone.rs` does.\n\
-                2. `a/b.rs` `gone`, `Cart`, `Cart::pop`,\n   `Full`, `Size::Full`, `Shop::sell`.\n   \
-                - `go` `Store`\n   - `a/b.rs`\n3. `gone` and `b.rs` `gone`\n";
-    let code = "pub const LIMIT: u8 = 1;\nfn go() {}\nstruct Cart;\nimpl Cart { fn push(&self) {} }\n\
+    let page = "1. `a/b.rs` `go`, `Cart::push`\n   and `LIMIT`: calls `nothing`, as `a/gone.rs` \
+        does.\n\
+                2. `a/b.rs` `gone`, `Cart`, `Cart::pop`,\n   `Full`, `Size::Full`, \
+                `Shop::sell`.\n   - `go` `Store`\n   - `a/b.rs`\n3. `gone` and `b.rs` `gone`\n";
+    let code = "pub const LIMIT: u8 = 1;\nfn go() {}\nstruct Cart;\n\
+        impl Cart { fn push(&self) {} }\n\
                 enum Size { Full }\nmod inner { trait Shop { fn sell(&self); } }";
     let named = named(page);
     assert_eq!(named[0].items, ["go", "Cart::push", "LIMIT"]);
@@ -164,7 +166,7 @@ fn names_that_do_not_exist_are_found() {
     assert_eq!(
         missing(&named, &text),
         [
-            "there is no a/gone.rs",
+            "a/gone.rs is missing",
             "a/b.rs defines no gone",
             "a/b.rs defines no Cart::pop"
         ]

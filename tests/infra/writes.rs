@@ -3,10 +3,10 @@
 use crate::imports::{CRATES, End, Tree, made_up};
 use crate::source;
 
-/// Where attributes may be named, by the beginnings of files.
+/// The places where attributes may be named, by the beginnings of files.
 const ALLOWED: [&str; 3] = ["shared/src/schema/", "shared/src/ports/", "shared/src/aws/"];
 
-/// What writes and reads attributes by name, by the room that defines it.
+/// The items that write and read attributes by name, by the room that defines them.
 const BY_NAME: [(&str, &[&str]); 2] = [
     (
         "ports",
@@ -30,8 +30,8 @@ fn constants(tree: &Tree) -> Vec<String> {
     names
 }
 
-/// What names attributes outside the schema, as `file:line: path`.
-fn strangers(tree: &Tree, constants: &[String]) -> Vec<String> {
+/// Returns the names of attributes outside the schema, as `file:line: path`.
+fn named_elsewhere(tree: &Tree, constants: &[String]) -> Vec<String> {
     let is_attribute = |name: &String| constants.contains(name);
     let forbidden = |path: &[String], ends: &[End]| {
         let [.., last] = path else { return false };
@@ -69,7 +69,7 @@ fn strangers(tree: &Tree, constants: &[String]) -> Vec<String> {
 fn only_the_schema_names_attributes() {
     let constants = constants(&CRATES);
     assert!(constants.len() > 30, "{constants:?}");
-    let found = strangers(&CRATES, &constants);
+    let found = named_elsewhere(&CRATES, &constants);
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
@@ -100,7 +100,7 @@ fn an_attribute_that_is_named_elsewhere_is_found() {
             ),
             ("shared/src/jobs/cancel.rs", use_case),
         ]);
-        let found = strangers(&tree, &constants);
+        let found = named_elsewhere(&tree, &constants);
         assert_eq!(found.len(), 1, "{use_case}: {found:?}");
         let begin = format!("shared/src/jobs/cancel.rs:{line}: ");
         assert!(found[0].starts_with(&begin), "{found:?}");

@@ -1,7 +1,7 @@
 //! The outbound HTTP client against servers and a name server on loopback. Nothing leaves the
-//! machine, not even where the code under test is wrong: a "good" address is one of 127.0.0.0/8
-//! that the test allows, a "refused" one is another of the same network. Which ranges are refused
-//! is tested beside the guard, without sockets.
+//! machine, even where the code under test is wrong. A "good" address is one of 127.0.0.0/8 that
+//! the test allows; a "refused" one is another of the same network. The ranges that are refused are
+//! tested beside the guard, without sockets.
 
 mod tls;
 
@@ -16,9 +16,9 @@ use testkit::names::{NameServer, Says, ips};
 use testkit::servers::{Answer, Got, Reply, Server, Then, closed_port};
 use tokio::net::TcpSocket;
 
-/// For what must end by itself: only a failing test waits so long.
+/// The limit for what must end by itself: only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// For what only the deadline can end.
+/// The limit for what only the deadline can end.
 const SHORT: Duration = Duration::from_millis(300);
 
 pub(crate) fn settings(allowed: &[&str]) -> SenderSettings {
@@ -35,7 +35,7 @@ fn local() -> ReqwestSender {
     ReqwestSender::new(settings(&["127.0.0.0/8"])).unwrap()
 }
 
-/// Asks this name server and may reach these networks.
+/// A sender that asks this name server and may reach these networks.
 fn asking(server: &NameServer, allowed: &[&str]) -> ReqwestSender {
     ReqwestSender::new(SenderSettings {
         nameserver: Some(server.address),
@@ -60,8 +60,8 @@ async fn send(sender: &ReqwestSender, url: impl Into<String>) -> Result<HttpAnsw
     sender.send(post(url)).await
 }
 
-/// Sends under the short deadline, and checks that it took at least that and not the servers'
-/// whole patience. Alone it takes 0.01 s more.
+/// Sends under the short deadline, and checks that it took at least that long and less than the
+/// servers' patience. Alone it takes 0.01 s more.
 async fn send_until_deadline(
     sender: &ReqwestSender,
     url: impl Into<String>,
@@ -210,7 +210,7 @@ async fn an_endless_body_is_cut_and_its_connection_dropped() {
         (200, 1000, true)
     );
     let written = endless.ended(0).await.written;
-    // What the kernel's buffers on both sides hold, and no more.
+    // The buffers of the kernel on both sides, and no more.
     assert!(written < 32 * 1024 * 1024, "{written} bytes were taken");
 }
 
@@ -344,7 +344,8 @@ async fn broken_exchanges_are_protocol_errors() {
     assert_eq!(closing.connections(), 1, "nothing is sent twice");
 }
 
-/// The head of an answer whose body did not come whole, with what came of it, and why.
+/// Returns the head of an answer whose body was cut short, with the part that arrived, and the
+/// error.
 fn cut(answer: Result<HttpAnswer, HttpError>) -> (HttpAnswer, HttpError) {
     match answer {
         Err(HttpError::Cut { answer, cause }) => (*answer, *cause),
@@ -352,8 +353,8 @@ fn cut(answer: Result<HttpAnswer, HttpError>) -> (HttpAnswer, HttpError) {
     }
 }
 
-/// Each is: how a body goes wrong, what follows its `Retry-After`, what of it comes, and the
-/// fault's class. The last of them hangs until the deadline.
+/// The rest of an answer after a head of this status with a `Retry-After`: the body's fault, the
+/// bytes, the part that arrives, the fault's class. The last one hangs until the deadline.
 const BROKEN_BODIES: &[(&str, &str, &str, &str)] = &[
     (
         "closed too early",
@@ -401,8 +402,7 @@ const BROKEN_BODIES: &[(&str, &str, &str, &str)] = &[
     ("dripping", "content-length: 50\r\n\r\n{}", "{}", "timeout"),
 ];
 
-/// Of a head that came all is handed back, whatever becomes of the body, and the body's fault
-/// beside it.
+/// A complete head is returned whatever becomes of the body, with the body's fault beside it.
 #[tokio::test]
 async fn a_broken_body_takes_nothing_from_its_head() {
     let sender = ReqwestSender::new(SenderSettings {
@@ -411,11 +411,11 @@ async fn a_broken_body_takes_nothing_from_its_head() {
     })
     .unwrap();
     for status in [200, 204, 299, 410, 429, 500, 503] {
-        // Whatever its headers say, a 204 has no body, so nothing of it can break.
+        // A 204 has no body, whatever its headers say, so nothing of it can break.
         for &(how, rest, body, class) in BROKEN_BODIES.iter().filter(|_| status != 204) {
             let answer = format!("HTTP/1.1 {status} X\r\nretry-after: 7\r\n{rest}");
             let then = match how {
-                // A reset throws away what the other side has not yet taken from its socket.
+                // A reset discards what the other side has not yet read from its socket.
                 "reset" => Then::Reset(SHORT),
                 "dripping" => Then::Hold,
                 _ => Then::Close,
@@ -617,7 +617,7 @@ async fn a_name_with_only_refused_addresses_is_blocked() {
         );
         assert!(
             asking(&names, &[]).check(&url, false).is_ok(),
-            "a check asks for no name"
+            "a check sends nothing"
         );
     }
     assert_eq!(server.connections(), 0);
@@ -625,8 +625,7 @@ async fn a_name_with_only_refused_addresses_is_blocked() {
 
 #[tokio::test]
 async fn of_a_name_with_both_only_the_good_address_is_used() {
-    // Both are listened on, on one port, so that a connection to the wrong one would succeed and
-    // be seen.
+    // Both listen on one port, so that a connection to the wrong one would succeed and be seen.
     let (good, bad) = two_at_one_port().await;
     let names = NameServer::with(&["127.0.0.3", "127.9.9.9", "127.0.0.2", "::1"]).await;
     let sender = asking(&names, &["127.0.0.2"]);
@@ -709,7 +708,7 @@ async fn names_that_do_not_resolve_are_dns_errors() {
 
 #[tokio::test]
 async fn a_name_server_that_is_not_there_is_a_dns_error() {
-    // Connected to somebody else, the socket holds the port and takes nothing from us.
+    // The socket is connected elsewhere: it holds the port and reads nothing from us.
     let held = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     held.connect("127.0.0.1:9").await.unwrap();
     let address = held.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! TLS: who is trusted, which name is asked for, and how its failures are told.
+//! TLS: trusted authorities, requested names, and the errors of failures.
 
 use shared::net::{BadSettings, PlainHttp, ReqwestSender, SenderSettings};
 use shared::ports::{HttpError, HttpRequest, HttpSender};
@@ -112,8 +112,8 @@ async fn plain_http_needs_permission() {
         "url"
     );
     assert_eq!(server.connections(), 0);
-    // A surface whose document takes plain http gives it, and then the address is judged as any
-    // other.
+    // A surface whose documentation allows plain http permits it, and then the address is judged as
+    // any other.
     assert_eq!(sender.check(&server.url("/hook"), true), Ok(()));
     let taken = sender
         .send(HttpRequest {

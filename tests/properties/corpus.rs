@@ -1,4 +1,4 @@
-//! The seed corpus, as it is: every seed that ever found something is in it.
+//! The seed corpus as it is: it has every seed that ever found something.
 
 use testkit::fuzz::{TARGETS, seeds};
 

@@ -1,4 +1,4 @@
-//! Every target with bent seeds.
+//! Every target with malformed seeds.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -23,7 +23,7 @@ fn after_line(bytes: &[u8]) -> usize {
         .map_or(bytes.len(), |at| at + 1)
 }
 
-/// Values that a header or a parameter can have.
+/// Possible values of a header or a parameter.
 const TEXTS: &[&str] = &[
     "",
     " ",
@@ -57,7 +57,7 @@ const TEXTS: &[&str] = &[
     "x\ty",
 ];
 
-/// A header, or a part of the first line, that is another.
+/// A changed header, or a changed part of the first line.
 #[derive(Debug, Clone)]
 enum Head {
     Value(Index, &'static str),
@@ -132,18 +132,19 @@ fn requests() -> impl Strategy<Value = Input> {
     let body = seeds_with_json("api", after_head);
     prop_oneof![
         3 => body,
-        1 => (seeds_with_json("api", <[u8]>::len), head()).prop_map(|(input, change)| with_head(&input, &change)),
+        1 => (seeds_with_json("api", <[u8]>::len), head())
+            .prop_map(|(input, change)| with_head(&input, &change)),
     ]
 }
 
-/// A seed of any target with a few bytes changed, put in or taken out.
+/// Seeds of any target with a few bytes changed, added or removed.
 fn scratched() -> impl Strategy<Value = (&'static str, Input)> {
     let all = TARGETS.iter().flat_map(|target| {
         testkit::fuzz::seeds(target.name)
             .into_iter()
             .map(|(_, bytes)| (target.name, bytes))
     });
-    // Those that work on jobs have tests of their own, and those that are large take long.
+    // Those that work on jobs have their own tests, and the large ones take long.
     let small = all
         .filter(|(_, bytes)| bytes.len() < 4096)
         .filter(|(name, _)| !matches!(*name, "messages" | "receiver_answer"));
@@ -164,7 +165,7 @@ fn scratched() -> impl Strategy<Value = (&'static str, Input)> {
     )
 }
 
-/// URLs of parts that parsers do not agree on.
+/// URLs of parts that parsers disagree on.
 fn urls() -> impl Strategy<Value = Input> {
     const PARTS: &[&str] = &[
         "https",
@@ -229,7 +230,9 @@ proptest! {
     }
 
     #[test]
-    fn a_record_ends_whatever_its_provider_answers(input in seeds_with_json("provider_answer", after_head)) {
+    fn a_record_ends_whatever_its_provider_answers(
+        input in seeds_with_json("provider_answer", after_head),
+    ) {
         answers::of_a_provider(&input.0);
     }
 }
@@ -243,7 +246,9 @@ proptest! {
     }
 
     #[test]
-    fn a_value_stays_in_its_place_of_a_providers_request(input in seeds_with_json("provider_input", |_| 0)) {
+    fn a_value_stays_in_its_place_of_a_providers_request(
+        input in seeds_with_json("provider_input", |_| 0),
+    ) {
         answers::input_of_a_provider(&input.0);
     }
 

@@ -1,7 +1,8 @@
-//! What is read from outside, with inputs that are bent by rule; `testkit::fuzz` says what must hold.
+//! Readers of outside data, with inputs malformed by rule; `testkit::fuzz` says what must hold.
 //!
-//! The seed is fixed. `PROPTEST_RNG_SEED=7` sets another, `PROPTEST_CASES=10000` the number of inputs of each test. A
-//! failing test prints its smallest input as it would stand in a file of `tests/fuzz/corpus`, where it then belongs.
+//! The seed is fixed. `PROPTEST_RNG_SEED=7` sets another, `PROPTEST_CASES=10000` the number of
+//! inputs of each test. A failing test prints its smallest input as it would stand in a file of
+//! `tests/fuzz/corpus`, where it then belongs.
 
 mod corpus;
 mod inputs;
@@ -14,7 +15,7 @@ use std::fmt;
 
 use proptest::test_runner::{Config, RngSeed};
 
-/// So many inputs from a fixed seed, unless the environment says otherwise.
+/// `cases` inputs from a fixed seed, unless the environment says otherwise.
 fn config(cases: u32) -> Config {
     let set = |name: &str| std::env::var_os(name).is_some();
     let asked = Config::default();

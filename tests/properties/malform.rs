@@ -1,4 +1,4 @@
-//! Valid inputs, bent in one place.
+//! Valid inputs, malformed in one place.
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::Input;
 
-/// JSON texts that a reader of JSON may stumble over, wherever one stands. Not all of them are JSON.
+/// JSON texts that a reader of JSON may stumble over, in any place. Not all of them are JSON.
 pub(crate) const ODD: &[&str] = &[
     "null",
     "true",
@@ -50,34 +50,34 @@ pub(crate) const ODD: &[&str] = &[
     "\"true\"",
 ];
 
-/// What happens to a document.
+/// A change to a document.
 #[derive(Debug, Clone)]
-pub(crate) enum Bend {
+pub(crate) enum Malformation {
     /// One of [`ODD`] in some value's place.
     Replace(Index, &'static str),
-    /// A text of so many letters in some value's place.
+    /// A text of this many letters in some value's place.
     Long(Index, usize),
-    /// So many levels in some value's place.
+    /// This many levels in some value's place.
     Deep(Index, usize),
-    /// A member or an element goes.
+    /// A member or an element is removed.
     Drop(Index),
-    /// A member gets another name.
+    /// A member is renamed.
     Rename(Index, &'static str),
-    /// A member comes once more under its name, with one of [`ODD`].
+    /// A member is repeated under its name, with one of [`ODD`].
     Twice(Index, &'static str),
-    /// An array's element comes so many times.
+    /// An array's element is repeated this many times.
     Repeat(Index, usize),
-    /// A member that nobody asked for.
+    /// A member that no schema has.
     Add(Index, &'static str),
-    /// Bytes before everything.
+    /// Bytes before the document.
     Before(&'static [u8]),
-    /// Bytes behind everything.
+    /// Bytes after the document.
     Behind(&'static [u8]),
     /// The rest is missing.
     Cut(Index),
-    /// One byte is another.
+    /// One byte is replaced.
     Byte(Index, u8),
-    /// Line ends as Windows writes them, in every place where JSON takes white space.
+    /// Line ends as on Windows, in every place where JSON takes white space.
     Crlf,
 }
 
@@ -98,26 +98,29 @@ const NAMES: &[&str] = &[
 const BEFORE: &[&[u8]] = &[b"\xef\xbb\xbf", b"\0", b" \r\n\t", b"//\n", b"\xff"];
 const BEHIND: &[&[u8]] = &[b"\n", b"\0", b"{}", b",", b"\xc3"];
 
-pub(crate) fn bend() -> impl Strategy<Value = Bend> {
+pub(crate) fn malformation() -> impl Strategy<Value = Malformation> {
     let at = any::<Index>;
     prop_oneof![
-        8 => (at(), select(ODD)).prop_map(|(at, odd)| Bend::Replace(at, odd)),
-        1 => (at(), select(&[200_usize, 255, 256, 257, 400, 2083, 2084, 65_000, 65_600][..])).prop_map(|(at, n)| Bend::Long(at, n)),
-        1 => (at(), select(&[58_usize, 60, 61, 62, 63, 64, 65, 126, 127, 128, 5000][..])).prop_map(|(at, n)| Bend::Deep(at, n)),
-        2 => at().prop_map(Bend::Drop),
-        2 => (at(), select(NAMES)).prop_map(|(at, name)| Bend::Rename(at, name)),
-        2 => (at(), select(ODD)).prop_map(|(at, odd)| Bend::Twice(at, odd)),
-        1 => (at(), select(&[0_usize, 2, 101, 1001][..])).prop_map(|(at, n)| Bend::Repeat(at, n)),
-        2 => (at(), select(ODD)).prop_map(|(at, odd)| Bend::Add(at, odd)),
-        1 => select(BEFORE).prop_map(Bend::Before),
-        1 => select(BEHIND).prop_map(Bend::Behind),
-        1 => at().prop_map(Bend::Cut),
-        1 => (at(), any::<u8>()).prop_map(|(at, byte)| Bend::Byte(at, byte)),
-        1 => Just(Bend::Crlf),
+        8 => (at(), select(ODD)).prop_map(|(at, odd)| Malformation::Replace(at, odd)),
+        1 => (at(), select(&[200_usize, 255, 256, 257, 400, 2083, 2084, 65_000, 65_600][..]))
+            .prop_map(|(at, n)| Malformation::Long(at, n)),
+        1 => (at(), select(&[58_usize, 60, 61, 62, 63, 64, 65, 126, 127, 128, 5000][..]))
+            .prop_map(|(at, n)| Malformation::Deep(at, n)),
+        2 => at().prop_map(Malformation::Drop),
+        2 => (at(), select(NAMES)).prop_map(|(at, name)| Malformation::Rename(at, name)),
+        2 => (at(), select(ODD)).prop_map(|(at, odd)| Malformation::Twice(at, odd)),
+        1 => (at(), select(&[0_usize, 2, 101, 1001][..]))
+            .prop_map(|(at, n)| Malformation::Repeat(at, n)),
+        2 => (at(), select(ODD)).prop_map(|(at, odd)| Malformation::Add(at, odd)),
+        1 => select(BEFORE).prop_map(Malformation::Before),
+        1 => select(BEHIND).prop_map(Malformation::Behind),
+        1 => at().prop_map(Malformation::Cut),
+        1 => (at(), any::<u8>()).prop_map(|(at, byte)| Malformation::Byte(at, byte)),
+        1 => Just(Malformation::Crlf),
     ]
 }
 
-/// Every place in a document, the whole first.
+/// Collects every place in a document, the whole first.
 fn places(value: &Value, at: &str, into: &mut Vec<String>) {
     into.push(at.to_owned());
     let escape = |name: &str| name.replace('~', "~0").replace('/', "~1");
@@ -135,7 +138,7 @@ fn places(value: &Value, at: &str, into: &mut Vec<String>) {
     }
 }
 
-/// Stands for what is put into the text afterwards, because no [`Value`] could hold it.
+/// The placeholder for a text that no [`Value`] could hold; the text replaces it later.
 const HOLE: &str = "@@HOLE@@";
 
 /// Changes the object or array that holds a place; `None` for the whole document.
@@ -163,14 +166,14 @@ fn renamed(members: &Map<String, Value>, name: &str, new: &str) -> Map<String, V
         .collect()
 }
 
-/// A JSON document, bent. What is no JSON is only cut, lengthened or changed in a byte.
-pub(crate) fn malformed(text: &[u8], bend: &Bend) -> Vec<u8> {
+/// Malforms a JSON document. Other text is only cut, lengthened or changed in a byte.
+pub(crate) fn malformed(text: &[u8], malformation: &Malformation) -> Vec<u8> {
     let whole = |bytes: &[u8]| bytes.to_vec();
-    match bend {
-        Bend::Before(bytes) => return [bytes, text].concat(),
-        Bend::Behind(bytes) => return [text, bytes].concat(),
-        Bend::Cut(at) if !text.is_empty() => return whole(&text[..at.index(text.len())]),
-        Bend::Byte(at, byte) if !text.is_empty() => {
+    match malformation {
+        Malformation::Before(bytes) => return [bytes, text].concat(),
+        Malformation::Behind(bytes) => return [text, bytes].concat(),
+        Malformation::Cut(at) if !text.is_empty() => return whole(&text[..at.index(text.len())]),
+        Malformation::Byte(at, byte) if !text.is_empty() => {
             let mut bytes = whole(text);
             bytes[at.index(text.len())] = *byte;
             return bytes;
@@ -185,49 +188,49 @@ pub(crate) fn malformed(text: &[u8], bend: &Bend) -> Vec<u8> {
     let place = |at: &Index| all[at.index(all.len())].clone();
     let mut fill = String::new();
     let hole = || Value::from(HOLE);
-    match bend {
-        Bend::Replace(at, odd) => {
+    match malformation {
+        Malformation::Replace(at, odd) => {
             (*odd).clone_into(&mut fill);
             document
                 .pointer_mut(&place(at))
                 .into_iter()
                 .for_each(|value| *value = hole());
         }
-        Bend::Long(at, letters) => {
+        Malformation::Long(at, letters) => {
             document
                 .pointer_mut(&place(at))
                 .into_iter()
                 .for_each(|value| *value = "x".repeat(*letters).into());
         }
-        Bend::Deep(at, levels) => {
+        Malformation::Deep(at, levels) => {
             fill = format!("{}{}", "[".repeat(*levels), "]".repeat(*levels));
             document
                 .pointer_mut(&place(at))
                 .into_iter()
                 .for_each(|value| *value = hole());
         }
-        Bend::Drop(at) => {
+        Malformation::Drop(at) => {
             inside(&mut document, &place(at), |holder, last| match holder {
                 Value::Object(members) => members.shift_remove(last),
                 Value::Array(items) => last.parse().ok().map(|at: usize| items.remove(at)),
                 _ => None,
             });
         }
-        Bend::Rename(at, name) => {
+        Malformation::Rename(at, name) => {
             inside(&mut document, &place(at), |holder, last| {
                 let members = holder.as_object_mut()?;
                 *members = renamed(members, last, name);
                 Some(())
             });
         }
-        Bend::Twice(at, odd) => {
+        Malformation::Twice(at, odd) => {
             inside(&mut document, &place(at), |holder, last| {
                 let members = holder.as_object_mut()?;
                 fill = format!("{odd},{}:{}", Value::from(last), members.get(last)?);
                 members.insert(last.to_owned(), hole()).map(|_| ())
             });
         }
-        Bend::Repeat(at, times) => {
+        Malformation::Repeat(at, times) => {
             inside(&mut document, &place(at), |holder, last| {
                 let items = holder.as_array_mut()?;
                 let one = items.get(last.parse::<usize>().ok()?)?.clone();
@@ -235,7 +238,7 @@ pub(crate) fn malformed(text: &[u8], bend: &Bend) -> Vec<u8> {
                 Some(())
             });
         }
-        Bend::Add(at, odd) => {
+        Malformation::Add(at, odd) => {
             (*odd).clone_into(&mut fill);
             let name = NAMES[odd.len() % NAMES.len()];
             if let Some(members) = document
@@ -245,11 +248,14 @@ pub(crate) fn malformed(text: &[u8], bend: &Bend) -> Vec<u8> {
                 members.insert(name.to_owned(), hole());
             }
         }
-        Bend::Crlf => {
+        Malformation::Crlf => {
             return serde_json::to_string_pretty(&document)
                 .map_or(whole(text), |t| t.replace('\n', "\r\n").into_bytes());
         }
-        Bend::Before(_) | Bend::Behind(_) | Bend::Cut(_) | Bend::Byte(..) => {}
+        Malformation::Before(_)
+        | Malformation::Behind(_)
+        | Malformation::Cut(_)
+        | Malformation::Byte(..) => {}
     }
     document
         .to_string()
@@ -257,7 +263,7 @@ pub(crate) fn malformed(text: &[u8], bend: &Bend) -> Vec<u8> {
         .into_bytes()
 }
 
-/// Seeds of a target whose text from `document` on is JSON, bent once or twice.
+/// Seeds of a target whose text from `document` on is JSON, malformed once or twice.
 pub(crate) fn seeds_with_json(
     target: &str,
     document: fn(&[u8]) -> usize,
@@ -266,11 +272,15 @@ pub(crate) fn seeds_with_json(
         .into_iter()
         .map(|(_, bytes)| bytes)
         .collect();
-    (select(seeds), proptest::collection::vec(bend(), 1..3)).prop_map(move |(seed, bends)| {
-        let (head, json) = seed.split_at(document(&seed));
-        let json = bends
-            .iter()
-            .fold(json.to_vec(), |json, one| malformed(&json, one));
-        Input([head, &json].concat())
-    })
+    (
+        select(seeds),
+        proptest::collection::vec(malformation(), 1..3),
+    )
+        .prop_map(move |(seed, bends)| {
+            let (head, json) = seed.split_at(document(&seed));
+            let json = bends
+                .iter()
+                .fold(json.to_vec(), |json, one| malformed(&json, one));
+            Input([head, &json].concat())
+        })
 }

@@ -1,5 +1,5 @@
-//! Bodies of the longest length that are made to take as much memory as a body can. The functions that read them have
-//! 1,024 MB (`infra/template.yaml`).
+//! Bodies of the greatest length, made to take as much memory as possible. The functions that read
+//! them have 1,024 MB (`infra/template.yaml`).
 
 use std::process::Command;
 
@@ -7,11 +7,12 @@ use shared::domain::job::MAX_BODY_BYTES;
 use testkit::fuzz::api;
 use testkit::fuzz::wire::Wire;
 
-/// What the process may have at its peak, in bytes: with the runtime, the connections and an unoptimised build's own needs,
-/// half of what the function has.
+/// The greatest peak of the process, in bytes: half of the function's memory. It includes the
+/// runtime, the connections and the needs of an unoptimised build.
 const MOST: usize = 512 * 1024 * 1024;
 
-/// Where it is sent, and begin, element and end of a document that is large in memory: many values, each of few bytes.
+/// The target, and the start, element and end of a document that is large in memory: many values of
+/// few bytes.
 const DOCUMENTS: [[&str; 5]; 3] = [
     [
         "objects",
@@ -49,7 +50,7 @@ fn request(which: &str) -> Wire {
     }
 }
 
-/// The most memory that this process had, in bytes. Source: `proc_pid_status(5)`.
+/// Returns the peak memory of this process, in bytes. Source: `proc_pid_status(5)`.
 #[cfg(target_os = "linux")]
 fn peak() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("a status");
@@ -64,7 +65,7 @@ fn peak() -> usize {
         * 1024
 }
 
-/// Run by the test below, one document a process, because a process has one peak.
+/// Run by the test below, one document in each process, because a process has one peak.
 #[test]
 #[ignore = "run by the_longest_bodies_take_bounded_memory"]
 #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! What is written is read back as it was.
+//! Values are read back as they were written.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Any JSON that the table may hold: numbers as JSON readers keep them, members in their order.
+/// Any JSON that the table may hold: numbers as JSON readers store them, members in their order.
 fn json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -47,14 +47,14 @@ fn members() -> impl Strategy<Value = Map<String, Value>> {
 
 fn record() -> impl Strategy<Value = Record> {
     let optional = || proptest::option::of(members());
-    let blank = proptest::option::of(
+    let blank_metadata = proptest::option::of(
         proptest::sample::select(&["", " ", "\u{a0}"][..]).prop_map(str::to_owned),
     );
     (
         proptest::option::of(text()),
         members(),
         optional(),
-        blank,
+        blank_metadata,
         optional(),
         optional(),
     )
@@ -111,7 +111,7 @@ fn job() -> impl Strategy<Value = JobId> {
     (0_i64..1 << 48, any::<[u8; 10]>()).prop_map(|(at, random)| JobId::new(Timestamp(at), random))
 }
 
-/// Cells with all that CSV has to quote. Around a cell white space does not count.
+/// Cells with all that CSV has to quote. White space around a cell does not count.
 fn cell() -> impl Strategy<Value = String> {
     vec(
         prop_oneof![
@@ -133,7 +133,11 @@ proptest! {
     #![proptest_config(config(300))]
 
     #[test]
-    fn chunks_and_results_are_stored_whole(records in vec(record(), 1..5), outcomes in vec(outcome(), 1..5), job in job()) {
+    fn chunks_and_results_are_stored_whole(
+        records in vec(record(), 1..5),
+        outcomes in vec(outcome(), 1..5),
+        job in job(),
+    ) {
         let content = ChunkOf { first: 3, funded: 1, records: &records };
         let chunk = chunk_item(&job, 7, &content, Timestamp(0)).unwrap();
         let (overflow, head) = result_items(&job, 7, "run", &outcomes, Timestamp(0)).unwrap();
@@ -144,7 +148,11 @@ proptest! {
     }
 
     #[test]
-    fn ids_and_cursors_are_read_as_they_were_shown(job in job(), n in any::<u32>(), offset in any::<u32>()) {
+    fn ids_and_cursors_are_read_as_they_were_shown(
+        job in job(),
+        n in any::<u32>(),
+        offset in any::<u32>(),
+    ) {
         for surface in shared::surfaces::SURFACES {
             prop_assert_eq!((surface.parse_id)(&(surface.id)(&job)), Some(job.clone()));
         }
@@ -155,25 +163,42 @@ proptest! {
     }
 
     #[test]
-    fn times_are_read_as_they_were_shown(millis in -62_000_000_000_000_i64..253_402_300_799_999, seconds in any::<u32>()) {
+    fn times_are_read_as_they_were_shown(
+        millis in -62_000_000_000_000_i64..253_402_300_799_999,
+        seconds in any::<u32>(),
+    ) {
         let at = Timestamp(millis);
         prop_assert_eq!(Timestamp::parse(&at.rfc3339()), Some(at));
-        prop_assert_eq!(retry_after(&seconds.to_string(), at), Some(Duration::from_secs(seconds.into())));
+        let delay = Some(Duration::from_secs(seconds.into()));
+        prop_assert_eq!(retry_after(&seconds.to_string(), at), delay);
     }
 
     #[test]
-    fn a_table_of_cells_comes_back_from_csv(rows in vec((cell(), cell()), 1..6), mark in any::<bool>(), crlf in any::<bool>()) {
+    fn a_table_of_cells_comes_back_from_csv(
+        rows in vec((cell(), cell()), 1..6),
+        mark in any::<bool>(),
+        crlf in any::<bool>(),
+    ) {
         let terminator = if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') };
         let mut writer = csv::WriterBuilder::new().terminator(terminator).from_writer(Vec::new());
         writer.write_record(["domain", "note"]).unwrap();
         for (domain, note) in &rows {
             writer.write_record([domain, note]).unwrap();
         }
-        let text = [if mark { &b"\xef\xbb\xbf"[..] } else { b"" }, &writer.into_inner().unwrap()].concat();
-        let columns = Columns { input: vec![("domain".to_owned(), "domain".to_owned())], ..Columns::default() };
+        let mark = if mark { &b"\xef\xbb\xbf"[..] } else { b"" };
+        let text = [mark, &writer.into_inner().unwrap()].concat();
+        let columns = Columns {
+            input: vec![("domain".to_owned(), "domain".to_owned())],
+            ..Columns::default()
+        };
         let records = read(&text, Form::Csv(b','), &columns, None).unwrap();
-        let came: Vec<Value> = records.iter().map(|r| serde_json::from_slice(&r.json).unwrap()).collect();
-        let sent = rows.iter().map(|(domain, note)| serde_json::json!({"input": {"domain": domain}, "metadata": {"note": note}}));
+        let came: Vec<Value> = records
+            .iter()
+            .map(|r| serde_json::from_slice(&r.json).unwrap())
+            .collect();
+        let sent = rows.iter().map(|(domain, note)| {
+            serde_json::json!({"input": {"domain": domain}, "metadata": {"note": note}})
+        });
         prop_assert_eq!(came, sent.collect::<Vec<Value>>());
     }
 }

@@ -1,4 +1,4 @@
-//! What sites, people and programs write, with pieces in any place of it that readers stumble over.
+//! The output of sites, people and programs, with pieces that readers stumble over in any place.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -14,7 +14,10 @@ fn with(
     pieces: &'static [&'static str],
     most: usize,
 ) -> impl Strategy<Value = String> {
-    let piece = prop_oneof![12 => select(pieces).prop_map(str::to_owned), 1 => any::<char>().prop_map(String::from)];
+    let piece = prop_oneof![
+        12 => select(pieces).prop_map(str::to_owned),
+        1 => any::<char>().prop_map(String::from),
+    ];
     (text, vec((any::<Index>(), piece), 0..=most)).prop_map(|(mut text, pieces)| {
         for (at, piece) in pieces {
             let at = text.floor_char_boundary(at.index(text.len() + 1));
@@ -28,7 +31,7 @@ fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = String> {
     select(texts).prop_map(str::to_owned)
 }
 
-/// Numbers as they are written, some of them broken.
+/// Numbers as they are written, some of them malformed.
 fn numbers() -> impl Strategy<Value = String> {
     const NUMBERS: &[&str] = &[
         "",
@@ -90,7 +93,7 @@ fn numbers() -> impl Strategy<Value = String> {
     with(one_of(NUMBERS), PIECES, 4)
 }
 
-/// Addresses as they are written, some of them broken.
+/// Addresses as they are written, some of them malformed.
 fn addresses() -> impl Strategy<Value = String> {
     const ADDRESSES: &[&str] = &[
         "",
@@ -159,17 +162,25 @@ fn addresses() -> impl Strategy<Value = String> {
 fn feeds() -> impl Strategy<Value = Input> {
     const ROOTS: &[&str] = &[
         "<rss><channel>",
-        "<rss xmlns='urn:x' xmlns:a='http://www.w3.org/2005/Atom' xmlns:dc='http://purl.org/dc/elements/1.1/'>",
+        "<rss xmlns='urn:x' xmlns:a='http://www.w3.org/2005/Atom' \
+         xmlns:dc='http://purl.org/dc/elements/1.1/'>",
         "<feed xmlns='http://www.w3.org/2005/Atom'>",
-        "\u{feff}<?xml version='1.0'?><rdf:RDF xmlns='http://purl.org/rss/1.0/' xmlns:dc='http://purl.org/dc/terms/'>",
+        "\u{feff}<?xml version='1.0'?><rdf:RDF xmlns='http://purl.org/rss/1.0/' \
+         xmlns:dc='http://purl.org/dc/terms/'>",
     ];
     const ENTRIES: &[&str] = &[
-        "<item><title>One</title><link>/one</link><pubDate>Tue, 06 Jan 2026 10:00:00 +0100</pubDate></item>",
-        "<item><title><![CDATA[A <b>b</b> &amp; c]]></title><guid>https://acme.example/?a&b=c</guid><dc:date>2026-01-05</dc:date></item>",
-        "<item><title>&amp;lt;T&amp;gt; & &eacute;\n two</title><source><title>no</title></source></item>",
-        "<entry><title type='html'>&lt;i&gt;x&lt;/i&gt; y</title><link href='//x.example/a'/><updated>2026-01-05T10:00:60Z</updated></entry>",
-        "<entry><title type='xhtml'><div>a<br/>b</div></title><link rel='self' href='/s'/><published>9999-12-31T23:59:59-23:59</published></entry>",
-        "<a:entry><a:title>T</a:title><a:link href='../t#x'/><a:updated>2026-01-05 10:00 CET</a:updated></a:entry>",
+        "<item><title>One</title><link>/one</link>\
+         <pubDate>Tue, 06 Jan 2026 10:00:00 +0100</pubDate></item>",
+        "<item><title><![CDATA[A <b>b</b> &amp; c]]></title>\
+         <guid>https://acme.example/?a&b=c</guid><dc:date>2026-01-05</dc:date></item>",
+        "<item><title>&amp;lt;T&amp;gt; & &eacute;\n two</title>\
+         <source><title>no</title></source></item>",
+        "<entry><title type='html'>&lt;i&gt;x&lt;/i&gt; y</title>\
+         <link href='//x.example/a'/><updated>2026-01-05T10:00:60Z</updated></entry>",
+        "<entry><title type='xhtml'><div>a<br/>b</div></title>\
+         <link rel='self' href='/s'/><published>9999-12-31T23:59:59-23:59</published></entry>",
+        "<a:entry><a:title>T</a:title><a:link href='../t#x'/>\
+         <a:updated>2026-01-05 10:00 CET</a:updated></a:entry>",
     ];
     const PIECES: &[&str] = &[
         "</item>",
@@ -215,7 +226,7 @@ fn feeds() -> impl Strategy<Value = Input> {
     with(feed, PIECES, 4).prop_map(|text| Input(format!("200\n\n{text}").into_bytes()))
 }
 
-/// Home pages, whose numbers and addresses are any of those above.
+/// Home pages with any of the numbers and addresses above.
 fn pages() -> impl Strategy<Value = Input> {
     const HEADS: &[&str] = &[
         "200",
@@ -236,7 +247,8 @@ fn pages() -> impl Strategy<Value = Input> {
         "<svg><style/></svg>",
         "<meta charset=shift_jis>",
         "<meta property=og:site_name content='Acme'>",
-        "<script type=application/ld+json>{\"@type\":\"Organization\",\"name\":\"Acme\",\"logo\":\"//x.example/l\",\
+        "<script type=application/ld+json>\
+         {\"@type\":\"Organization\",\"name\":\"Acme\",\"logo\":\"//x.example/l\",\
          \"sameAs\":[\"x.com/a\",\"javascript:x\"]}</script>",
     ];
     const PIECES: &[&str] = &[
@@ -267,11 +279,17 @@ fn pages() -> impl Strategy<Value = Input> {
     ];
     let block = prop_oneof![
         one_of(BLOCKS),
-        numbers().prop_map(|number| format!("<a href='{}'>call</a>", number.replace('\'', "&#39;"))),
-        numbers().prop_map(|number| format!("<a href='tel:{}'>call</a>", number.replace('\'', "&#39;"))),
-        addresses().prop_map(|address| format!("<a href='mailto:{}'>write</a>", address.replace('\'', "&#39;"))),
+        numbers().prop_map(|n| format!("<a href='{}'>call</a>", n.replace('\'', "&#39;"))),
+        numbers().prop_map(|n| format!("<a href='tel:{}'>call</a>", n.replace('\'', "&#39;"))),
+        addresses().prop_map(|address| {
+            format!(
+                "<a href='mailto:{}'>write</a>",
+                address.replace('\'', "&#39;")
+            )
+        }),
         (numbers(), addresses()).prop_map(|(number, address)| {
-            let node = json!({"@type": "Organization", "name": "Acme", "telephone": number, "email": [address]});
+            let node = json!({"@type": "Organization", "name": "Acme", "telephone": number,
+                "email": [address]});
             format!("<script type=application/ld+json>{node}</script>")
         }),
     ];
@@ -285,7 +303,10 @@ proptest! {
     #![proptest_config(config(400))]
 
     #[test]
-    fn a_number_is_read_as_itself(country in select(&["", "US", "DE", "AU", "Italy", "BR", "x"][..]), text in numbers()) {
+    fn a_number_is_read_as_itself(
+        country in select(&["", "US", "DE", "AU", "Italy", "BR", "x"][..]),
+        text in numbers(),
+    ) {
         sites::phone(format!("{country}\n{text}").as_bytes());
     }
 

@@ -19,7 +19,8 @@ const KEY: &str = "s3cret/key";
 
 fn registry(server: &Server, providers: &str) -> Registry {
     let text = format!(
-        "[types.t]\ninputs = [[\"domain\"]]\noptional_inputs = [\"struct\"]\nwaterfall = [\"api\"]\nrecord_timeout_s = 60\n{}",
+        "[types.t]\ninputs = [[\"domain\"]]\noptional_inputs = [\"struct\"]\n\
+         waterfall = [\"api\"]\nrecord_timeout_s = 60\n{}",
         providers.replace("URL", server.url("").trim_end_matches('/'))
     );
     let config = Config::parse(READERS, "test", &text).unwrap_or_else(|e| panic!("{e}"));
@@ -108,7 +109,10 @@ fn bulk_vendor(got: &testkit::servers::Got) -> Answer {
         let results: Vec<Value> = ids[from..ids.len().min(from + 10)]
             .iter()
             .filter(known)
-            .map(|id| json!({"id": id, "name": format!("Name of {id}"), "city": "Ulm", "country": "DE", "score": 87}))
+            .map(|id| {
+                json!({"id": id, "name": format!("Name of {id}"), "city": "Ulm", "country": "DE",
+                    "score": 87})
+            })
             .collect();
         let next = (from + 10 < ids.len()).then(|| {
             format!(
@@ -121,7 +125,7 @@ fn bulk_vendor(got: &testkit::servers::Got) -> Answer {
     };
     if got.path == "/oauth/token" {
         let expected = "grant_type=client_credentials&scope=bulk";
-        // Base 64 of the form-encoded pair, as RFC 6749 section 2.3.1 wants it.
+        // Base 64 of the form-encoded pair, as RFC 6749 section 2.3.1 requires.
         let known = got.header("authorization") == "Basic czNjcmV0JTJGa2V5OnMzY3JldCUyRmtleQ==";
         return if known && got.body == expected.as_bytes() {
             Answer::Json(
@@ -270,7 +274,7 @@ async fn an_upstream_that_answers_later_is_asked_again_and_believed_by_its_own_w
     ] {
         let first = begun(domain).await;
         let WaterfallOutcome::Done(outcome) = resumed(domain, first, None).await else {
-            panic!("{domain} is parked")
+            panic!("{domain} is suspended")
         };
         assert_eq!(outcome.status, wanted, "{domain}: {outcome:?}");
     }
@@ -280,12 +284,12 @@ async fn an_upstream_that_answers_later_is_asked_again_and_believed_by_its_own_w
         json!({"domain": "done.example", "webhook_url": "https://us.example/callbacks/api"})
     );
     assert_eq!(first.header("idempotency-key").len(), 64, "a digest");
-    // A forged answer at the callback URL only has the upstream asked, which knows better.
+    // A forged answer at the callback URL only causes a poll, which has the true answer.
     let forged = json!({"status": "FINISHED", "contact": {"emails": ["mallory@example.com"]}});
     let waiting =
         suspended(resumed("wait.example", begun("wait.example").await, Some(forged)).await);
     assert_eq!(waiting.provider(), "api");
-    // An upstream that is busy is asked when it says.
+    // A busy upstream is asked when it says.
     let now = ports.clock.now();
     let busy = suspended(resumed("busy.example", begun("busy.example").await, None).await);
     let wait = busy.resume_at().since(now);
@@ -309,16 +313,24 @@ timeout_s = 10
 #[tokio::test]
 async fn a_model_that_talks_around_its_answer_is_asked_once_more() {
     let server = Server::start(|before, got| {
-        assert_eq!((got.path.as_str(), got.header("authorization")), ("/v1/chat/completions", "Bearer s3cret/key"));
+        assert_eq!(
+            (got.path.as_str(), got.header("authorization")),
+            ("/v1/chat/completions", "Bearer s3cret/key")
+        );
         let text = match before {
             0 => "I think that they have about forty people.",
-            _ => "Sorry! ```json\n{\"headcount\": 40, \"founded\": null, \"notes\": \"From its site.\", \"confidence_score\": 6}\n```",
+            _ => {
+                "Sorry! ```json\n{\"headcount\": 40, \"founded\": null, \
+                 \"notes\": \"From its site.\", \"confidence_score\": 6}\n```"
+            }
         };
-        Answer::Json(json!({"choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": text}}]}))
+        let message = json!({"role": "assistant", "content": text});
+        Answer::Json(json!({"choices": [{"finish_reason": "stop", "message": message}]}))
     })
     .await;
     let registry = registry(&server, CHAT);
-    let record = json!({"domain": "a.example", "struct": {"headcount": {"description": "employees", "type": "int"}, "founded": "year"}});
+    let record = json!({"domain": "a.example", "struct": {
+        "headcount": {"description": "employees", "type": "int"}, "founded": "year"}});
     let outcome = outcome(&registry, record, &ports()).await;
     assert_eq!(outcome.status, OutcomeStatus::Found, "{outcome:?}");
     assert_eq!(
@@ -371,7 +383,7 @@ async fn vendors_that_misbehave_end_in_time_and_in_words_without_the_secret() {
         assert!(!format!("{outcome:?}").contains("s3cret"), "{outcome:?}");
         outcome
     };
-    // The first request counts from 0: refused once, answered then.
+    // The first request counts from 0: refused once, then answered.
     assert_eq!(ask("flaky").await.status, OutcomeStatus::Found);
     assert_eq!(server.got()[0].path, "/flaky?key=s3cret%2Fkey");
     for (domain, code, detail) in [
@@ -400,7 +412,7 @@ async fn vendors_that_misbehave_end_in_time_and_in_words_without_the_secret() {
             .any(|got| got.path.starts_with("/found")),
         "a redirect was followed"
     );
-    // Nobody else could answer: the record waits for as long as the vendor asks.
+    // No other provider could answer: the record waits for as long as the vendor asks.
     let waits = suspended(progress(&registry, json!({"domain": "limited"}), None, &ports).await);
     let wait = waits.resume_at().since(ports.clock.now());
     assert!(

@@ -21,11 +21,12 @@ async fn twenty_workers_keep_fifty_requests_a_second() {
     let server =
         Server::start(|_, _| Answer::Later(Duration::from_millis(60), json!({"name": "N"}))).await;
     let text = format!(
-        "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\nkind = \"http\"\n\
+        "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n\
+         [providers.api]\nkind = \"http\"\n\
          url = \"{}\"\nfields = {{ name = \"/name\" }}\nrate = {{ per_second = 50 }}\n",
         server.url("/{{ input.domain }}")
     );
-    // Only its table is used, which takes no time of its own.
+    // Only its table is used, which takes no time.
     let sim = Sim::new(1);
     let settings = || SenderSettings {
         allowed: vec!["127.0.0.0/8".parse().unwrap()],
@@ -59,11 +60,13 @@ async fn twenty_workers_keep_fifty_requests_a_second() {
     );
     let writes = sim.gate.count(Op::Update) * 1000 / times.len() as u64;
     println!(
-        "{} calls, {busiest} in the busiest second, {mean:.1}/s on average, {writes} writes per 1000",
+        "{} calls, {busiest} in the busiest second, {mean:.1}/s on average, \
+         {writes} writes per 1000",
         times.len()
     );
-    // None comes before the rate has a place for it. A request may be late on its way, and then be close to the next: how many
-    // come in one second, and that the whole rate is used, the simulation shows in its own time (`sim/limits.rs`).
+    // None arrives before the rate allows it. A request may be late on its way, and then be close
+    // to the next. The simulation shows, in its own time, the number in one second and the use of
+    // the whole rate (`sim/limits.rs`).
     for (before, at) in times.iter().enumerate() {
         let places = 55 + 50 * at.since(began).as_millis() / 1000;
         assert!(

@@ -1,4 +1,5 @@
-//! Secrets in parameters and tables in objects: read by every process anew, whatever becomes of the reading.
+//! Secrets in parameters and tables in objects: read by every process anew, whatever becomes of the
+//! reading.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -77,7 +78,7 @@ fn need(world: &mut World, right: &'static str) {
     });
 }
 
-/// All found: the first by both providers, the others by the one.
+/// All are found: the first by both providers, the others by one.
 fn found(world: &World, id: &JobId, records: usize) -> Result<(), String> {
     ended(world, id, &[Status::Completed])?;
     let lines = world.results(id);
@@ -103,8 +104,8 @@ fn kept(world: &mut World) -> After {
         .expect("a job");
     world.run_for(MINUTE);
     Box::new(move |world| {
-        // Where one provider could not read what it needs and the other found something, that is the answer: so are
-        // waterfalls. Whoever has the one provider alone waits for it.
+        // If one provider cannot read its table and the other finds something, that is the answer,
+        // as in any waterfall. A record with that one provider alone waits for it.
         ended(world, &id, &[Status::Completed])?;
         let lines = world.results(&id);
         let data = |at: usize, field: &str| lines[at].outcome.data.contains_key(field);
@@ -147,7 +148,7 @@ fn what_cannot_be_read_just_now_is_waited_for_and_fails_nobody() {
             Fault::Proceed
         }
     });
-    // None of them is in the table: nobody else can answer.
+    // None of them is in the table: no other provider can answer.
     let id = world.job(submission(&domains("other", 4)));
     assert!(
         !world.run_until(110 * SECOND, |world| !world.view(&id).status().is_live()),
@@ -181,7 +182,7 @@ fn no_record_is_lost_to_a_secret_that_changes_under_way() {
 }
 
 #[test]
-fn a_record_that_nobody_knew_while_its_vendor_refused_could_not_be_retried() {
+fn a_record_that_no_provider_knew_while_its_vendor_refused_can_be_retried() {
     let mut world = World::new();
     need(&mut world, "two");
     world.sim.assets.parameter("/millrace/acme", "one");

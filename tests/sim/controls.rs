@@ -1,9 +1,10 @@
-//! Negative controls: each breaks one promise on purpose, and an invariant must find it out by its own name. What cannot
-//! be found out proves nothing, so every invariant has one.
+//! Negative controls: each breaks one promise on purpose, and an invariant must report it by its
+//! own name. An invariant that cannot fail proves nothing, so each has a control.
 //!
-//! The search is the ordinary one. A piece of work is done as it is, then with each of its calls going wrong in each way,
-//! or in schedules drawn from seeds, with messages doubled; or the random schedules of `explore` are played, whose clients
-//! hold what they hear against what they heard before. It ends with the first finding.
+//! The search is the ordinary one. A piece of work runs undisturbed, then with each of its calls
+//! failing in each way, or in schedules drawn from seeds with doubled messages. Or the random
+//! schedules of `explore` run, whose clients compare each answer with earlier ones. The search ends
+//! with the first finding.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -26,12 +27,12 @@ use crate::{ENRICH_TIMEOUT, MINUTE, SECOND};
 /// A piece of work: what clients do.
 type Work = fn(&mut World);
 
-/// Where a control is looked for.
+/// The place where a control is searched for.
 #[derive(Clone, Copy)]
 enum Search {
     /// The work as it is, and with every call going wrong.
     Sweep,
-    /// Schedules of so many seeds.
+    /// Schedules of this many seeds.
     Schedules(u64),
 }
 
@@ -42,7 +43,7 @@ struct Control {
     search: Search,
 }
 
-/// So many of the random schedules are played, if need be.
+/// The most random schedules that are played.
 const RANDOM: u64 = 150;
 
 /// Two chunks, of which the first begins with this script.
@@ -186,7 +187,8 @@ fn latest(world: &mut World) {
     let _ = world.insist_on_job(&on("found-1"), "two");
 }
 
-/// A job whose receiver fails, and a client who asks for its event again as soon as that is possible.
+/// A job whose receiver fails, and a client who asks for its event again as soon as that is
+/// possible.
 fn replayed(world: &mut World) {
     world.receiver.answers([500]);
     let Ok(id) = world.insist_on_job(&submission(&["found-0"]), "one") else {
@@ -207,7 +209,8 @@ fn slowly_told(world: &mut World) {
     let _ = world.insist_on_job(&submission(&["found-0"]), "one");
 }
 
-/// A job whose upstream answers later: when it is polled, by calling back, never. Somebody forges callbacks.
+/// A job whose upstream answers later: when it is polled, by calling back, never. Somebody forges
+/// callbacks.
 fn waited(world: &mut World) {
     world.calm_since = Some(world.now().plus(2 * MINUTE));
     let scripts = ["late200-0", "twice60-1", "forged90-2", "never-3"];
@@ -227,7 +230,8 @@ fn waited(world: &mut World) {
     world.spawn("upstream", calling);
 }
 
-/// A job that is canceled while its upstream has a question, of which it says something long afterwards.
+/// A job that is canceled while its upstream has a question, of which it says something long
+/// afterwards.
 fn ended_early(world: &mut World) {
     let sent = Submission {
         kind: "late".to_owned(),
@@ -288,7 +292,7 @@ fn prepared(mutation: Option<Mutation>, options: Options) -> World {
     world
 }
 
-/// Does the work until all is over or `wanted` was found on the way, and says what does not hold.
+/// Does the work until all is over or `wanted` was found, and returns what does not hold.
 fn done(mut world: World, work: Work, wanted: &str) -> BTreeSet<String> {
     let name = |line: &String| line.split(':').next().unwrap_or_default().to_owned();
     work(&mut world);
@@ -300,7 +304,7 @@ fn done(mut world: World, work: Work, wanted: &str) -> BTreeSet<String> {
     invariants::check(&world).iter().map(name).collect()
 }
 
-/// What can become of a call: what the crash sweep does, and an effect that comes late.
+/// Returns the faults of a call: those of the crash sweep, and a late effect.
 fn every_way(call: &Call) -> Vec<Fault> {
     ways(call.op)
         .into_iter()
@@ -308,7 +312,7 @@ fn every_way(call: &Call) -> Vec<Fault> {
         .collect()
 }
 
-/// The work with one fault after the other, until `found` says that it is enough.
+/// Does the work with one fault after the other, until `found` ends the search.
 fn sweep(
     mutation: Mutation,
     work: Work,
@@ -368,7 +372,8 @@ impl Queue for Doubling {
     }
 }
 
-/// One schedule: who runs next, which calls go wrong and which messages come twice are drawn from the seed.
+/// Runs one schedule. The seed draws who runs next, which calls fail and which messages arrive
+/// twice.
 fn schedule(seed: u64, mutation: Option<Mutation>, work: Work, wanted: &str) -> BTreeSet<String> {
     let options = Options {
         seed,
@@ -393,7 +398,7 @@ fn schedule(seed: u64, mutation: Option<Mutation>, work: Work, wanted: &str) -> 
 }
 
 impl Control {
-    /// Looks for the finding. The error says what was found instead.
+    /// Searches for the finding. The error lists what was found instead.
     fn is_caught(&self) -> Result<(), BTreeSet<String>> {
         let (mut caught, mut others) = (false, BTreeSet::new());
         let mut found = |names: BTreeSet<String>| {
@@ -425,9 +430,15 @@ macro_rules! controls {
             #[test]
             fn $name() {
                 let control =
-                    Control { invariant: $invariant, mutation: Mutation::$mutation, work: $work, search: $search };
+                    Control {
+                        invariant: $invariant,
+                        mutation: Mutation::$mutation,
+                        work: $work,
+                        search: $search,
+                    };
                 let caught = control.is_caught();
-                assert_eq!(caught, Ok(()), "{} does not notice {:?}", control.invariant, control.mutation);
+                let (invariant, mutation) = (control.invariant, control.mutation);
+                assert_eq!(caught, Ok(()), "{invariant} does not notice {mutation:?}");
             }
         )*
         /// Every invariant with what it is shown to find out.
@@ -436,14 +447,19 @@ macro_rules! controls {
     };
 }
 
-/// A test of each invariant of what clients hear, and the table of them.
+/// Defines a test of each invariant of what clients are shown, and the table of them.
 macro_rules! observed {
     ($($name:ident: $invariant:literal, $mutation:ident;)*) => {
         $(
             #[test]
             fn $name() {
                 let noticed = noticed(Mutation::$mutation, $invariant, RANDOM);
-                assert!(noticed.is_ok(), "{} does not notice {:?}: {noticed:?}", $invariant, Mutation::$mutation);
+                let mutation = Mutation::$mutation;
+                assert!(
+                    noticed.is_ok(),
+                    "{} does not notice {mutation:?}: {noticed:?}",
+                    $invariant
+                );
             }
         )*
         const OBSERVED: &[(&str, Mutation)] = &[$(($invariant, Mutation::$mutation)),*];
@@ -463,15 +479,15 @@ observed! {
     a_refusal_for_credits_that_are_there_is_found_out: "answered_as_documented", BalanceReadsZero;
     a_refusal_for_a_state_that_is_not_so_is_found_out: "answered_as_documented", JobsReadCompleted;
     a_client_that_waits_for_ever_is_found_out: "clients_are_answered", KeysAreNotAnswered;
-    a_stranger_who_is_shown_a_job_is_found_out: "strangers_learn_nothing", TenantIsTakenFromTheRequest;
+    a_stranger_who_is_shown_a_job_is_found_out: "other_tenants_learn_nothing", TenantIsTakenFromTheRequest;
 }
 
 use Search::{Schedules, Sweep};
 
 controls! {
     a_sweep_that_sleeps_is_found_out: "everything_ends_in_time", SweepSleeps, job, Sweep;
-    a_job_that_nobody_looks_for_is_found_out: "jobs_are_over", DueIsForgotten, job, Sweep;
-    a_job_that_nobody_would_look_for_is_found_out: "what_is_not_over_is_due", DueIsForgotten, job, Sweep;
+    a_job_that_is_not_swept_is_found_out: "jobs_are_over", DueIsForgotten, job, Sweep;
+    a_job_that_would_not_be_swept_is_found_out: "what_is_not_over_is_due", DueIsForgotten, job, Sweep;
     a_result_that_is_not_kept_is_found_out: "one_outcome_per_record", ResultIsNotKept, job, Sweep;
     a_healthy_record_that_is_given_up_is_found_out: "outcomes_are_what_was_asked", StartsCountSeven, job, Sweep;
     an_id_that_is_dropped_is_found_out: "outcomes_are_what_was_asked", IdsAreDropped, job, Sweep;
@@ -513,8 +529,8 @@ controls! {
     a_callback_that_is_taken_twice_is_found_out: "a_callback_is_taken_once", PostsOverwrite, waited, Sweep;
     a_post_that_is_kept_for_another_record_is_found_out: "posts_are_kept_as_they_came", PostsAreMisfiled, waited, Sweep;
     a_key_that_can_be_guessed_is_found_out: "forged_callbacks_are_refused", KeysAreKnown, waited, Sweep;
-    a_record_that_waits_too_long_is_found_out: "nobody_waits_beyond_the_limit", PollsAreFar, waited, Sweep;
-    a_record_that_waits_after_the_end_is_found_out: "nobody_is_polled_after_the_end", EndsAreNotSeen, ended_early, Sweep;
+    a_record_that_waits_too_long_is_found_out: "no_record_waits_beyond_the_limit", PollsAreFar, waited, Sweep;
+    a_record_that_waits_after_the_end_is_found_out: "no_poll_after_the_end", EndsAreNotSeen, ended_early, Sweep;
     an_event_at_another_tenants_receiver_is_found_out: "events_reach_their_own_tenant_alone", ReceiverOfAnother, of_two, Sweep;
 }
 

@@ -1,5 +1,6 @@
-//! The crash sweep: a small piece of work is done once to count its calls; then it is done again for every call and
-//! every way in which that call can go wrong, and everything must come out as if nothing had happened but time.
+//! The crash sweep: a small piece of work runs once to count its calls. Then it runs again for
+//! every call and every way in which that call can fail. Each time the outcome must be the same, if
+//! later.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,10 +20,10 @@ use testkit::sim::{Call, Fault, Op};
 /// Whatever goes wrong once, everything is over so much later.
 const BOUND: Duration = Duration::from_secs(3 * 3600);
 
-/// What else must hold when all is quiet.
+/// Checks what else must hold when all is quiet.
 pub(crate) type After = Box<dyn Fn(&World) -> Result<(), String>>;
 
-/// A piece of work: what clients do, and what must have come of it.
+/// A piece of work: the clients' actions, and the required outcome.
 pub(crate) struct Case {
     pub options: Options,
     pub play: fn(&mut World) -> After,
@@ -58,7 +59,7 @@ fn prepared(case: &Case) -> World {
     world
 }
 
-/// Does the work under these faults, and says what does not hold afterwards.
+/// Does the work under these faults, and returns what does not hold afterwards.
 pub(crate) fn play(
     case: &Case,
     hook: impl FnMut(&Call) -> Fault + Send + 'static,
@@ -90,7 +91,8 @@ pub(crate) fn calls(case: &Case) -> Vec<Call> {
     )
 }
 
-/// After the tries that a step makes by itself, and after a client that got no answer has asked again.
+/// After the tries that a step makes by itself, and after a client that got no answer has asked
+/// again.
 const LATE: [Fault; 3] = [
     Fault::Late(Duration::from_secs(3)),
     Fault::DieLate(Duration::from_secs(8)),
@@ -151,7 +153,8 @@ pub(crate) fn sweep(name: &str, case: &Case) {
     );
 }
 
-/// Two chunks: one record more than fits one, of which the first, the last and one between follow these scripts.
+/// Two chunks: one record more than fits one, of which the first, the last and one between follow
+/// these scripts.
 fn two_chunks(scripts: [&str; 3]) -> Submission {
     let mut domains: Vec<String> = (0..65).map(|n| format!("none-{n}")).collect();
     for (at, script) in [0, 31, 64].into_iter().zip(scripts) {

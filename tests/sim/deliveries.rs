@@ -1,4 +1,4 @@
-//! Deliveries: when attempts are made, what they carry, and what ends them.
+//! Deliveries: the times of attempts, their contents, and what ends them.
 
 use std::time::Duration;
 
@@ -106,7 +106,7 @@ fn the_native_schedule_is_kept_within_its_jitter_until_it_is_exhausted() {
             (delivery.state, delivery.reason.as_deref()),
             (DeliveryState::Exhausted, Some("attempts_used_up"))
         );
-        // Every attempt was made on time by the queue: the sweep had nothing to make up for.
+        // The queue made every attempt on time: the sweep had nothing to redrive.
         assert_eq!(
             world
                 .receiver
@@ -229,7 +229,7 @@ fn redirects_timeouts_and_broken_answers_are_tried_again() {
     assert_eq!(delivery.log[1].latency_ms, Some(20_000));
 }
 
-/// Every way in which a body can fail to come whole.
+/// Every way in which a body can arrive incomplete.
 fn broken_bodies(status: u16) -> Vec<Reply> {
     let begun = || Reply::body(status, "{\"o").header("retry-after", "120");
     vec![
@@ -403,7 +403,8 @@ fn a_second_message_during_an_attempt_makes_no_second_attempt() {
 #[test]
 fn a_job_erased_while_its_event_was_rendered_was_taken_for_corrupt() {
     let records: &[&str] = &["big-0", "big-1", "big-2", "big-3"];
-    // Erased wholly between two reads, and in part: each delete of the erasure comes late in turn.
+    // Erased wholly between two reads, and in part: one delete of the erasure after the other is
+    // late.
     for late in 0..3 {
         let mut world = World::with(Options {
             sweeping: false,
@@ -634,7 +635,7 @@ fn an_attempt_is_not_begun_without_the_time_to_end_it() {
     world.settle(HOUR);
 }
 
-/// The dispatch functions' lanes and what came of the attempts there.
+/// The dispatch functions' lanes and the outcomes of attempts there.
 fn lanes(world: &World) -> Vec<(QueueName, Dispatched)> {
     let dispatched = |happened: &Happened| match happened {
         Happened::Dispatched {

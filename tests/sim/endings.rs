@@ -187,7 +187,7 @@ fn a_worker_that_ends_after_the_erasure_brings_nothing_back() {
     world.run_for(5 * SECOND);
     assert_eq!(delete_it(&world, &id), Ok(()));
     world.run_for(MINUTE);
-    // What it had in hand it put; nobody can read that, and the second erasure takes it away.
+    // It put its finished work, which cannot be read; the second erasure deletes it.
     let prefix = format!("JOB#{id}");
     let left = |world: &World| {
         world
@@ -348,7 +348,7 @@ fn cancel_delete_and_the_end_itself_may_meet() {
 }
 
 #[test]
-fn a_live_job_that_nobody_finished_before_it_expired_kept_its_credits() {
+fn a_live_job_that_expires_unfinished_frees_its_credits() {
     let mut world = World::new();
     let id = world.job(submission(&domains("found", 100)));
     world.options.enrichers = 0;

@@ -1,7 +1,9 @@
-//! Tenants compete: what a small tenant waits from submit to webhook while a large one does its worst.
+//! Tenants compete: what a small tenant waits from submit to webhook while a large one does its
+//! worst.
 //!
-//! In virtual time with the template's concurrency and latencies as on AWS, so that the figures tell of lanes and shares
-//! alone. `make interference` measures the deployed functions on one machine, where the processor is shared as well.
+//! In virtual time with the template's concurrency and latencies as on AWS, so that the figures
+//! tell of lanes and shares alone. `make interference` measures the deployed functions on one
+//! machine, where the processor is shared as well.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -17,11 +19,11 @@ use testkit::sim::{Fault, Op, Reply};
 
 use crate::{HOUR, SECOND};
 
-/// What a call of `DynamoDB` or SQS takes, within the region.
+/// The time of a call of `DynamoDB` or SQS within the region.
 const CALL: Duration = Duration::from_millis(6);
 /// B's jobs.
 const JOBS: usize = 200;
-/// B's first jobs come before A's, and its last ones after.
+/// B's first jobs start before A's, and its last ones after.
 const A_BEGINS: Duration = Duration::from_secs(10);
 
 /// The default of a parameter of the template.
@@ -38,18 +40,18 @@ pub(crate) fn parameter(name: &str) -> usize {
         .expect("a number")
 }
 
-/// How the two compete.
+/// A scenario of two tenants that compete.
 struct Contest {
     options: Options,
-    /// B's jobs come one every so often.
+    /// The interval between B's jobs.
     every: Duration,
     beside: Vec<Submission>,
-    /// A's jobs come so much after one another.
+    /// The interval between A's jobs.
     apart: Duration,
 }
 
 impl Contest {
-    /// With the template's concurrency; A's jobs come all at once.
+    /// Uses the template's concurrency; A's jobs start all at once.
     fn with(beside: Vec<Submission>) -> Self {
         let enrichers = parameter("EnrichConcurrency");
         let options = Options {
@@ -73,7 +75,8 @@ impl Contest {
         let (alone, slowest_alone) = self.waits(&[]);
         let (beside, slowest_beside) = self.waits(&self.beside);
         println!(
-            "p50 {alone:?} alone, {beside:?} beside the other; p99 {slowest_alone:?} and {slowest_beside:?}"
+            "p50 {alone:?} alone, {beside:?} beside the other; p99 {slowest_alone:?} and \
+             {slowest_beside:?}"
         );
         assert!(
             slowest_beside <= 2 * slowest_alone,
@@ -81,8 +84,8 @@ impl Contest {
         );
     }
 
-    /// What B waits from its request to the webhook at its receiver, beside these jobs of A's: the median and the 99th
-    /// percentile.
+    /// Returns B's waits from its request to the webhook at its receiver, beside these jobs of A's:
+    /// the median and the 99th percentile.
     fn waits(&self, beside: &[Submission]) -> (Duration, Duration) {
         let mut world = World::with(self.options.clone());
         let (every, apart) = (self.every, self.apart);
@@ -140,7 +143,7 @@ impl Contest {
                     .iter()
                     .find(|e| e.json()["data"]["id"] == job.as_str());
                 exchange
-                    .unwrap_or_else(|| panic!("{job} was not told of"))
+                    .unwrap_or_else(|| panic!("{job} was not reported"))
                     .at
                     .since(*begun)
             })
@@ -182,7 +185,7 @@ fn one_tenants_share_was_all_of_a_small_fast_lane() {
         fast_chunks: fast_chunks(4),
         ..contest.options
     };
-    // A's first job has found the lane empty before the others come, and B keeps to its share.
+    // A's first job finds the lane empty before the others start, and B stays within its share.
     contest.apart = SECOND;
     contest.every = 2 * SECOND;
     contest.harms_nobody();

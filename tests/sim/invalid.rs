@@ -1,4 +1,5 @@
-//! Records that cannot be worked on: they end `invalid` in their places, cost nothing and nobody else anything.
+//! Records that cannot be worked on: they end `invalid` in their places, are free, and cost other
+//! records nothing.
 
 use shared::domain::job::{Accepted, Status, Submission};
 use shared::domain::record::OutcomeStatus::{self, Found, Invalid, Skipped};
@@ -7,7 +8,7 @@ use testkit::harness::{Options, UNFIT, Version, World, domains, invalid, invaria
 use crate::HOUR;
 use crate::crash::{After, case, ended, had_a_delivery, sweep};
 
-/// A job of so many records, those at these places unfit.
+/// A job with this number of records, those at these places unfit.
 fn job(records: usize, unfit: impl Iterator<Item = usize> + Clone) -> Submission {
     let mut domains = domains("found", records);
     for at in unfit.clone() {
@@ -30,7 +31,7 @@ fn statuses(world: &World, id: &shared::domain::ids::JobId) -> Vec<OutcomeStatus
 #[test]
 fn invalid_records_keep_their_places_and_cost_nothing() {
     let mut world = World::new();
-    // Of three chunks one has nobody to be asked about, and one is mixed.
+    // Of three chunks one has only unfit records, and one is mixed.
     let unfit = (44..88).chain([0, 3, 129]);
     let sent = job(130, unfit.clone());
     let id = world.job(sent.clone());
@@ -131,7 +132,7 @@ fn a_budget_is_for_the_valid_records_alone() {
 }
 
 #[test]
-fn a_job_that_was_canceled_or_has_nobody_to_ask_still_says_which_records_are_invalid() {
+fn a_job_that_was_canceled_or_has_no_provider_still_says_which_records_are_invalid() {
     let mut world = World::new();
     let id = world.job(Submission {
         kind: "bare".to_owned(),
@@ -228,7 +229,7 @@ fn a_job_with_invalid_records_survives_every_crash() {
 #[test]
 fn a_job_that_tells_of_each_record_survives_every_crash_with_invalid_ones_among_them() {
     sweep(
-        "invalid, told one by one",
+        "invalid, reported one by one",
         &case(|world| {
             let webhook = Some(world.tenant.webhook("record"));
             let sent = Submission {
@@ -250,7 +251,7 @@ fn a_job_that_tells_of_each_record_survives_every_crash_with_invalid_ones_among_
                 if invalid >= 2 {
                     Ok(())
                 } else {
-                    Err(format!("told of {invalid} invalid records"))
+                    Err(format!("{invalid} invalid records are reported"))
                 }
             })
         }),

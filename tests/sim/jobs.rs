@@ -98,7 +98,8 @@ fn a_thousand_records_take_few_calls() {
         .copied()
         .unwrap_or(0);
     let all = world.sim.gate.calls();
-    // What the sweep asks each minute is not the job's. Source of the bound: the issue's own target, 120 for a job.
+    // The sweep's calls of each minute do not count. Source of the bound: the target, 120
+    // for a job.
     assert!(
         all - sweep_calls + 16 <= 120,
         "{:?}",
@@ -177,7 +178,7 @@ fn of_many_requests_with_one_key_at_once_one_makes_the_job() {
             .filter_map(|id| shared::domain::ids::JobId::parse(id));
         world.accepted = known.map(|id| (id, tenant.clone())).collect();
         world.settle(HOUR);
-        // What the losers wrote before they lost is gone too.
+        // The losers' earlier writes are gone too.
         let chunks = world
             .sim
             .store

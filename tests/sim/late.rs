@@ -1,4 +1,4 @@
-//! Writes that take effect after whoever made them had given them up, or once more.
+//! Writes that take effect after their caller gave them up, or once more.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -35,14 +35,16 @@ fn a_batch_that_came_in_once_more_undid_the_progress_of_a_running_job() {
     assert_eq!(ended(&world, &id, &[Status::Completed]), Ok(()));
 }
 
-/// A submission's first commit is given up and comes in after its second was refused for want of credits.
+/// A submission's first commit is given up and comes in after its second was refused for want of
+/// credits.
 #[test]
 fn a_refused_submission_became_a_job_without_its_records_when_its_first_commit_came_in_late() {
     let mut world = World::with(Options {
         credits: 2,
         ..Options::default()
     });
-    // The other job takes the credits between the two commits, and gives them back before the first comes in.
+    // The other job takes the credits between the two commits, and gives them back before the first
+    // comes in.
     let mut commits = 0;
     world.faults(move |call| match call.op {
         Op::Transact if &*call.name == "late" => {

@@ -1,5 +1,5 @@
-//! Receivers that keep the last event they got on a URL: exchanges with it do not overlap, and nothing old comes after
-//! something newer.
+//! Receivers that store the last event of a URL: exchanges with the URL do not overlap, and no
+//! event arrives after a newer one.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use testkit::sim::{Call, Fault, Op, Reply};
 use crate::crash::{After, Case, calls, ended, had_a_delivery, play, sweep, ways};
 use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
 
-/// A job on a surface whose receivers keep the latest event.
+/// A job on a surface whose receivers store the latest event.
 pub(crate) fn latest(script: &str) -> Submission {
     let of_old = submission(&[script]);
     Submission {
@@ -48,7 +48,7 @@ fn delivery(world: &World, id: &JobId) -> Delivery {
         .unwrap()
 }
 
-/// The jobs told, in order, with what the receiver answered.
+/// Returns the jobs of the events sent, in order, with the receiver's answers.
 fn reported(world: &World, jobs: &[&JobId]) -> Vec<(usize, Option<u16>)> {
     let of = |e: &Exchange| {
         jobs.iter()
@@ -124,7 +124,7 @@ fn a_newer_event_waits_while_an_older_one_is_on_its_way() {
         exchanges[1].at >= exchanges[0].until && waited <= 4 * SECOND,
         "{waited:?}"
     );
-    // Waiting is no attempt, and does not go round in circles.
+    // Waiting is not an attempt, and does not go round in circles.
     assert_eq!(delivery(&world, &newer).attempts, 1);
     let moved = world
         .happened()
@@ -242,7 +242,8 @@ fn an_older_event_does_not_wait_for_ever() {
         world.run_until(MINUTE, |w| w.receiver.exchanges().len() == 1
             && w.working().is_empty())
     );
-    // The newer job is erased, and with it the event that may or may not have arrived: nobody will repeat it.
+    // The newer job is erased, and with it the event that may or may not have arrived: it is not
+    // repeated.
     world
         .call(async |p| delete::delete(p, &world.tenant.id, &newer, ENRICH_TIMEOUT).await)
         .unwrap();
@@ -286,7 +287,7 @@ fn an_attempt_that_was_put_off_showed_an_interrupted_one_at_the_wrong_time() {
     );
 }
 
-/// The place of each update of the turn among all of them, for faults.
+/// Injects the fault for each update of the URL's lease, by its number from 1.
 fn turns(
     mut fault: impl FnMut(usize) -> Fault + Send + 'static,
 ) -> impl FnMut(&Call) -> Fault + Send + 'static {
@@ -305,7 +306,7 @@ fn turns(
 #[test]
 fn an_answer_that_could_not_be_remembered_does_not_count() {
     let mut world = two_senders();
-    // The turn is taken; whatever is tried afterwards to give it back is lost.
+    // The lease is taken; every later attempt to release it is lost.
     world.faults(turns(|n| {
         if (2..=5).contains(&n) {
             Fault::FailBefore
@@ -437,7 +438,7 @@ fn one_at_a_time(world: &World) -> Result<(), String> {
     }
 }
 
-/// Both end; what the newer one said was said last, and the older one was told before or not at all.
+/// Both end; the newer one's event was sent last, and the older one's before or not at all.
 fn both(world: &mut World, older: &str, newer: &str) -> After {
     let first = world.insist_on_job(&latest(older), "older").expect("a job");
     world.run_for(SECOND);
@@ -588,7 +589,8 @@ fn a_turn_that_is_stolen_is_found_out() {
     }
 }
 
-/// How often one event was put off while an older one was 15 s on its way, with so many messages for it in the queue.
+/// Counts how often an event was put off while an older one was under way for 15 s, with this many
+/// messages for it in the queue.
 fn put_off(surplus: usize) -> usize {
     let mut world = two_senders();
     world
@@ -654,7 +656,7 @@ fn events_behind_a_receiver_that_hangs_asked_for_their_turn_every_other_second()
     assert!(asked < 1500, "20 events asked {asked} times in ten minutes");
 }
 
-/// Anything that waits for its turn is bounded by the exchanges before it.
+/// A wait for the URL's lease is bounded by the exchanges before it.
 #[test]
 fn many_events_for_one_url_end_with_the_newest() {
     let mut world = World::with(Options {

@@ -1,4 +1,4 @@
-//! Upstreams that are busy or dead, and answers that are kept.
+//! Upstreams that are busy or dead, and answers that are cached.
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -25,8 +25,10 @@ use crate::{HOUR, MINUTE, SECOND};
 
 pub(crate) fn api(more: &str) -> String {
     format!(
-        "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\nrecord_timeout_s = 20\n[providers.api]\nkind = \"http\"\n\
-         url = \"https://api.example/{{{{ input.domain }}}}\"\nfields = {{ name = \"/name\" }}\ncredits = 2\n{more}\n"
+        "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\nrecord_timeout_s = 20\n\
+         [providers.api]\nkind = \"http\"\n\
+         url = \"https://api.example/{{{{ input.domain }}}}\"\nfields = {{ name = \"/name\" }}\n\
+         credits = 2\n{more}\n"
     )
 }
 
@@ -38,7 +40,8 @@ pub(crate) fn of(kind: &str, records: usize) -> Submission {
     }
 }
 
-/// A world of these providers. Every run of enrich is a process of its own, that knows only what the table says.
+/// A world of these providers. Every run of enrich is a process of its own, that knows only what
+/// the table says.
 pub(crate) fn world(config: &str, options: Options) -> World {
     let mut world = World::with(options);
     world.registry = Arc::new(registry(config));
@@ -143,7 +146,8 @@ fn clocks_that_differ_and_a_slow_table_do_not_break_the_rate() {
     );
     let writes = sim.gate.count(Op::Update) * 1000 / times.len() as u64;
     println!(
-        "{} calls, {busiest} in the busiest second, {mean:.1}/s on average, {writes} writes per 1000",
+        "{} calls, {busiest} in the busiest second, {mean:.1}/s on average, {writes} writes per \
+         1000",
         times.len()
     );
     assert!(busiest <= 55, "{busiest} requests in one second");
@@ -285,8 +289,9 @@ fields = { name = "/name" }
 timeout_s = 20
 "#;
 
-/// The most calls of a dead upstream while so many processes find it out, in so much time. Each counts for itself until one has
-/// seen enough failures; those of its records that were being asked then fail too. After that, there is a probe for each opening.
+/// Returns the most calls of a dead upstream that these processes make in this time. Each counts
+/// for itself until one has seen enough failures; its calls in flight then fail too. After that,
+/// each opening of the breaker allows one trial.
 fn most_calls(processes: usize, time: Duration) -> usize {
     let rules = BreakerConfig::default();
     let registry = registry(TWO);
@@ -295,7 +300,8 @@ fn most_calls(processes: usize, time: Duration) -> usize {
     processes * (rules.failures as usize - 1 + at_once) + usize::try_from(trials).unwrap()
 }
 
-/// With the template's concurrency: how long a job of a thousand records takes, and what the dead upstream saw.
+/// With the template's concurrency: how long a job of a thousand records takes, and what the dead
+/// upstream saw.
 fn thousand(kind: &str, dead: impl Fn() -> Reply + Send + 'static) -> (Duration, usize) {
     let enrichers = parameter("EnrichConcurrency");
     let options = Options {
@@ -328,7 +334,8 @@ fn a_dead_first_provider_hardly_slows_a_job() {
     });
     let hanging = thousand("both", || found().after(HOUR));
     println!(
-        "1000 records: {alone:?} alone; {refusing:?} refusing, {hanging:?} hanging (time, calls of the dead)"
+        "1000 records: {alone:?} alone; {refusing:?} refusing, {hanging:?} hanging (time, calls of \
+         the dead)"
     );
     for (with, calls) in [refusing, hanging] {
         assert!(with <= alone.mul_f64(1.3), "{with:?} instead of {alone:?}");
@@ -410,7 +417,7 @@ fn an_upstream_that_stays_dead_fails_its_records_in_the_end() {
     );
 }
 
-/// What an upstream that refuses without end answers, and what its records are told.
+/// The answers of an upstream that always refuses, and the errors of its records.
 const ENDLESS: [(&str, u16, Option<&str>, &str); 7] = [
     ("", 429, None, "rate_limited"),
     ("", 429, Some("20"), "rate_limited"),
@@ -498,7 +505,7 @@ fn an_upstream_that_never_stops_refusing_holds_its_records_for_wait_s_and_is_nam
                 .await
                 .waiting_for
         });
-        assert_eq!(waits, [], "a job that has ended waits for nobody");
+        assert_eq!(waits, [], "a job that has ended does not wait");
     }
 }
 
@@ -514,7 +521,8 @@ fn shown(world: &mut World, id: &JobId) -> JobView {
 #[test]
 fn of_several_waits_the_last_to_end_is_shown_and_one_after_an_answer_begins_anew() {
     let config = api("rate = { per_second = 2 }");
-    let hasty = "[types.hasty]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\nrecord_timeout_s = 20\nwait_s = 30\n\n[types.t]";
+    let hasty = "[types.hasty]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n\
+        record_timeout_s = 20\nwait_s = 30\n\n[types.t]";
     let mut world = world(
         &config.replacen("[types.t]", hasty, 1),
         Options {
@@ -539,7 +547,7 @@ fn of_several_waits_the_last_to_end_is_shown_and_one_after_an_answer_begins_anew
         world.run_for(begun.plus(at * SECOND).since(world.now()));
         let view = shown(&mut world, &patient);
         let [wait] = &view.waiting_for[..] else {
-            panic!("nobody at {at} s")
+            panic!("no wait at {at} s")
         };
         assert!(
             wait.since < begun.plus(20 * SECOND) && wait.until >= begun.plus(90 * SECOND),
@@ -556,7 +564,7 @@ fn of_several_waits_the_last_to_end_is_shown_and_one_after_an_answer_begins_anew
     world.run_for(20 * SECOND);
     let view = shown(&mut world, &next);
     let [wait] = &view.waiting_for[..] else {
-        panic!("nobody")
+        panic!("no wait")
     };
     assert!(
         wait.since >= answered,
@@ -641,7 +649,8 @@ fn a_record_waits_longer_than_wait_s_for_its_turn_at_an_upstream_that_refuses_no
 
 const KEPT: &str = "cache = { found_s = 600, not_found_s = 60 }";
 
-/// A job of these domains by this tenant, ended: the calls that it took, and its records that were not fetched for it.
+/// A job of these domains by this tenant, ended: the calls that it took, and its records that were
+/// not fetched for it.
 fn run(world: &mut World, tenant: &testkit::harness::Tenant, domains: &[String]) -> (usize, usize) {
     let before = sent(world, "https://api.example/").len();
     let asked = Submission {
@@ -710,7 +719,8 @@ fn answers_are_kept_for_their_tenant_and_their_time() {
         (5, 40),
         "failures are not kept"
     );
-    // The key of the keys and the answers of each of two chunks; nothing that could be kept is new.
+    // The key of the keys and the answers of each of two chunks; no answer that could be cached is
+    // new.
     assert_eq!(
         *calls.lock().unwrap(),
         [Op::Get, Op::GetMany, Op::Get, Op::GetMany]
@@ -725,7 +735,7 @@ fn answers_are_kept_for_their_tenant_and_their_time() {
     assert_eq!(
         run(&mut world, &acme, &asked),
         (35, 40),
-        "what was not found is looked for sooner"
+        "a question without a result is asked again sooner"
     );
     world.run_for((begun.plus(11 * MINUTE)).since(world.now()));
     assert_eq!(run(&mut world, &acme, &asked).1, 0, "in its time");
@@ -754,8 +764,10 @@ fn only_what_is_marked_so_is_shared_among_tenants() {
 
 #[test]
 fn a_cached_model_gives_each_record_its_own_answer() {
-    let config = "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"agent\"]\n[providers.agent]\nkind = \"chat\"\n\
-                  url = \"https://llm.example/v1\"\nmodel = \"m\"\ninstructions = \"Research this company.\"\n\
+    let config = "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"agent\"]\n[providers.agent]\n\
+        kind = \"chat\"\n\
+                  url = \"https://llm.example/v1\"\nmodel = \"m\"\n\
+                  instructions = \"Research this company.\"\n\
                   struct = { name = \"its name\" }\ncache = {}\n";
     let mut world = world(config, Options::default());
     world.sim.http.on("https://llm.example/", |request| {

@@ -28,7 +28,10 @@ fn lines(level: Level, work: impl FnOnce()) -> Vec<Value> {
 /// The lines that say this, of which there must be some.
 fn said<'l>(lines: &'l [Value], message: &str) -> Vec<&'l Value> {
     let said: Vec<_> = lines.iter().filter(|l| l["message"] == message).collect();
-    assert!(!said.is_empty(), "nobody said {message:?}: {lines:#?}");
+    assert!(
+        !said.is_empty(),
+        "{message:?} is not in the log: {lines:#?}"
+    );
     said
 }
 
@@ -78,7 +81,7 @@ fn a_line_of_an_attempt_names_its_delivery_and_job() {
 fn a_line_of_a_repair_names_its_item_and_job() {
     let mut world = World::new();
     let id = world.job(submission(&domains("plain", 2)));
-    // For a while no process can do more than look for what is due.
+    // For a while every process can only query for due work.
     world.faults(|call| {
         if call.process != 0 && call.op != Op::Query && call.number < 300 {
             Fault::FailBefore
@@ -119,7 +122,7 @@ fn a_line_of_a_request_names_the_request_and_its_job() {
 }
 
 #[test]
-fn a_callback_that_nobody_signed_does_not_choose_the_job_of_a_line() {
+fn a_callback_without_a_signature_does_not_choose_the_job_of_a_line() {
     let mut served = ServedApi::new(World::new(), SURFACES, "", |_| {
         (Duration::ZERO, found(json!({"name": "N"})))
     });

@@ -1,9 +1,10 @@
-//! Two faults in one piece of work: every first one, and for each of them every second one in the run that the first has
-//! changed, until all is quiet.
+//! Two faults in one piece of work: every first one, and for each every second one in the run that
+//! the first has changed, until all is quiet.
 //!
-//! Some kinds of faults are the same as others and left out. A read has no effect, so that dying after it is dying before
-//! the process's next call. And of the looks of one sweep that follow each other, nothing was done between them, the
-//! first stands for all. Of writes that take effect later, one stands for all as well: the one whose process goes on.
+//! Faults that equal others are left out. A read has no effect, so dying after it is dying before
+//! the process's next call. Of consecutive queries of one sweep with nothing between them, the
+//! first stands for all. Of writes that take effect later, the one whose process goes on stands for
+//! all.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -20,7 +21,7 @@ fn is_read(op: Op) -> bool {
     matches!(op, Op::Get | Op::GetMany | Op::Query)
 }
 
-/// What is tried at these calls, each call with its faults.
+/// The calls under test, each with its faults.
 fn tried(calls: &[Call], ways: fn(Op) -> Vec<Fault>) -> Vec<(u64, Fault)> {
     let mut last: BTreeMap<u64, &str> = BTreeMap::new();
     let mut all = Vec::new();
@@ -41,7 +42,8 @@ fn tried(calls: &[Call], ways: fn(Op) -> Vec<Fault>) -> Vec<(u64, Fault)> {
     all
 }
 
-/// The calls after the first fault, in the run that it has changed; and what does not hold of that run.
+/// Returns the calls after the first fault, in the run that it changed, and what does not hold
+/// there.
 fn after(case: &Case, (k, first): (u64, Fault)) -> (Vec<Call>, Vec<String>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let note = Arc::clone(&seen);

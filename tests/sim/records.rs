@@ -17,7 +17,7 @@ use testkit::sim::Reply;
 use crate::crash::{After, Case, case, ended, sweep};
 use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
 
-/// Where records are told; the same receiver as the job's end.
+/// The URL of record events; the same receiver as for the job's end.
 pub(crate) const RECORD_HOOK: &str = "https://hook.example/record";
 
 fn telling<S: AsRef<str>>(domains: &[S]) -> Submission {
@@ -34,7 +34,8 @@ fn reported(world: &World, id: &JobId) -> Vec<Delivery> {
     page.map(|page| page.deliveries).unwrap_or_default()
 }
 
-/// One event a record, one for the end, all delivered, and each record's event before the end of its own job.
+/// One event a record, one for the end, all delivered, and each record's event before the end of
+/// its own job.
 fn all_told(world: &World, id: &JobId, records: usize) -> Result<(), String> {
     let reported = reported(world, id);
     let bad: Vec<&Delivery> = reported
@@ -258,7 +259,8 @@ fn submissions_that_race_for_the_last_credits_share_them() {
     }
 }
 
-/// The event of a record names its job by what never changes: a job that went on meanwhile does not change its body.
+/// The event of a record names its job by what never changes: a job that went on meanwhile does not
+/// change its body.
 #[test]
 fn a_record_event_has_one_body_however_far_its_job_went() {
     let mut world = World::new();

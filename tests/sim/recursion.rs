@@ -1,4 +1,5 @@
-//! Chains of runs and messages that are longer than Lambda lets them be unless the template says that they are meant.
+//! Chains of runs and messages that are longer than Lambda lets them be unless the template says
+//! that they are meant.
 
 use std::time::Duration;
 
@@ -28,8 +29,8 @@ fn stopped(world: &World, lane: QueueName) -> usize {
         .count()
 }
 
-/// A record whose upstream has its answer after 12 minutes and is asked for it every 30 seconds: the job, and whether it has
-/// ended two minutes after that.
+/// A record whose upstream has its answer after 12 minutes and is asked for it every 30 seconds:
+/// the job, and whether it has ended two minutes after that.
 fn polls(world: &mut World) -> (JobId, bool) {
     let manners = Manners {
         after: Some(12 * MINUTE),
@@ -87,7 +88,8 @@ fn a_template_that_allows_no_loops_lets_a_polled_record_stall_and_its_message_di
     );
 }
 
-/// An event whose receiver fails at more attempts than a chain may have runs, a minute apart: whether it was taken in time.
+/// An event whose receiver fails at more attempts than a chain may have runs, a minute apart:
+/// whether it was taken in time.
 fn attempts(world: &mut World) -> bool {
     const FAILURES: usize = 20;
     world

@@ -1,4 +1,4 @@
-//! What a reading of the code found wrong before anybody met it.
+//! Faults that a review of the code found before they occurred.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -112,7 +112,7 @@ fn a_replay_of_a_delivery_that_waited_did_nothing() {
     assert_eq!(world.receiver.exchanges().len(), 2);
 }
 
-/// Submits under terms that are not the registry's own, as if `providers.toml` had changed since.
+/// Submits with a pricing other than the registry's, as if `providers.toml` had changed since.
 fn submit_under(
     world: &mut World,
     domains: &[String],
@@ -250,10 +250,10 @@ fn a_grant_whose_answer_was_lost_was_given_twice() {
             .unwrap(),
         Some(before + 5)
     );
-    let nobody = shared::domain::ids::TenantId::parse("nobody").unwrap();
+    let unknown = shared::domain::ids::TenantId::parse("unknown").unwrap();
     assert_eq!(
         world
-            .call(async |p| tenants::add_credits(p, &nobody, 5).await)
+            .call(async |p| tenants::add_credits(p, &unknown, 5).await)
             .unwrap(),
         None
     );
@@ -411,7 +411,8 @@ fn events_of_one_tenants_records_kept_the_sweep_from_anothers_jobs() {
     assert!(waited.len() <= 4, "{waited:?}");
 }
 
-/// A job that tells of each of so many records, whose messages to the receiver are all lost.
+/// A job with an event for each of this number of records, whose messages to the receiver are all
+/// lost.
 fn many_events(world: &mut World, records: usize) {
     let hook = Webhook {
         url: "https://hook.example/record".to_owned(),
@@ -438,7 +439,8 @@ fn one_tenants_deliveries_took_the_whole_run_of_the_sweep() {
     many_events(&mut world, 300);
     world.run_for(2 * MINUTE);
     for woken in [200, 200] {
-        // What was over its share has moved behind the others, and is not looked at again at once.
+        // Messages over the tenant's share moved behind the others, and are not polled again at
+        // once.
         world.sweep();
         world.run_for(SECOND);
         assert_eq!(world.swept().redriven_deliveries, woken);
@@ -487,7 +489,7 @@ fn a_shard_that_could_not_be_read_kept_the_others_unswept() {
         });
         let deadline = world.now().plus(MINUTE);
         let swept = world.call(async |p| sweep::step(p, crate::ENRICH_TIMEOUT, deadline).await);
-        assert!(swept.is_err(), "nobody hears of {unread}");
+        assert!(swept.is_err(), "{unread} is not reported");
         let readable = jobs.iter().filter(|job| due_shard(job) != unread).count();
         assert_eq!(
             world.sim.queue.peek(QueueName::Enrich).len(),
@@ -635,7 +637,7 @@ fn a_submission_was_refused_for_credits_that_were_there_again() {
         credits: 5,
         ..Options::default()
     });
-    // The client's reservation comes after another job's, and its look at what is left after that job's erasure.
+    // The client reserves after another job, and reads what is left after that job's erasure.
     world.faults(|call| match (&*call.name, call.op) {
         ("client", Op::Transact) => Fault::Delay(5 * SECOND),
         ("client", Op::Get) if call.subject.ends_with("/CREDITS") => Fault::Delay(10 * SECOND),
@@ -675,7 +677,7 @@ fn results_read_during_an_erasure_were_an_error_of_ours() {
     let id = world.job(submission(&["big-0", "big-1", "big-2", "big-3"]));
     world.settle(HOUR);
     let view = world.view(&id);
-    // The erasure has come as far as one item of the result's overflow.
+    // The erasure has reached one item of the result's overflow.
     world.faults(|call| {
         if call.op == Op::DeleteAll {
             Fault::FailBefore

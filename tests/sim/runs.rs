@@ -224,7 +224,7 @@ fn a_job_of_several_shards_ends_once() {
 fn a_job_past_its_run_limit_expires_and_keeps_what_it_has() {
     let mut world = World::new();
     let id = world.job(submission(&domains("slow5", 100)));
-    // One chunk is done; then nobody works for a day.
+    // One chunk is done; then no function runs for a day.
     let done = world.run_until(MINUTE, |world| {
         world
             .happened()
@@ -371,7 +371,8 @@ fn a_table_that_was_slow_to_take_early_outcomes_took_the_time_of_records_under_w
         Op::PutAll if call.subject.contains("#PART#") => Fault::Delay(8 * SECOND),
         _ => Fault::Proceed,
     });
-    // The first ends after 8 s and is put away from 11 s to 19 s. Of the second, the second provider is asked after 14 s.
+    // The first ends after 8 s and is checkpointed from 11 s to 19 s. The second record asks its
+    // second provider after 14 s.
     let id = world.job(Submission {
         kind: "duo".to_owned(),
         ..submission(&["slow4-0", "slow14-1"])
@@ -393,7 +394,8 @@ fn a_table_that_was_slow_to_take_early_outcomes_took_the_time_of_records_under_w
 fn a_mark_that_came_in_once_more_took_its_records_answer_away() {
     let mut world = World::new();
     let mut marked = false;
-    // The first mark of the first run in which the records go one by one. That run dies of the last record.
+    // The first mark of the first run in which the records go one by one. That run dies of the last
+    // record.
     world.faults(move |call| {
         let first = !marked && call.op == Op::Put && call.subject.contains("#PART#");
         marked |= first;
@@ -439,7 +441,8 @@ fn a_mark_that_took_all_of_a_records_time_failed_it_unasked() {
 fn a_mark_that_was_slow_to_be_written_took_the_time_of_its_record() {
     let mut world = World::new();
     let mut puts = BTreeMap::new();
-    // One by one, each record is a mark and an outcome. The fourth of a run begins with a second to spare.
+    // One by one, each record is a mark and an outcome. The fourth of a run begins with a second to
+    // spare.
     world.faults(move |call| {
         if call.op != Op::Put || !call.subject.contains("#PART#") {
             return Fault::Proceed;

@@ -1,4 +1,4 @@
-//! What is remembered of companies' sites.
+//! The memory of companies' sites.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,29 +15,35 @@ use crate::HOUR;
 use crate::crash::{After, case, ended, sweep};
 use crate::limits::world;
 
-const SIGNALS: &str = "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"news\"]\n[providers.news]\nkind = \"signals\"\nmax_age_days = 1\n";
+const SIGNALS: &str = "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"news\"]\n\
+    [providers.news]\nkind = \"signals\"\nmax_age_days = 1\n";
 
 const HOME: &str = r#"<link rel=alternate type=application/rss+xml href=/feed>
     <script type=application/ld+json>{"@type": "JobPosting", "title": "Smith"}</script>"#;
 
-/// A site with an open position, and a feed with entries of these titles on one page, all without a date; without any there
-/// is no feed.
+/// Serves a site with an open position, and a feed with entries of these titles on one page, all
+/// without a date. Without titles it has no feed.
 fn site(world: &World, titles: &Arc<Mutex<Vec<&'static str>>>) {
     let titles = Arc::clone(titles);
-    world.sim.http.on("https://acme.example/", move |request| match request.url.rsplit('/').next() {
-        Some("robots.txt") => Reply::status(404),
-        Some("feed") => {
-            let item = |title: &&str| {
-                format!("<item><title>{title}</title><link>/news#{title}</link><pubDate>lately</pubDate></item>")
-            };
-            let items: Vec<String> = titles.lock().unwrap().iter().map(item).collect();
-            if items.is_empty() {
-                Reply::status(404)
-            } else {
-                Reply::body(200, format!("<rss>{}</rss>", items.concat()))
+    world.sim.http.on("https://acme.example/", move |request| {
+        match request.url.rsplit('/').next() {
+            Some("robots.txt") => Reply::status(404),
+            Some("feed") => {
+                let item = |title: &&str| {
+                    format!(
+                        "<item><title>{title}</title><link>/news#{title}</link>\
+                     <pubDate>lately</pubDate></item>"
+                    )
+                };
+                let items: Vec<String> = titles.lock().unwrap().iter().map(item).collect();
+                if items.is_empty() {
+                    Reply::status(404)
+                } else {
+                    Reply::body(200, format!("<rss>{}</rss>", items.concat()))
+                }
             }
+            _ => Reply::body(200, HOME).header("content-type", "text/html"),
         }
-        _ => Reply::body(200, HOME).header("content-type", "text/html"),
     });
 }
 
@@ -49,7 +55,7 @@ fn about() -> Submission {
     }
 }
 
-/// Title and hour of first sight of what is told as new.
+/// Title and hour of first sight of entries reported as new.
 fn reported(world: &World, id: &JobId, begun: Timestamp) -> Vec<(String, u64)> {
     let lines = world.results(id);
     let signals = lines[0].to_json()["data"]["signals"]
@@ -112,7 +118,7 @@ fn news_without_a_date_age_by_when_the_tenant_first_saw_them() {
     assert_eq!(
         visit(&mut world, &other, begun),
         new,
-        "what one tenant saw is not told another"
+        "what one tenant saw is not shown to another"
     );
     *titles.lock().unwrap() = vec!["Three"];
     assert_eq!(visit(&mut world, &acme, begun), pairs(&[("Three", 12)]));
@@ -214,7 +220,7 @@ fn what_was_seen_first_survives_every_crash() {
                 // Where the table or the feed did not answer, there are none, or not all.
                 let right = times.is_empty() || kept.len() < 3 || id == &first || times == kept;
                 if signals.len() != 3 || !right || times.iter().any(|at| *at < begun.seconds()) {
-                    return Err(format!("remembered: {kept:?}, told: {data}"));
+                    return Err(format!("remembered: {kept:?}, reported: {data}"));
                 }
             }
             Ok(())

@@ -120,7 +120,7 @@ fn a_dead_worker_is_replaced_before_the_queue_would() {
 }
 
 #[test]
-fn an_end_that_nobody_lived_to_write_is_written() {
+fn an_end_whose_writer_died_is_written() {
     let mut world = World::new();
     world.job(submission(&domains("found", 10)));
     once(&world, Op::Transact, "META", Fault::Die);
@@ -197,7 +197,7 @@ fn a_job_that_stands_still_is_looked_at_less_and_less_often() {
 
 #[test]
 fn redrives_that_waited_together_do_not_give_a_healthy_chunk_up() {
-    // Nobody died: the queue was slow, and then everything came at once.
+    // No process died: the queue was slow, and then delivered everything at once.
     let mut world = World::new();
     world.options.enrichers = 0;
     let id = world.job(submission(&domains("slow20", 10)));
@@ -209,7 +209,8 @@ fn redrives_that_waited_together_do_not_give_a_healthy_chunk_up() {
 
 #[test]
 fn healthy_records_of_a_lane_that_was_behind_were_given_up_as_lost() {
-    // Nobody died: each chunk takes many invocations, and its messages wait longer than a hold lasts.
+    // No process died: each chunk takes many invocations, and its messages wait longer than a lease
+    // lasts.
     let mut world = World::new();
     let id = world.job(Submission {
         kind: "patient".to_owned(),

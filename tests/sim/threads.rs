@@ -4,11 +4,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How often a long run says how far it is.
+/// The interval at which a long run reports its progress.
 const TELL: Duration = Duration::from_secs(20);
 
-/// Does the work for each number below `count`, on as many threads as there are cores, and answers what came of each in
-/// order. Long work tells of itself on stderr as `what`.
+/// Does the work for each number below `count`, on one thread per core, and returns the outcomes in
+/// order. Long work reports its progress on stderr as `what`.
 pub(crate) fn map<T: Send>(what: &str, count: u64, work: impl Fn(u64) -> T + Sync) -> Vec<T> {
     let next = AtomicU64::new(0);
     let (start, reported) = (Instant::now(), Mutex::new(Instant::now()));

@@ -1,4 +1,5 @@
-//! Upstreams that take a question and answer later: records are parked, and no function waits with them.
+//! Upstreams that take a question and answer later: records are suspended, and no function waits
+//! with them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use testkit::sim::{Fault, Op};
 use crate::crash::{After, case, ended, sweep};
 use crate::{ENRICH_TIMEOUT, HOUR, MINUTE, SECOND};
 
-/// How the harness's upstream treats every question of a test.
+/// The behaviour of the harness's upstream for every question of a test.
 #[derive(Clone, Copy)]
 struct Treatment {
     /// `None`: never.
@@ -50,7 +51,7 @@ impl Treatment {
     }
 }
 
-/// So many records that are asked for there first, and elsewhere where it gives them up.
+/// A job with this many records that ask there first, and elsewhere if it gives them up.
 fn some(records: usize) -> Submission {
     named("some", records)
 }
@@ -69,12 +70,12 @@ fn urls(up: &Upstream) -> Vec<String> {
         .collect()
 }
 
-/// What the upstream says when it has the answer.
+/// The upstream's message once it has the answer.
 fn ready(up: &Upstream, url: &str) -> Value {
     up.answer_for(url).expect("a URL that it was given")
 }
 
-/// Calls back whenever an answer is ready, until `records` have been told of or an hour is over.
+/// Calls back whenever an answer is ready, until `records` were reported or an hour is over.
 fn call_back(up: &Arc<Upstream>, world: &mut World, records: usize) {
     let (up, ports, clock) = (Arc::clone(up), world.ports.clone(), world.sim.clock.clone());
     world.spawn("upstream", async move {
@@ -143,7 +144,8 @@ fn an_upstream_that_answers_after_ten_minutes_costs_no_time_while_it_waits() {
     let before = world.happened().len();
     assert_eq!(busy_seconds(&mut world, 9 * MINUTE), 0);
     let looks = world.happened().len() - before;
-    // The sweep's, once a minute, and what it sends for a chunk that does not move, each time after twice as long.
+    // The sweep's, once a minute, and what it sends for a chunk that does not move, each time after
+    // twice as long.
     assert!(
         looks <= 9 + 2 * 3,
         "{looks} invocations while nothing happened"
@@ -151,7 +153,10 @@ fn an_upstream_that_answers_after_ten_minutes_costs_no_time_while_it_waits() {
     world.settle(HOUR);
     assert_eq!(all_found(&world, &id, 100), Ok(()));
     let took = world.view(&id).job.end.unwrap().at.since(id.created_at());
-    assert!(took < 11 * MINUTE, "told at ten minutes, ended at {took:?}");
+    assert!(
+        took < 11 * MINUTE,
+        "answered at ten minutes, ended at {took:?}"
+    );
     assert!(
         up.taken()
             .iter()
@@ -233,7 +238,7 @@ fn forged_and_repeated_callbacks_change_nothing() {
     }
     assert_eq!(world.sim.store.items(), before, "nothing was written");
 
-    // Of what is said again nothing is looked at again.
+    // A repeated callback causes no further poll.
     let waits = json!({"id": body["id"], "status": "pending"});
     assert_eq!(
         world.call(async |p| post(p, &ours[0], &waits).await),
@@ -290,7 +295,7 @@ fn a_callback_about_another_question_used_the_url_up() {
         );
         assert!(
             world.run_until(5 * MINUTE, |world| !world.view(&id).status().is_live()),
-            "the answer was not heard"
+            "the answer was not received"
         );
         world.settle(HOUR);
         assert_eq!(all_found(&world, &id, 1), Ok(()));
@@ -334,7 +339,8 @@ fn a_message_that_came_twice_bought_an_answer_twice() {
     for message in world.sim.queue.peek(QueueName::Enrich) {
         world.sim.queue.duplicate(QueueName::Enrich, &message.id);
     }
-    // Both have read the chunk before either takes it. The second takes it when the first has left it.
+    // Both have read the chunk before either takes it. The second takes it when the first has left
+    // it.
     let mut first = None;
     world.faults(move |call| {
         let takes = call.op == Op::Update
@@ -393,7 +399,9 @@ fn an_upstream_that_never_answers_is_given_up_and_the_next_one_asked() {
     world.settle(HOUR);
     assert_eq!(all_found(&world, &id, 3), Ok(()));
     let lines = world.results(&id);
-    assert!(lines.iter().all(|line| line.outcome.sources[0].1.provider == "second" && line.outcome.credits == 3));
+    assert!(lines.iter().all(|line| {
+        line.outcome.sources[0].1.provider == "second" && line.outcome.credits == 3
+    }));
     let took = world.view(&id).job.end.unwrap().at.since(id.created_at());
     assert!((30 * MINUTE..32 * MINUTE).contains(&took), "{took:?}");
 }
@@ -429,7 +437,7 @@ fn waiting(world: &mut World) -> After {
     world.run_for(30 * MINUTE);
     Box::new(move |world| {
         all_found(world, &id, 4)?;
-        // A crash may buy twice, with the same key; a chunk that nobody killed never does.
+        // A crash may buy twice, with the same key; a chunk without a crash never does.
         let bought = up.taken().iter().map(|taken| taken.bought.len()).max();
         if bought.is_some_and(|most| most <= 2) {
             Ok(())
@@ -489,7 +497,7 @@ fn what_is_posted_while_a_run_holds_the_chunk_is_not_forgotten() {
             ..Options::default()
         });
         let up = Treatment::new(Duration::from_millis(delay * 500), HOUR).serve(&world);
-        // Putting the parked records away takes long.
+        // Checkpointing the suspended records takes long.
         world.faults(|call| {
             if call.op == Op::PutAll {
                 Fault::Delay(5 * SECOND)

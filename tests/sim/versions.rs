@@ -63,7 +63,7 @@ fn all_is_well(world: &mut World, id: &shared::domain::ids::JobId, what: &str) {
     );
 }
 
-/// What goes wrong at the switch.
+/// The fault at the switch.
 #[derive(Debug, Clone, Copy)]
 enum Trouble {
     Nothing,
@@ -114,7 +114,7 @@ fn a_job_goes_on_under_another_version_from_any_moment_on() {
     }
 }
 
-/// How blanks are shown is stored with the job: a version before showed them otherwise.
+/// The display of blank fields is stored with the job: an earlier version showed them otherwise.
 #[test]
 fn an_event_keeps_its_bytes_whichever_version_sends_it() {
     let pairs = VERSIONS
@@ -211,7 +211,7 @@ fn a_record_that_waits_for_an_upstream_goes_on_under_another_version() {
     }
 }
 
-/// Cancel, replay and rotation by one version of what another wrote, while versions come and go.
+/// One version cancels, replays and rotates what another wrote, while deployments change.
 #[test]
 fn requests_are_answered_whichever_version_wrote_what_they_read() {
     for seed in 0..24 {
@@ -302,7 +302,7 @@ fn a_chunk_that_a_later_version_finished_is_not_asked_for_again() {
     );
 }
 
-/// What an enrich function that is older than submit does not know.
+/// Things that an enrich function older than submit does not know.
 #[derive(Debug, Clone, Copy)]
 enum Lacks {
     TheType,

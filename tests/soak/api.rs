@@ -1,4 +1,4 @@
-//! The stack's API as a client uses it that does not take silence for an answer.
+//! The stack's API for a client that repeats unanswered requests.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,9 +13,10 @@ use testkit::stack::{self, Reply};
 use crate::Failed;
 use crate::faults::Faults;
 
-/// One request in so many is given up before its answer, and repeated.
+/// One request in this many is given up before its answer, and repeated.
 const GIVEN_UP: usize = 10;
-/// How long a client repeats a request that is not answered, before the API has broken its word. The machine may be busy.
+/// The time for which a client repeats an unanswered request before the API has broken its word.
+/// The machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// A client's pause before it repeats.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -39,7 +40,7 @@ pub(crate) struct Tenant {
 }
 
 impl Api {
-    /// From a stack's settings, looked up by name.
+    /// Builds it from a stack's settings, looked up by name.
     pub(crate) fn new(
         get: &dyn Fn(&str) -> Option<String>,
         faults: Arc<Faults>,
@@ -75,8 +76,8 @@ impl Api {
         })
     }
 
-    /// One request, repeated until it is answered by anything but a server's error or a request to wait. `key` makes a POST
-    /// the same request each time.
+    /// Sends one request, and repeats it until the answer is neither a server error nor a request
+    /// to wait. `key` makes a POST the same request each time.
     pub(crate) async fn call(
         &self,
         tenant: &Tenant,
@@ -88,7 +89,7 @@ impl Api {
         Ok(self.tried(tenant, method, path, key, body).await?.0)
     }
 
-    /// The same, with how often it was sent.
+    /// The same, with the number of times it was sent.
     pub(crate) async fn tried(
         &self,
         tenant: &Tenant,
@@ -138,7 +139,7 @@ impl Api {
         self.call(tenant, "GET", path, None, b"").await
     }
 
-    /// The body of a GET that must be there.
+    /// Reads the body of a GET that must exist.
     pub(crate) async fn read(&self, tenant: &Tenant, path: &str) -> Result<Value, Failed> {
         let reply = self.get(tenant, path).await?;
         if reply.status != 200 {
@@ -147,7 +148,7 @@ impl Api {
         Ok(serde_json::from_slice(&reply.body)?)
     }
 
-    /// Everything of a listing, page by page.
+    /// Reads a whole listing, page by page.
     pub(crate) async fn all(
         &self,
         tenant: &Tenant,
@@ -171,7 +172,7 @@ impl Api {
         }
     }
 
-    /// A call of SQS past the proxy.
+    /// Calls SQS past the proxy.
     pub(crate) async fn sqs(&self, operation: &str, body: &Value) -> Result<Reply, Failed> {
         let target = format!("AmazonSQS.{operation}");
         let headers = [
@@ -192,7 +193,7 @@ impl Api {
         .await?)
     }
 
-    /// Runs the sweep now and not at the next minute. Whether it came to its end.
+    /// Runs the sweep now, not at the next minute. Returns true if it completed.
     pub(crate) async fn sweep(&self) -> bool {
         let ran = stack::invoke(
             &*self.ports.http,

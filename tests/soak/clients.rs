@@ -1,4 +1,4 @@
-//! What clients do: submit, repeat themselves, cancel, delete, wait, read, replay.
+//! The clients: they submit, repeat themselves, cancel, delete, wait, read and replay.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,21 +13,22 @@ use crate::check::Job;
 use crate::later::{KEPT, POOL, TYPES};
 use crate::outside::{Outside, UNANSWERABLE};
 
-/// What the clients share.
+/// State that the clients share.
 pub(crate) struct Clients {
     pub(crate) api: Api,
     pub(crate) outside: Outside,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) seed: u64,
-    /// No new job is begun.
+    /// No new job is started.
     pub(crate) closed: AtomicBool,
-    /// What is not over is given up.
+    /// Unfinished work is given up.
     pub(crate) over: AtomicBool,
     pub(crate) begun: AtomicU64,
     pub(crate) ended: AtomicU64,
 }
 
-/// The tenant that deletes jobs; what a deleted job had used cannot be asked, so the others' credits are counted exactly.
+/// The tenant that deletes jobs. The use of a deleted job is unknown, so the others' credits are
+/// counted exactly.
 pub(crate) const DELETES: usize = 2;
 
 pub(crate) fn id(job: &Job) -> &str {
@@ -55,7 +56,7 @@ impl Clients {
         self.over.load(Ordering::SeqCst)
     }
 
-    /// One client that begins a job when its last one is over, until it is told to stop.
+    /// Runs one client, which starts a job when its last one is over, until it is closed.
     pub(crate) async fn work(self: Arc<Self>, client: u64) -> Vec<Job> {
         let rng = SimEntropy::new(self.seed.wrapping_mul(1000).wrapping_add(client));
         let mut jobs = Vec::new();
@@ -141,7 +142,7 @@ impl Clients {
         Ok(())
     }
 
-    /// A look at a job that may be running: how it is, and what there is of its results.
+    /// Reads a job that may be running: its state, and the results so far.
     async fn look(&self, job: &mut Job, path: &str) -> Result<(), Failed> {
         let (api, tenant) = (&self.api, &self.tenants[job.tenant]);
         job.shown.push(api.read(tenant, path).await?);
@@ -180,7 +181,7 @@ impl Clients {
         self.look_after(job).await
     }
 
-    /// Asks for an erased job in every way there is.
+    /// Requests an erased job in every possible way.
     pub(crate) async fn look_after(&self, job: &mut Job) -> Result<(), Failed> {
         let tenant = &self.tenants[job.tenant];
         let (path, delivery) = (
@@ -228,7 +229,7 @@ impl Clients {
         Ok(())
     }
 
-    /// Waits until every delivery of a job that is there is over, and keeps what the API says of both.
+    /// Waits until every delivery of an existing job is over, and records the API's view of both.
     pub(crate) async fn finish(&self, mut job: Job) -> Job {
         if job.end.is_some()
             && !job.deleted
@@ -267,7 +268,7 @@ fn plan(rng: &SimEntropy, number: u64, tenants: usize) -> Job {
     } else {
         [20, 60, 150][rng.below(3)]
     };
-    // Their rate is what they have for all clients together.
+    // Their rate is for all clients together.
     let most = if awaits.is_some() { most.min(30) } else { most };
     Job {
         awaits,

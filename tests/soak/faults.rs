@@ -1,4 +1,4 @@
-//! Which faults are injected, how often, and how many were.
+//! The choice of faults, their frequency, and their count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -11,22 +11,23 @@ use testkit::sim::SimEntropy;
 use crate::check::Life;
 use crate::wire;
 
-/// One reading call in so many to the table meets a fault.
+/// One reading call in this many to the table meets a fault.
 const READS: usize = 16;
-/// One of the others in so many. There are fewer of them, and more depends on each.
+/// One of its other calls in this many. There are fewer of them, and more depends on each.
 const WRITES: usize = 6;
-/// One fault in so many ends the process that made the call.
+/// One fault in this many ends the process that made the call.
 const KILLS: usize = 12;
 /// The same while the process starts.
 const KILLS_IN_INIT: usize = 3;
-/// One fault in so many is the beginning of an outage: all calls of the operation meet the same fault for a while.
+/// One fault in this many starts an outage: all calls of the operation meet the same fault for a
+/// while.
 const OUTAGES: usize = 20;
-/// How the names of all kills begin.
+/// The prefix of the names of all kills.
 const KILLED: &str = "process killed";
-/// How the names of those faults begin without which a soak, brief as it may be, has shown nothing.
+/// The prefixes of the faults that even a brief soak needs in order to show anything.
 const NEEDED: [&str; 3] = [KILLED, "dropped", "throttled"];
 
-/// What the proxy does with a call.
+/// The proxy's treatment of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Passed on late.
@@ -42,11 +43,11 @@ pub(crate) enum Fault {
     Throttle,
     /// The items are part of another transaction.
     Conflict,
-    /// A part of the batch is passed on and the rest handed back.
+    /// A part of the batch is passed on and the rest returned.
     Partial,
     /// Messages: answered well and never sent.
     Lose,
-    /// Messages: sent, and a copy after so long.
+    /// Messages: sent, and a copy after this time.
     Duplicate(Duration),
     /// The caller's process is killed and nothing passed on.
     KillBefore,
@@ -72,7 +73,8 @@ impl Fault {
         }
     }
 
-    /// Whether what it breaks may wait for the sweep or the queue's visibility, a minute or more.
+    /// Returns true if its repair may wait for the sweep or the queue's visibility, a minute or
+    /// more.
     fn takes_a_minute(self) -> bool {
         matches!(self, Self::Lose | Self::KillBefore | Self::KillAfter)
     }
@@ -83,17 +85,17 @@ impl Fault {
 pub(crate) struct Faults {
     rng: SimEntropy,
     on: AtomicBool,
-    /// Whether faults whose repair takes a minute are made too.
+    /// True while faults whose repair takes a minute are made too.
     slow: AtomicBool,
     outages: Mutex<BTreeMap<String, (Fault, Instant)>>,
     total: AtomicU64,
     counts: Mutex<BTreeMap<(&'static str, String), u64>>,
-    /// What clients did of their own accord, which is no fault of the stack's.
+    /// Requests that clients gave up by themselves, not by any fault of the stack.
     gave_up: AtomicU64,
     begun: Instant,
     /// The instances of enrich that ran, by name.
     lives: Mutex<BTreeMap<String, Life>>,
-    /// When a call about a job met a fault, and its operation, by the job's id.
+    /// The time and operation of each call about a job that met a fault, by the job's id.
     of_jobs: Mutex<BTreeMap<String, Vec<(Duration, String)>>>,
 }
 
@@ -122,7 +124,7 @@ impl Faults {
         self.on.load(Ordering::SeqCst)
     }
 
-    /// Whether faults whose repair takes a minute are made.
+    /// Returns true if faults whose repair takes a minute are made.
     pub(crate) fn slow(&self) -> bool {
         self.on() && self.slow.load(Ordering::SeqCst)
     }
@@ -132,7 +134,7 @@ impl Faults {
         self.rng.below(bound)
     }
 
-    /// True once in so many times, while faults are on.
+    /// Returns true once in this many times, while faults are on.
     pub(crate) fn once_in(&self, times: usize) -> bool {
         self.on() && self.rng.below(times) == 0
     }
@@ -170,8 +172,9 @@ impl Faults {
         }
     }
 
-    /// Notes which instances of enrich run. Those that ran before have ended, whoever ended them: when one dies in its Init,
-    /// the emulator ends all others of its function as well, and a function has a time-out.
+    /// Notes the running instances of enrich. Those that ran before have ended, by whatever cause:
+    /// when one dies in its Init, the emulator also ends all others of its function, and a function
+    /// has a time-out.
     pub(crate) fn note_running(&self, instances: &BTreeSet<String>) {
         let (at, mut lives) = (self.elapsed(), self.lives.lock().unwrap());
         for (_, life) in lives
@@ -207,7 +210,7 @@ impl Faults {
         self.of_jobs.lock().unwrap().clone()
     }
 
-    /// Notes that a client gave a request up; no injection.
+    /// Notes that a client gave up a request; not an injection.
     pub(crate) fn count_given_up(&self) {
         self.gave_up.fetch_add(1, Ordering::SeqCst);
     }
@@ -216,7 +219,7 @@ impl Faults {
         self.gave_up.load(Ordering::SeqCst)
     }
 
-    /// The time of everything that is noted here.
+    /// The clock of everything noted here.
     pub(crate) fn elapsed(&self) -> Duration {
         self.begun.elapsed()
     }
@@ -225,8 +228,8 @@ impl Faults {
         self.lives.lock().unwrap().clone()
     }
 
-    /// Which of the kinds that must happen in every soak did not. `kills`: whether this system lets functions be told from
-    /// other processes; nothing can be killed where it does not.
+    /// Returns the kinds that must happen in every soak and did not. `kills`: true if this system
+    /// shows which process is a function; without that nothing can be killed.
     pub(crate) fn missing(&self, kills: bool) -> Vec<&'static str> {
         let counts = self.counts.lock().unwrap();
         let made = |kind: &&str| counts.keys().any(|(k, _)| k.starts_with(kind));
@@ -240,12 +243,13 @@ impl Faults {
         self.total.load(Ordering::SeqCst)
     }
 
-    /// Kind and place, with how many.
+    /// Counts by kind and place.
     pub(crate) fn counts(&self) -> BTreeMap<(&'static str, String), u64> {
         self.counts.lock().unwrap().clone()
     }
 
-    /// The fault that a call of this operation meets, if any. `Init` is a process that opens its first connection.
+    /// The fault that a call of this operation meets, if any. `Init` is a process that opens its
+    /// first connection.
     pub(crate) fn of_call(&self, operation: &str) -> Option<Fault> {
         if !self.on() {
             return None;
@@ -313,8 +317,8 @@ impl Faults {
         Some(fault)
     }
 
-    /// What a receiver or an upstream API does instead of its answer, once in so many times, and its name. `location` is
-    /// where a redirect leads.
+    /// A fault of a receiver or an upstream API in place of its answer, once in `times`, with its
+    /// name. `location` is the target of a redirect.
     pub(crate) fn of_exchange(
         &self,
         times: usize,
@@ -324,7 +328,8 @@ impl Faults {
             return None;
         }
         Some(match self.rng.below(14) {
-            // It holds a sender until that one's patience ends, so that it is made less often than the others.
+            // It holds a sender until that one's patience ends, so that it is rarer than the
+            // others.
             0 => ("hung", Answer::NeverAnswer),
             1 => ("dripped a byte a second", Answer::Drip),
             2 => ("sent headers without end", Answer::EndlessHeaders),
@@ -355,7 +360,8 @@ pub(crate) const INIT: &str = "Init";
 mod tests {
     use super::*;
 
-    /// What many seeds choose. Outages last longer than this takes, so that one seed would show a few alone.
+    /// The faults that many seeds choose. Outages last longer than this takes, so that one seed
+    /// would show a few alone.
     fn chosen(slow: bool) -> BTreeSet<&'static str> {
         let operations = [
             "SendMessageBatch",
@@ -386,7 +392,9 @@ mod tests {
             "kills and lost messages take a minute: {quick:?}"
         );
         let faults = Faults::new(1);
-        assert!((0..1000).all(|_| faults.of_call("GetItem").is_none() && faults.of_exchange(1, "").is_none()));
+        for _ in 0..1000 {
+            assert!(faults.of_call("GetItem").is_none() && faults.of_exchange(1, "").is_none());
+        }
     }
 
     #[test]
@@ -423,7 +431,7 @@ mod tests {
         assert!(ended().is_empty());
         faults.count_kill(Fault::KillAfter.name(), "enrich", "b", faults.elapsed());
         let killed = faults.lives()["b"];
-        // Listed before it was killed, and told after.
+        // Listed before it was killed, and reported after.
         running(&["b", "c"]);
         assert_eq!(
             (ended(), faults.lives()["b"]),
@@ -432,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn what_clients_give_up_is_no_injection() {
+    fn what_clients_give_up_is_not_an_injection() {
         let faults = Faults::new(1);
         faults.count_given_up();
         assert_eq!(

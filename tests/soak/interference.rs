@@ -1,4 +1,5 @@
-//! `make interference`: how long one tenant's small jobs take, alone and beside another tenant's load.
+//! `make interference`: how long one tenant's small jobs take, alone and beside another tenant's
+//! load.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,30 +14,32 @@ use crate::api::{Api, Tenant};
 use crate::faults::Faults;
 use crate::{Failed, variable};
 
-/// The small tenant's jobs in each step, one begun every [`EVERY`] whether or not those before have ended.
+/// The small tenant's jobs in each step; one starts every [`EVERY`] whether or not those before
+/// have ended.
 const JOBS: u32 = 100;
 const EVERY: Duration = Duration::from_millis(500);
 const RECORDS: u32 = 10;
-/// The large tenant's jobs, and how long its upstream API takes over a record: it occupies functions and little processor.
+/// The large tenant's jobs, and the time of its upstream API for a record: it occupies functions
+/// and little processor.
 const LARGE_JOBS: u32 = 100;
 const LARGE_RECORDS: u32 = 1000;
 const LOOKUP: Duration = Duration::from_millis(800);
 /// Webhooks of the large tenant that are due at once to a receiver that hangs.
 const DEAD_WEBHOOKS: u32 = 100;
-/// A job that has not been told of by then counts as if it had.
+/// A job without an event by then counts as if it had taken this long.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Beside a load, the 99th percentile is to be at most so many times that of the first step.
+/// Beside a load, the 99th percentile may be at most this many times that of the first step.
 const MOST: f64 = 2.0;
 
-/// What stands beside the small tenant's jobs.
+/// The load beside the small tenant's jobs.
 #[derive(Debug, Clone, Copy, Default)]
 struct Beside {
     jobs: bool,
     dead: bool,
 }
 
-/// The small tenant's receiver: when the webhook of each job came.
+/// The small tenant's receiver: the time of each job's webhook.
 #[derive(Clone)]
 struct Finished {
     at: Arc<Mutex<BTreeMap<String, Instant>>>,
@@ -106,7 +109,7 @@ pub(crate) async fn run() -> Result<bool, Failed> {
     ];
     let mut measured = Vec::new();
     for (number, (name, beside)) in steps.into_iter().enumerate() {
-        // Tenants of its own, so that no step meets what an earlier one left of them.
+        // New tenants, so that no step meets the leftovers of an earlier one.
         let large = api.tenant(2 * number, 10_000_000, &[600]).await?;
         let small = api.tenant(2 * number + 1, 1_000_000, &[1]).await?;
         let begun = load(&api, &large, number, beside, &dead).await?;
@@ -126,7 +129,8 @@ pub(crate) async fn run() -> Result<bool, Failed> {
     Ok(all)
 }
 
-/// The large tenant's load, all of it accepted when this returns. The ids of its large jobs.
+/// Starts the large tenant's load; all of it is accepted when this returns. Returns the ids of its
+/// large jobs.
 async fn load(
     api: &Api,
     large: &Tenant,
@@ -193,7 +197,8 @@ async fn submit(
     Ok(job["id"].as_str().ok_or("a job without an id")?.to_owned())
 }
 
-/// Ends what is left of the large tenant's jobs before the next step, and its messages, which would only be found moot.
+/// Ends the rest of the large tenant's jobs before the next step, and purges its messages, which
+/// would have no effect.
 async fn clear(api: &Api, large: &Tenant, ids: &[String]) -> Result<(), Failed> {
     for url in api.config.queues.values() {
         api.sqs("PurgeQueue", &json!({"QueueUrl": url})).await?;
@@ -254,7 +259,8 @@ async fn measure(
     })
 }
 
-/// Busy and all ticks of the machine's processors so far, where the system tells. Source: proc(5), /proc/stat.
+/// Returns the busy and all ticks of the machine's processors so far, where the system reports
+/// them. Source: proc(5), /proc/stat.
 fn processor() -> Option<(u64, u64)> {
     let stat = std::fs::read_to_string("/proc/stat").ok()?;
     let ticks: Vec<u64> = stat
@@ -276,7 +282,7 @@ fn share(before: (u64, u64), after: (u64, u64)) -> f64 {
     (after.0 - before.0) as f64 / (after.1 - before.1).max(1) as f64
 }
 
-/// The least value that so many of a hundred do not exceed; `sorted` is not empty.
+/// Returns the least value that this share of all does not exceed; `sorted` is not empty.
 fn percentile(sorted: &[Duration], of_hundred: usize) -> Duration {
     sorted[(sorted.len() * of_hundred)
         .div_ceil(100)
@@ -284,7 +290,7 @@ fn percentile(sorted: &[Duration], of_hundred: usize) -> Duration {
         - 1]
 }
 
-/// Whether a step is as fast as it is to be, and the words for it.
+/// Judges whether a step is fast enough, with words for it.
 fn verdict(alone: &Measured, step: &Measured) -> (bool, String) {
     let times =
         percentile(&step.took, 99).as_secs_f64() / percentile(&alone.took, 99).as_secs_f64();
@@ -297,7 +303,8 @@ fn verdict(alone: &Measured, step: &Measured) -> (bool, String) {
 
 fn print(measured: &[Measured]) {
     println!(
-        "\nFrom submit to webhook, {JOBS} jobs of {RECORDS} records, one each {} ms, on this machine",
+        "\nFrom submit to webhook, {JOBS} jobs of {RECORDS} records, one each {} ms, \
+         on this machine",
         EVERY.as_millis()
     );
     println!(
@@ -323,7 +330,7 @@ fn print(measured: &[Measured]) {
         );
         if step.missing > 0 {
             println!(
-                "  {} jobs were not told of within {} s",
+                "  {} jobs had no event within {} s",
                 step.missing,
                 PATIENCE.as_secs()
             );
@@ -336,7 +343,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_miss_is_told_as_one() {
+    fn a_miss_is_reported_as_one() {
         let step = |ms| Measured {
             name: "a step",
             took: vec![Duration::from_millis(ms)],

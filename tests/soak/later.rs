@@ -1,8 +1,9 @@
-//! The upstreams that take a question and answer it later: what they are asked, what they do, and their log of it.
+//! The upstreams that take a question and answer it later: their requests, their behaviour, and
+//! their log.
 //!
-//! `called` answers by callback alone, `polled` whoever asks again, `hinted` too and says by callback when to. While faults are
-//! on they refuse, hang, lose answers and callbacks, call back twice or long after, post what nobody signed, and are dead
-//! for some seconds.
+//! `called` answers by callback alone, and `polled` when polled; so does `hinted`, whose callback
+//! says when to poll. While faults are on they refuse, hang, lose answers and callbacks, and call
+//! back twice or long after. They also post forged callbacks, and are dead for some seconds.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::catalog::Config;
 use shared::domain::callback::CALLBACKS;
+use shared::domain::time::Timestamp;
 use shared::ports::HttpSender;
 use shared::providers::kinds::READERS;
 use shared::providers::kinds::http::config::HttpConfig;
@@ -23,28 +25,29 @@ use crate::faults::Faults;
 
 /// The types, each with a provider of its name.
 pub(crate) const TYPES: [&str; 3] = ["called", "polled", "hinted"];
-/// Those of them whose answers are kept. Their records ask about so many numbers, again and again.
+/// Those of them whose answers are cached. Their records ask about these few numbers, again and
+/// again.
 pub(crate) const KEPT: [&str; 2] = ["called", "hinted"];
 pub(crate) const POOL: u32 = 40;
 
-/// One request in so many is answered badly or not at all.
+/// One request in this many is answered badly or not at all.
 const SPOILED: usize = 14;
-/// At one request in so many the upstream begins to be dead.
+/// At one request in this many the upstream becomes dead.
 const DIES: usize = 80;
-/// One request in so many ends with its sender's process killed.
+/// One request in this many ends with its sender's process killed.
 const KILLED: usize = 200;
-/// A question in so many is never answered.
+/// One question in this many is never answered.
 const NEVER: usize = 40;
-/// Questions in so many are preceded by callbacks that nobody signed.
+/// One question in this many is preceded by forged callbacks.
 const FORGED: usize = 5;
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// What a forged callback says. No record may have it.
+/// The answer of a forged callback. No record may have it.
 const FORGERY: &str = "forged";
-/// What a callback says that is only a hint. No record may have it either.
+/// The answer of a callback that is only a hint. No record may have it either.
 const HINT: &str = "unverified";
 
-/// What the configuration grants the functions, by provider.
+/// Reads the limits in the configuration, by provider.
 pub(crate) fn limits() -> Result<BTreeMap<String, UpstreamLimits>, Failed> {
     let text = include_str!("providers.toml").replace("UPSTREAM_PORT", "1");
     let config = Config::parse(READERS, "tests/soak/providers.toml", &text)?;
@@ -74,7 +77,7 @@ pub(crate) fn limits() -> Result<BTreeMap<String, UpstreamLimits>, Failed> {
     }
 }
 
-/// What became of a request before the upstream looked at it.
+/// A fault of a request before the upstream looked at it.
 struct Spoiled {
     answer: Answer,
     /// Only the answer is lost.
@@ -85,7 +88,7 @@ struct Spoiled {
 pub(crate) struct Upstreams {
     faults: Arc<Faults>,
     http: Arc<dyn HttpSender>,
-    /// Where a redirect leads.
+    /// The target of redirects.
     location: &'static str,
     log: Mutex<Log>,
 }
@@ -95,7 +98,7 @@ struct Log {
     /// With the number of the request at the server.
     asked: Vec<(usize, Asked)>,
     questions: BTreeMap<String, Question>,
-    /// The key of a question by the upstream's name of it.
+    /// The key of a question by the upstream's id of it.
     ids: BTreeMap<String, String>,
     posts: Vec<Post>,
     dead: Vec<Dead>,
@@ -113,14 +116,16 @@ impl Upstreams {
         })
     }
 
-    /// Everything that happened. `ends`: how the exchanges of the server ended, and the time now on its clock.
+    /// Returns everything that happened. `ends`: the end of each exchange of the server, and the
+    /// time now on its clock.
     pub(crate) fn seen(&self, ends: &BTreeMap<usize, End>, got: &[Got]) -> Result<Later, Failed> {
         let log = self.log.lock().unwrap();
         let asked = log.asked.iter().map(|(n, asked)| {
             let end = ends.get(n);
-            let over = end.map(|end| asked.at + end.at.since(got[*n].at));
+            let since = |at: Timestamp| asked.at + at.since(got[*n].at);
             Asked {
-                over,
+                over: end.map(|end| since(end.at)),
+                read: end.and_then(|end| end.read).map(since),
                 answered: asked.answered && end.is_some_and(|end| end.answered),
                 ..asked.clone()
             }
@@ -136,7 +141,8 @@ impl Upstreams {
         })
     }
 
-    /// What the `n`th request of the server is answered, where it is one for these upstreams. `kill` ends its sender's process.
+    /// Answers the `n`th request of the server, where it is one for these upstreams. `kill` ends
+    /// its sender's process.
     pub(crate) fn answer(
         self: &Arc<Self>,
         n: usize,
@@ -169,6 +175,7 @@ impl Upstreams {
         let asked = Asked {
             at: self.faults.elapsed(),
             over: None,
+            read: None,
             provider: provider.to_owned(),
             instance: got.header("x-instance").to_owned(),
             question: question.clone(),
@@ -239,12 +246,12 @@ impl Upstreams {
         }
         let (name, answer) = faults.of_exchange(SPOILED, self.location)?;
         faults.count(name, provider);
-        // Who says that it is busy has taken nothing.
+        // A busy upstream has taken nothing.
         let taken = taken && !matches!(answer, Answer::With(..));
         Some(Spoiled { answer, taken })
     }
 
-    /// Begins to work on a question, if it is a new one.
+    /// Starts to work on a question, if it is a new one.
     fn take(self: &Arc<Self>, log: &mut Log, provider: &str, key: &str, body: &Value) {
         if log.questions.contains_key(key) {
             return;
@@ -325,7 +332,7 @@ impl Upstreams {
         }
     }
 
-    /// Posts until it is answered by anything but a server's error or a request to wait, or for [`PATIENCE`].
+    /// Posts until the answer is neither a server error nor a request to wait, or for [`PATIENCE`].
     async fn post(&self, question: &str, url: &str, forged: bool, body: &Value) {
         let began = self.faults.elapsed();
         let mut status = 0;
@@ -360,7 +367,8 @@ impl Upstreams {
     }
 }
 
-/// The last answer to a question: nothing where its number is unknown. `times` tells one from another.
+/// The last answer to a question; empty where its number is unknown. `times` tells one from
+/// another.
 fn done(question: &Question, times: &str) -> Value {
     let mut body = json!({"id": question.id, "status": "done"});
     let number = question
@@ -374,7 +382,8 @@ fn done(question: &Question, times: &str) -> Value {
     body
 }
 
-/// URLs that nobody signed: another signature, and this one under another record, another provider and another job.
+/// Forged URLs: another signature, and this one under another record, another provider and another
+/// job.
 fn forgeries(url: &str, earlier: Option<&str>) -> Vec<String> {
     let split = |url: &str| {
         let (base, token) = url.split_once(CALLBACKS)?;

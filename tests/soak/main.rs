@@ -1,13 +1,14 @@
-//! `make soak`: faults on the deployed binaries, and what came of it. Exit code 1 when anything was lost,
-//! and when no process was killed, no call dropped or none throttled.
+//! `make soak`: injects faults into the deployed binaries, and checks the result. Exit code 1 when
+//! anything was lost, and when no process was killed, no call dropped or none throttled.
 //!
 //!     soak [--seed N] [--injections N] [--seconds N] [--brief]
 //!     soak interference
 //!
-//! Both are started by `tests/e2e/run.py`. `interference` fails when a load makes the p99 of another tenant more than twice what
-//! it is alone. Faults are made until there are so many injections and so many seconds have passed;
-//! then everything must come to its end within five minutes, or twice the time with faults if that is more. `--brief` makes those faults whose repair takes a minute only in
-//! the first third. Ctrl-C stops the faults and goes on from there; a second one stops the waiting too.
+//! Both are started by `tests/e2e/run.py`. `interference` fails when a load more than doubles the
+//! p99 of another tenant. Faults are made until both the injections and the seconds are reached.
+//! Then everything must end within [`SETTLE`], or twice the time with faults if that is more.
+//! `--brief` makes those faults whose repair takes a minute only in the first third. Ctrl-C stops
+//! the faults and goes on from there; a second one stops the waiting too.
 
 mod api;
 mod check;
@@ -43,9 +44,9 @@ use crate::outside::Outside;
 
 pub(crate) type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-/// After the last fault everything ends within this, or within [`TIMES`] the time with faults if that is more. An attempt whose
-/// sender was killed is looked at after 87 s, a killed chunk after 45 s, and what lost its message each time that the sweep
-/// looked, after twice as long each time.
+/// After the last fault everything ends within this, or within [`TIMES`] the time with faults if
+/// that is more. An attempt whose sender was killed is seen after 87 s, and a killed chunk after 45
+/// s. Work that lost its message is seen at each sweep, after twice as long each time.
 const SETTLE: Duration = Duration::from_secs(1200);
 const TIMES: u32 = 2;
 /// Clients at once, one job each at a time.
@@ -53,7 +54,7 @@ const CLIENTS: u64 = 18;
 const CREDITS: u64 = 10_000_000;
 /// Seconds between the attempts of a delivery; as many as the faults may spoil in a row.
 const SCHEDULE: [u64; 8] = [1, 1, 2, 2, 3, 3, 5, 5];
-/// The sweep runs so often, besides its schedule of once a minute.
+/// The time between two sweeps, besides their schedule of once a minute.
 const SWEEP_EVERY: Duration = Duration::from_millis(1500);
 
 #[derive(Debug)]
@@ -126,7 +127,7 @@ fn variable(name: &str) -> Result<String, Failed> {
     environment(name).ok_or_else(|| format!("{name} is not set: run it by make soak").into())
 }
 
-/// How often Ctrl-C was pressed.
+/// Counts the presses of Ctrl-C.
 fn interrupts() -> watch::Receiver<u32> {
     let (sender, receiver) = watch::channel(0);
     tokio::spawn(async move {
@@ -186,7 +187,8 @@ async fn soak(options: &Options) -> Result<bool, Failed> {
         ended: AtomicU64::new(0),
     });
     println!(
-        "Soak of seed {}: at least {} injections and {} s with faults, then time for everything to end.",
+        "Soak of seed {}: at least {} injections and {} s with faults, \
+         then time for everything to end.",
         options.seed, options.injections, options.seconds
     );
 
@@ -213,7 +215,8 @@ async fn soak(options: &Options) -> Result<bool, Failed> {
             .is_ok()
         {
             println!(
-                "Interrupted: no more faults; what has begun goes on to its end. Once more gives it up."
+                "Interrupted: no more faults; started work goes on to its end. \
+                 Press again to give it up."
             );
             break;
         }
@@ -258,7 +261,7 @@ async fn soak(options: &Options) -> Result<bool, Failed> {
     ))
 }
 
-/// Gives everything up when its time is over, or when the user has had enough.
+/// Gives everything up when its time is over, or at the user's second Ctrl-C.
 async fn limit(clients: Arc<Clients>, longest: Duration, mut interrupts: watch::Receiver<u32>) {
     let _ = tokio::time::timeout(longest, interrupts.changed()).await;
     clients.over.store(true, Ordering::SeqCst);
@@ -352,7 +355,7 @@ async fn kills(clients: Arc<Clients>, port: u16) {
     }
 }
 
-/// Looks again and again which instances of enrich there are.
+/// Polls for the running instances of enrich.
 async fn lives(clients: Arc<Clients>, port: u16) {
     loop {
         look(&clients.api.faults, port).await;

@@ -19,18 +19,18 @@ use crate::faults::Faults;
 use crate::later::Upstreams;
 use crate::proxy;
 
-/// One exchange in so many ends with the sender's process killed in the middle of it.
+/// One exchange in this many ends with the sender's process killed in the middle of it.
 const KILLED: usize = 150;
-/// One delivery in so many is answered 410.
+/// One delivery in this many is answered 410.
 const GONE: usize = 100;
-/// One delivery in so many is answered badly otherwise.
+/// One delivery in this many is answered badly otherwise.
 const REFUSED: usize = 4;
-/// One lookup in so many is. There are a hundred times as many.
+/// One lookup in this many is answered badly. There are a hundred times as many.
 const SPOILED: usize = 50;
-/// Whoever waits longer for its end has met a hang as well. A lookup may take 3 s here, by `longest_record` of the
-/// `EnrichTimeout` that `tests/e2e/run.py` sets.
+/// A sender that waits longer has met a hang as well. A lookup may take 3 s here, by
+/// `longest_record` of the `EnrichTimeout` that `tests/e2e/run.py` sets.
 const PROMPT: Duration = Duration::from_secs(2);
-/// A receiver whose path begins so answers nothing but 500, before and after faults are on.
+/// A receiver whose path begins with this answers only 500, before and after faults are on.
 pub(crate) const UNANSWERABLE: &str = "hopeless-";
 
 /// Everything that the functions talk to besides AWS.
@@ -45,7 +45,7 @@ pub(crate) struct Outside {
     secrets: Arc<OnceLock<Vec<String>>>,
 }
 
-/// What was asked of the upstream API: see [`Seen`](crate::check::Seen).
+/// The requests to the upstream API: see [`Seen`](crate::check::Seen).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lookups {
     pub(crate) answered: BTreeSet<Place>,
@@ -53,7 +53,7 @@ pub(crate) struct Lookups {
 }
 
 impl Outside {
-    /// The upstream API is expected at this address.
+    /// Starts the servers; the upstream API listens at this address.
     pub(crate) async fn start(upstream: SocketAddr, faults: &Arc<Faults>) -> Self {
         let trap = Server::start(|_, _| Answer::Status(200)).await;
         let location: &'static str = Box::leak(trap.url("/inside").into_boxed_str());
@@ -94,7 +94,7 @@ impl Outside {
     }
 
     pub(crate) fn know(&self, secrets: Vec<String>) {
-        self.secrets.set(secrets).expect("secrets are told once");
+        self.secrets.set(secrets).expect("secrets are set once");
     }
 
     /// The receiver of one job of a tenant.
@@ -110,19 +110,19 @@ impl Outside {
         self.lookups.lock().unwrap().clone()
     }
 
-    /// What the upstreams that answer later saw.
+    /// Returns everything that the upstreams that answer later saw.
     pub(crate) fn later(&self) -> Result<Later, Failed> {
         self.later.seen(&self.upstream.ends(), &self.upstream.got())
     }
 
-    /// Requests that came to where redirects led.
+    /// Counts requests to the target of redirects.
     pub(crate) fn followed(&self) -> usize {
         self.trap.got().len()
     }
 }
 
-/// The process on the other side is killed while it waits for an answer. Where it was not, or not soon, it has met a hang,
-/// and `spared` is called.
+/// Kills the process on the other side while it waits for an answer. If it was not killed soon, it
+/// has met a hang, and `spared` is called.
 fn kill(
     faults: &Arc<Faults>,
     got: &Got,
@@ -191,7 +191,7 @@ fn receive(
     )
 }
 
-/// The signature of a delivery. Source: Standard Webhooks, "Signature scheme".
+/// Checks the signature of a delivery. Source: Standard Webhooks, "Signature scheme".
 fn verified(got: &Got, secret: &str) -> bool {
     let key = STANDARD
         .decode(secret.trim_start_matches("whsec_"))
@@ -257,7 +257,7 @@ mod tests {
     use super::*;
     use shared::domain::time::Timestamp;
 
-    /// Nobody has the connection, as when its owner is not found in time.
+    /// No process owns the connection, as when its owner is not found in time.
     #[tokio::test]
     async fn who_is_not_killed_has_met_a_hang() {
         let faults = Arc::new(Faults::new(1));

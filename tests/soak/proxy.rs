@@ -1,4 +1,4 @@
-//! What stands between the functions and the emulator: passes calls on, and makes faults of some.
+//! The proxy between the functions and the emulator: passes calls on, and injects faults into some.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ impl std::error::Error for Dropped {}
 struct Call {
     head: hyper::http::request::Parts,
     body: Bytes,
-    /// The operation without its service; empty for what is none.
+    /// The operation without its service; empty for other requests.
     operation: String,
     sqs: bool,
 }
@@ -162,7 +162,7 @@ impl Proxy {
                 Err(Dropped)
             }
             Fault::KillAfter => {
-                // The process waits for its answer, so that it is still the one that has the connection.
+                // The process waits for its answer, so that it still has the connection.
                 let passed = self.pass(&call, call.body.clone()).await;
                 kill(&self.faults, killed, peer).await;
                 passed.and(Err(Dropped))
@@ -241,11 +241,11 @@ fn made(made: &ScriptedAnswer) -> Response<Full<Bytes>> {
         .expect("a response of these parts")
 }
 
-/// How often the owner of a connection is looked for: one that is there can be missed.
+/// Tries to find the owner of a connection: an existing one can be missed.
 const LOOKS: usize = 5;
 
-/// Ends, by `kill -9`, the function that has the connection from `peer`, and counts it. Nothing where it ended before or is
-/// not found. Whether it is certain that it was killed.
+/// Ends, by `kill -9`, the function that has the connection from `peer`, and counts it. Does
+/// nothing where it ended before or is not found. Returns true if it was certainly killed.
 pub(crate) async fn kill(faults: &Arc<Faults>, kind: &'static str, peer: SocketAddr) -> bool {
     let faults = Arc::clone(faults);
     let killed = tokio::task::spawn_blocking(move || {
@@ -262,7 +262,7 @@ pub(crate) async fn kill(faults: &Arc<Faults>, kind: &'static str, peer: SocketA
         }
         killed
     });
-    // Late, or whoever did the killing panicked.
+    // Late, or the killing task panicked.
     matches!(
         tokio::time::timeout(Duration::from_secs(5), killed).await,
         Ok(Ok(true))

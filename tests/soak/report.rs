@@ -1,4 +1,4 @@
-//! What a soak prints at its end.
+//! The report at the end of a soak.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn list<K: AsRef<str>, V: std::fmt::Display>(all: &BTreeMap<K, V>) -> String {
     }
 }
 
-/// Prints the report. Whether nothing was wrong, and every kind of fault made that must be.
+/// Prints the report. Returns true if nothing was wrong, and every required kind of fault was made.
 pub(crate) fn print(
     tally: &Tally,
     faults: &Faults,
@@ -84,7 +84,8 @@ pub(crate) fn print(
     );
     let later = &tally.later;
     println!(
-        "Upstreams that answer later: {} questions in {} requests, {} of them while dead; bought again {}; lines with a kept answer {}",
+        "Upstreams that answer later: {} questions in {} requests, {} of them while dead; \
+         bought again {}; lines with a kept answer {}",
         later.questions, later.requests, later.dead, later.again, later.kept
     );
     println!(
@@ -112,7 +113,8 @@ pub(crate) fn print(
     }
     if !tally.violations.is_empty() {
         println!(
-            "\nSeed {seed}; the logs are in .local/stack-{port}: ministack.log, and functions/ for each function by job id."
+            "\nSeed {seed}; the logs are in .local/stack-{port}: ministack.log, \
+             and functions/ for each function by job id."
         );
     }
     let kills = !stack::variables(std::process::id()).is_empty();

@@ -1,4 +1,5 @@
-//! Answers of `DynamoDB` and SQS in their JSON protocol, as the services give them under load, and batches cut in two.
+//! Answers of `DynamoDB` and SQS in their JSON protocol, as the services give them under load, and
+//! batches cut in two.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use serde_json::{Map, Value, json};
 pub(crate) struct ScriptedAnswer {
     pub(crate) status: u16,
     pub(crate) body: Value,
-    /// SQS tells its code by a header too, as it did in its older protocol.
+    /// SQS sends its code in a header too, as in its older protocol.
     pub(crate) query_error: Option<&'static str>,
 }
 
@@ -35,8 +36,8 @@ pub(crate) fn jobs(body: &[u8]) -> BTreeSet<String> {
     ulids.map(|ulid| format!("job_{ulid}")).collect()
 }
 
-/// The service was asked too much. Source: Amazon `DynamoDB` developer guide, "error handling"; Amazon SQS API reference,
-/// "common errors".
+/// The service throttles. Source: Amazon `DynamoDB` developer guide, "error handling"; Amazon SQS
+/// API reference, "common errors".
 pub(crate) fn throttled(operation: &str, sqs: bool, transaction_of: usize) -> ScriptedAnswer {
     if sqs {
         let answer = error(400, "com.amazonaws.sqs#RequestThrottled", json!({}));
@@ -98,17 +99,20 @@ pub(crate) fn failed(sqs: bool) -> ScriptedAnswer {
     )
 }
 
-/// How many actions a transaction has.
+/// Counts the actions of a transaction.
 pub(crate) fn actions(body: &Value) -> usize {
     body["TransactItems"].as_array().map_or(1, Vec::len)
 }
 
-/// Messages answered well that nobody will see.
+/// Messages acknowledged but never delivered.
 pub(crate) fn lost(body: &Value) -> ScriptedAnswer {
     let entries = body["Entries"].as_array().map_or(&[][..], Vec::as_slice);
     let sent: Vec<_> = entries
         .iter()
-        .map(|e| json!({"Id": e["Id"], "MessageId": "lost", "MD5OfMessageBody": "00000000000000000000000000000000"}))
+        .map(|e| {
+            json!({"Id": e["Id"], "MessageId": "lost",
+                "MD5OfMessageBody": "00000000000000000000000000000000"})
+        })
         .collect();
     ScriptedAnswer {
         status: 200,
@@ -117,8 +121,8 @@ pub(crate) fn lost(body: &Value) -> ScriptedAnswer {
     }
 }
 
-/// A batch without its second half, and what is to be put into the answer about that half. `None` for the batch where nothing
-/// of it is left.
+/// A batch without its second half, and the answer to add for that half. `None` for the batch where
+/// nothing of it is left.
 pub(crate) struct Cut {
     pub(crate) batch: Option<Value>,
     left: Left,
@@ -130,7 +134,7 @@ enum Left {
     Messages(Vec<Value>),
 }
 
-/// Cuts a batch in two; `None` if this is no batch.
+/// Cuts a batch in two; `None` if the call is not a batch.
 pub(crate) fn cut(operation: &str, body: &Value) -> Option<Cut> {
     let half = |list: &[Value]| {
         (
@@ -196,7 +200,8 @@ impl Cut {
             }
             Left::Messages(left) => {
                 let failed = left.iter().map(|e| {
-                    json!({"Id": e["Id"], "SenderFault": false, "Code": "InternalError", "Message": "made by the soak"})
+                    json!({"Id": e["Id"], "SenderFault": false, "Code": "InternalError",
+                        "Message": "made by the soak"})
                 });
                 answer["Failed"] = failed.collect();
                 if answer["Successful"].is_null() {

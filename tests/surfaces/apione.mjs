@@ -1,6 +1,6 @@
-// What a receiver does that follows ApiOne's documentation: it parses a body and signs what JSON.stringify makes of it.
+// A receiver as in ApiOne's documentation: it parses a body and signs the JSON.stringify of it.
 // On stdin one JSON object a line: `body` and `signature` (the header's value) and `secret` where there is one. `records`
-// and `data`, texts of JSON arrays, are what each result's `input` and `data` must have come from.
+// and `data`, texts of JSON arrays, are the sources of each result's `input` and `data`.
 // On stdout one line for each: the checks that failed, separated by commas, or "good".
 
 import { createHmac } from "node:crypto";

@@ -20,7 +20,8 @@ const ENRICH: &str = "/api/v1/async/enrich";
 const OPERATIONS: &str =
     "[operations.apione]\ncompany = \"any\"\npeople = \"any\"\nemail = \"any\"\ntech = \"bare\"\n";
 
-/// `N.…` takes N seconds; `none`, `broken` and `huge` in the domain do as they say; without a domain the input is of no use.
+/// `N.…` takes N seconds; `none`, `broken` and `huge` in the domain do as they say; without a
+/// domain the input is of no use.
 fn answer(input: &Map<String, Value>) -> (Duration, Answer) {
     let Some(domain) = input.get("domain").and_then(Value::as_str) else {
         return (
@@ -46,7 +47,8 @@ fn answer(input: &Map<String, Value>) -> (Duration, Answer) {
         found(json!({"text": "\"".repeat(110_000)}))
     } else {
         found(
-            json!({"company_name": domain, "industry": "Financial Technology", "2": 1e21, "1": 0.5}),
+            json!({"company_name": domain, "industry": "Financial Technology", "2": 1e21,
+                "1": 0.5}),
         )
     };
     (Duration::from_secs(seconds), answer)
@@ -141,7 +143,7 @@ fn refused(response: &ApiResponse, code: u16) -> String {
     error["message"].as_str().unwrap().to_owned()
 }
 
-/// What the documented receiver makes of a delivery with this secret: `good`, or what is wrong.
+/// Returns the documented receiver's verdict on a delivery with this secret: `good`, or the faults.
 fn received(sent: &Exchange, secret: &Secret) -> String {
     let given = json!({
         "body": String::from_utf8(sent.body.clone()).unwrap(),
@@ -201,8 +203,10 @@ fn a_job_from_submission_to_webhook() {
 
     let queued = status(&mut served, &id);
     let expected = json!({
-        "job_id": id, "status": "queued", "progress": 0, "total_records": 4, "successful": 0, "not_found": 0, "failed": 0,
-        "credits_used": 0, "estimated_completion": "2026-01-01T00:00:01Z", "estimated_completion_seconds": 1,
+        "job_id": id, "status": "queued", "progress": 0, "total_records": 4, "successful": 0,
+        "not_found": 0, "failed": 0,
+        "credits_used": 0, "estimated_completion": "2026-01-01T00:00:01Z",
+        "estimated_completion_seconds": 1,
         "results_count": 0,
     });
     assert_eq!(queued, expected);
@@ -221,16 +225,20 @@ fn a_job_from_submission_to_webhook() {
     let ended = status(&mut served, &id);
     let results = json!([
         {"status": "success", "input": {"domain": "0.stripe.com"},
-            "data": {"company_name": "0.stripe.com", "industry": "Financial Technology", "2": 1e21, "1": 0.5}},
+            "data": {"company_name": "0.stripe.com", "industry": "Financial Technology",
+            "2": 1e21, "1": 0.5}},
         {"status": "not_found", "input": {"domain": "20.none.example"}, "data": null},
         {"status": "failed", "input": {"domain": "40.broken.example"}, "data": null,
             "error": "provider_error: any: the provider answered HTTP 500"},
         {"status": "success", "input": {"domain": "0.shop.example"},
-            "data": {"company_name": "0.shop.example", "industry": "Financial Technology", "2": 1e21, "1": 0.5}},
+            "data": {"company_name": "0.shop.example", "industry": "Financial Technology",
+            "2": 1e21, "1": 0.5}},
     ]);
     let expected = json!({
-        "job_id": id, "status": "completed", "progress": 100, "total_records": 4, "successful": 2, "not_found": 1,
-        "failed": 1, "credits_used": 2, "completed_at": "2026-01-01T00:00:40Z", "results_count": 4, "results": results,
+        "job_id": id, "status": "completed", "progress": 100, "total_records": 4, "successful": 2,
+        "not_found": 1,
+        "failed": 1, "credits_used": 2, "completed_at": "2026-01-01T00:00:40Z",
+        "results_count": 4, "results": results,
     });
     assert_eq!(ended, expected);
     assert_eq!(
@@ -246,7 +254,8 @@ fn a_job_from_submission_to_webhook() {
     assert_eq!(exchanges.len(), 1);
     let event = exchanges[0].json();
     let expected = json!({
-        "event": "job.completed", "job_id": id, "completed_at": "2026-01-01T00:00:40Z", "total_records": 4, "successful": 2,
+        "event": "job.completed", "job_id": id, "completed_at": "2026-01-01T00:00:40Z",
+        "total_records": 4, "successful": 2,
         "not_found": 1, "failed": 1, "credits_used": 2, "results": results,
     });
     assert_eq!(event, expected);
@@ -319,8 +328,10 @@ fn results_of_a_running_job_are_those_that_are_there() {
 fn providers_are_asked_by_their_names_and_clients_get_back_what_they_sent() {
     let mut served = served();
     let sent = json!([
-        {"firstName": "Ada", "last_name": "L", "company": "Acme", "domain": "a.example", "crm": {"b": [1, {"2": 1, "1": 2}]}},
-        {"domain": "b.example", "linkedin": "https://linkedin.example/in/b", "profileUrl": "https://other.example"},
+        {"firstName": "Ada", "last_name": "L", "company": "Acme", "domain": "a.example",
+            "crm": {"b": [1, {"2": 1, "1": 2}]}},
+        {"domain": "b.example", "linkedin": "https://linkedin.example/in/b",
+            "profileUrl": "https://other.example"},
         {"domain": "c.example", "note": null, "id": 7},
     ]);
     let id = submit(
@@ -331,8 +342,10 @@ fn providers_are_asked_by_their_names_and_clients_get_back_what_they_sent() {
     let asked = served.asked.lock().unwrap().clone();
     let asked: Vec<Value> = asked.into_iter().map(Value::Object).collect();
     let expected = json!([
-        {"first_name": "Ada", "last_name": "L", "company_name": "Acme", "domain": "a.example", "crm": {"b": [1, {"2": 1, "1": 2}]}},
-        {"domain": "b.example", "linkedin_url": "https://linkedin.example/in/b", "profileUrl": "https://other.example"},
+        {"first_name": "Ada", "last_name": "L", "company_name": "Acme", "domain": "a.example",
+            "crm": {"b": [1, {"2": 1, "1": 2}]}},
+        {"domain": "b.example", "linkedin_url": "https://linkedin.example/in/b",
+            "profileUrl": "https://other.example"},
         {"domain": "c.example", "id": 7},
     ]);
     assert_eq!(Value::Array(asked), expected);
@@ -489,7 +502,8 @@ fn what_is_not_a_submission_is_a_400_in_the_documents_shape() {
 fn sizes_keys_credits_and_paths_are_refused_in_the_documents_shape() {
     let mut served = served();
     let key = served.key().to_owned();
-    let fat = json!({"type": "company", "records": [{"domain": "a"}, {"domain": "a", "note": "x".repeat(65 * 1024)}]});
+    let fat = json!({"type": "company", "records": [{"domain": "a"}, {"domain": "a",
+        "note": "x".repeat(65 * 1024)}]});
     let message = refused(&post(&mut served, &fat), 413);
     assert!(message.contains("record 1 "), "{message}");
     let padding = " ".repeat(4 * 1024 * 1024 + 1);
@@ -855,7 +869,8 @@ fn the_old_secret_signs_until_its_overlap_ends() {
     );
     assert_eq!(during.header("webhook-signature").split(' ').count(), 2);
     served.world.run_for(HOUR);
-    // The harness checks every exchange against this; the new secret signed along from the beginning.
+    // The harness checks every exchange against this; the new secret signed along from the
+    // beginning.
     served.world.tenant.secret = new.clone();
     submit(&mut served, &submission(&["a.example"]));
     served.settle();
@@ -929,7 +944,8 @@ fn results_past_what_a_response_carries_say_where_they_are() {
     let page = body(&native(&mut served, "GET", &pages, &Value::Null), 200);
     assert!(!page["results"].as_array().unwrap().is_empty());
 
-    // Within 4 MiB of JSON, but not once Lambda has escaped them: the webhook carries them, a response does not.
+    // Within 4 MiB of JSON, but not once Lambda has escaped them: the webhook carries them, a
+    // response does not.
     let id = submit(&mut served, &submission(&["quotes.example"; 14]));
     served.settle();
     assert_eq!(
@@ -954,7 +970,8 @@ fn results_past_what_a_response_carries_say_where_they_are() {
 #[test]
 fn records_that_failed_are_tried_again_as_a_job_of_this_surface() {
     let mut served = served();
-    let sent = json!({"type": "company", "records": [{"company": "A", "domain": "broken.example"}, {"domain": "b.example"}]});
+    let sent = json!({"type": "company", "records": [{"company": "A", "domain": "broken.example"},
+        {"domain": "b.example"}]});
     let id = submit(&mut served, &sent);
     served.settle();
     let again = body(

@@ -1,5 +1,5 @@
-//! `null`, empty texts and white space count as absent on every surface, hide nothing that was found, and come back as
-//! they were sent.
+//! `null`, empty texts and white space count as absent on every surface. They hide no found value,
+//! and are echoed as sent.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ enrich = \"any\"
 reverse_email = \"any\"
 ";
 
-/// What people's tools send where they have nothing. An escaped text stays text in a table of JSON.
+/// The values that tools send for absent fields. An escaped text stays text in a table of JSON.
 fn blanks() -> [Value; 6] {
     [
         Value::Null,
@@ -41,7 +41,8 @@ fn served(answer: &Value) -> ServedApi {
     })
 }
 
-/// Sends a request with a key in every header that any surface reads; the answer must be one of success.
+/// Sends a request with a key in every header that any surface reads; the answer must be one of
+/// success.
 #[track_caller]
 fn submit(served: &mut ServedApi, path: &str, sent: &Value) -> Value {
     let key = served.key().to_owned();
@@ -84,9 +85,11 @@ fn asked(served: &ServedApi) -> Vec<Value> {
 fn blank_members_of_a_native_job_are_absent() {
     for blank in blanks() {
         let mut served = served(&json!({"name": "Acme"}));
-        let sent = json!({"type": "any", "name": blank, "webhook_url": blank, "webhook_events": blank, "providers": blank,
+        let sent = json!({"type": "any", "name": blank, "webhook_url": blank,
+            "webhook_events": blank, "providers": blank,
             "max_credits": blank, "dry_run": blank, "colour": blank,
-            "records": [{"id": blank, "input": {"domain": "a.example", "other": blank}, "metadata": blank, "note": blank}]});
+            "records": [{"id": blank, "input": {"domain": "a.example", "other": blank},
+            "metadata": blank, "note": blank}]});
         let job = submit(&mut served, "/v1/jobs", &sent);
         assert_eq!(
             (&job["name"], &job["counts"]["total"]),
@@ -112,13 +115,19 @@ fn blank_members_of_a_native_job_are_absent() {
             "providers see nothing of it"
         );
 
-        let nested = json!({"type": "any", "webhook_events": {"record.finished": blank}, "providers": [],
+        let nested = json!({"type": "any", "webhook_events": {"record.finished": blank},
+            "providers": [],
             "records": [{"input": {"domain": "a.example"}, "metadata": {"kept": blank}}]});
         let job = submit(&mut served, "/v1/jobs", &nested);
-        let named = json!({"type": "any", "providers": [blank, "any"], "records": [{"input": {"domain": "b.example"}}]});
+        let named = json!({"type": "any", "providers": [blank, "any"],
+            "records": [{"input": {"domain": "b.example"}}]});
         submit(&mut served, "/v1/jobs", &named);
         served.settle();
-        assert_eq!(served.world.receiver.exchanges().len(), 0, "nobody is told");
+        assert_eq!(
+            served.world.receiver.exchanges().len(),
+            0,
+            "no event is sent"
+        );
         let line = get(
             &mut served,
             &format!("/v1/jobs/{}/results", job["id"].as_str().unwrap()),
@@ -243,7 +252,8 @@ fn a_blank_field_hides_nothing_on_springbolt() {
     let data = json!({"company_name": "Acme", "employee_count": 400, "city": "", "phones": ["+1"]});
     for blank in blanks() {
         let mut served = served(&data);
-        let sent = json!({"domain": "a.example", "companyName": blank, "EmployeeCount": blank, "phones": [], "company": blank,
+        let sent = json!({"domain": "a.example", "companyName": blank, "EmployeeCount": blank,
+            "phones": [], "company": blank,
             "organization": "Sent", "note": blank, "callbackUrl": blank, "callback_url": HOOK});
         submit(&mut served, "/enrichment", &sent);
         served.settle();
@@ -252,7 +262,8 @@ fn a_blank_field_hides_nothing_on_springbolt() {
             [json!({"domain": "a.example", "phones": [], "company_name": "Sent"})]
         );
         let reported = served.world.receiver.exchanges()[0].json();
-        let expected = json!({"domain": "a.example", "companyName": "Acme", "EmployeeCount": 400, "phones": ["+1"],
+        let expected = json!({"domain": "a.example", "companyName": "Acme", "EmployeeCount": 400,
+            "phones": ["+1"],
             "company": blank, "organization": "Sent", "note": blank});
         assert_eq!(reported, expected);
     }
@@ -260,10 +271,12 @@ fn a_blank_field_hides_nothing_on_springbolt() {
 
 #[test]
 fn a_blank_field_hides_nothing_on_sixtyfour() {
-    let data = json!({"title": "CEO", "employees": 12, "email": "a@acme.example", "phone": "+1", "city": ""});
+    let data = json!({"title": "CEO", "employees": 12, "email": "a@acme.example", "phone": "+1",
+        "city": ""});
     for blank in blanks() {
         let mut served = served(&data);
-        let lead = json!({"name": "John", "full_name": blank, "title": blank, "employees": [], "email": blank,
+        let lead = json!({"name": "John", "full_name": blank, "title": blank, "employees": [],
+            "email": blank,
             "phone": blank, "note": blank});
         let email = submit(&mut served, "/find-email-async", &json!({"lead": lead}));
         let phone = submit(
@@ -271,7 +284,8 @@ fn a_blank_field_hides_nothing_on_sixtyfour() {
             "/find-phone-async",
             &json!({"lead": lead, "webhook_url": null}),
         );
-        let company = json!({"target_company": {"name": "Acme", "domain": blank, "website": "acme.example"},
+        let company = json!({"target_company": {"name": "Acme", "domain": blank,
+            "website": "acme.example"},
             "struct": {"title": "their title", "age": "their age"}, "research_plan": blank});
         let company = submit(&mut served, "/company-intelligence-async", &company);
         served.settle();
@@ -299,9 +313,10 @@ fn a_blank_field_hides_nothing_on_sixtyfour() {
             )["result"]
                 .take()
         };
-        let mut expected = json!({"name": "John", "full_name": blank, "title": "CEO", "employees": 12, "phone": blank,
+        let mut expected = json!({"name": "John", "full_name": blank, "title": "CEO",
+            "employees": 12, "phone": blank,
             "note": blank, "email": [["a@acme.example", "UNKNOWN", "COMPANY"]]});
-        // Of what was found the other operation's field fills what was left open.
+        // The other operation's field fills the one that was left open.
         expected["phone"] = json!("+1");
         assert_eq!(result(&email), expected);
         let mut expected = expected.clone();
@@ -317,9 +332,11 @@ fn a_blank_field_hides_nothing_on_sixtyfour() {
 
 #[test]
 fn a_text_answer_with_blanks_does_not_hide_what_others_found() {
-    let data = json!({"structured_data": "{\"age\": \"\", \"role\": null, \"city\": \"Bonn\"}", "age": 40, "role": "CEO"});
+    let data = json!({"structured_data": "{\"age\": \"\", \"role\": null, \"city\": \"Bonn\"}",
+        "age": 40, "role": "CEO"});
     let mut served = served(&data);
-    let sent = json!({"target_company": {"name": "Acme"}, "struct": {"age": "a", "role": "b", "city": "c"}});
+    let sent = json!({"target_company": {"name": "Acme"}, "struct": {"age": "a", "role": "b",
+        "city": "c"}});
     let task = submit(&mut served, "/company-intelligence-async", &sent);
     served.settle();
     let shown = get(
@@ -336,7 +353,8 @@ fn a_text_answer_with_blanks_does_not_hide_what_others_found() {
 fn a_blank_field_is_absent_on_apione() {
     for blank in blanks() {
         let mut served = served(&json!({"title": "CEO"}));
-        let record = json!({"full_name": blank, "name": "Ada", "company": blank, "organization": "Acme", "note": blank});
+        let record = json!({"full_name": blank, "name": "Ada", "company": blank,
+            "organization": "Acme", "note": blank});
         let sent = json!({"type": "people", "records": [record], "webhook_url": blank});
         let job = submit(&mut served, "/api/v1/async/enrich", &sent);
         let company =
@@ -371,12 +389,14 @@ fn a_blank_field_is_absent_on_fullenrich_but_where_its_page_has_an_error_for_it(
             &json!({"work_emails": ["", {"email": "", "address": "a@acme.example", "status": ""}],
             "phones": [{"number": "+1", "region": ""}], "headline": " ", "title": "CEO"}),
         );
-        let contact = json!({"linkedin_url": "https://www.linkedin.com/in/x", "first_name": blank, "domain": blank,
+        let contact = json!({"linkedin_url": "https://www.linkedin.com/in/x", "first_name": blank,
+            "domain": blank,
             "enrich_fields": null, "custom": null, "crm": blank});
         let sent =
             json!({"name": "n", "data": [contact], "webhook_url": blank, "webhook_events": null});
         let id = submit(&mut served, "/api/v2/contact/enrich/bulk", &sent);
-        let sent = json!({"name": "n", "data": [{"email": "a@acme.example", "note": blank, "custom": null}],
+        let sent = json!({"name": "n", "data": [{"email": "a@acme.example", "note": blank,
+            "custom": null}],
             "webhook_events": {"contact_finished": blank}});
         submit(&mut served, "/api/v2/contact/reverse/email/bulk", &sent);
         served.settle();
@@ -436,7 +456,8 @@ fn a_blank_field_is_absent_on_fullenrich_but_where_its_page_has_an_error_for_it(
             .into_iter()
             .filter(|_| blank.is_string())
         {
-            let sent = json!({"name": "n", "data": [{"linkedin_url": "https://www.linkedin.com/in/x", name: blank}]});
+            let sent = json!({"name": "n",
+                "data": [{"linkedin_url": "https://www.linkedin.com/in/x", name: blank}]});
             let answer = served.post(
                 "/api/v2/contact/enrich/bulk",
                 &[("authorization", &bearer)],
@@ -468,10 +489,11 @@ fn what_a_provider_says_with_blanks_alone_is_not_found_and_costs_nothing() {
     );
 }
 
-/// What the version before sent, whose attempts this one repeats.
+/// The body that the previous version sent, whose attempts this one repeats.
 #[test]
 fn a_job_of_the_version_before_is_told_as_that_one_tells_of_it() {
-    let springbolt = json!({"domain": "a.example", "companyName": "", "EmployeeCount": null, "phones": [], "note": " ",
+    let springbolt = json!({"domain": "a.example", "companyName": "", "EmployeeCount": null,
+        "phones": [], "note": " ",
         "callbackUrl": HOOK});
     let lead = json!({"name": "John", "title": "", "employees": [], "email": null, "phone": null});
     let lead = json!({"lead": lead, "webhook_url": HOOK});
@@ -486,8 +508,10 @@ fn a_job_of_the_version_before_is_told_as_that_one_tells_of_it() {
             springbolt,
             json!({"company_name": "Acme", "employee_count": 400, "phones": ["+1"]}),
             "",
-            json!({"domain": "a.example", "companyName": "", "EmployeeCount": 400, "phones": [], "note": " "}),
-            json!({"domain": "a.example", "companyName": "Acme", "EmployeeCount": 400, "phones": ["+1"], "note": " "}),
+            json!({"domain": "a.example", "companyName": "", "EmployeeCount": 400, "phones": [],
+                "note": " "}),
+            json!({"domain": "a.example", "companyName": "Acme", "EmployeeCount": 400,
+                "phones": ["+1"], "note": " "}),
         ),
         (
             "/find-phone-async",
@@ -495,15 +519,18 @@ fn a_job_of_the_version_before_is_told_as_that_one_tells_of_it() {
             json!({"title": "CEO", "employees": 12, "email": "a@acme.example", "phone": "+1"}),
             "/result",
             json!({"name": "John", "title": "", "employees": [], "email": null, "phone": "+1"}),
-            json!({"name": "John", "title": "CEO", "employees": 12, "email": "a@acme.example", "phone": "+1"}),
+            json!({"name": "John", "title": "CEO", "employees": 12, "email": "a@acme.example",
+                "phone": "+1"}),
         ),
         (
             "/find-email-async",
             lead,
             json!({"emails": [{"email": "", "address": "a@acme.example"}], "city": "Bonn"}),
             "/result",
-            json!({"name": "John", "title": "", "employees": [], "email": [], "phone": null, "city": "Bonn"}),
-            json!({"name": "John", "title": "", "employees": [], "email": [["a@acme.example", "UNKNOWN", "COMPANY"]],
+            json!({"name": "John", "title": "", "employees": [], "email": [], "phone": null,
+                "city": "Bonn"}),
+            json!({"name": "John", "title": "", "employees": [], "email": [["a@acme.example",
+                "UNKNOWN", "COMPANY"]],
                 "phone": null, "city": "Bonn"}),
         ),
         (
@@ -519,11 +546,14 @@ fn a_job_of_the_version_before_is_told_as_that_one_tells_of_it() {
             contact,
             json!({"phones": [{"number": "+1", "region": ""}], "headline": "h"}),
             "/data/0",
-            json!({"input": {"professional_network_url": "https://www.linkedin.com/in/x", "crm": ""},
+            json!({"input": {"professional_network_url": "https://www.linkedin.com/in/x",
+                "crm": ""},
                 "contact_info": {"most_probable_phone": {"number": "+1", "region": ""},
                     "phones": [{"number": "+1", "region": ""}]}, "profile": {"headline": "h"}}),
-            json!({"input": {"professional_network_url": "https://www.linkedin.com/in/x", "crm": ""},
-                "contact_info": {"most_probable_phone": {"number": "+1"}, "phones": [{"number": "+1"}]},
+            json!({"input": {"professional_network_url": "https://www.linkedin.com/in/x",
+                "crm": ""},
+                "contact_info": {"most_probable_phone": {"number": "+1"},
+                "phones": [{"number": "+1"}]},
                 "profile": {"headline": "h"}}),
         ),
     ] {

@@ -81,7 +81,7 @@ fn what_cannot_be_an_answer_is_refused_with_its_reason() {
         );
         assert!(!answer.body.is_empty(), "{shown}");
     }
-    // Such numbers are read; that it is no callback of ours is said then.
+    // Such numbers are read; the refusal is then for an unknown callback.
     assert_eq!(
         served
             .call(

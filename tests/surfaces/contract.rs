@@ -1,4 +1,5 @@
-//! A vendor's API description, stripped to its schemas, with what its documents say beyond them laid over it.
+//! A vendor's API description, stripped to its schemas, with what its documents say beyond them
+//! laid over it.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +7,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 use testkit::schema::{Fault, Generator, patch};
 
-/// What an API promises and takes.
+/// The requests and answers that an API describes.
 #[derive(Debug)]
 pub(crate) struct Contract {
     document: Value,
@@ -83,7 +84,7 @@ impl Contract {
             .should_validate_formats(true);
         let validator = options
             .build(&root)
-            .unwrap_or_else(|e| panic!("{schema} is no schema: {e}"));
+            .unwrap_or_else(|e| panic!("{schema} is not a schema: {e}"));
         Schema {
             contract: self,
             schema,
@@ -109,8 +110,9 @@ impl Schema<'_> {
         assert!(faults.is_empty(), "{value}\nbreaks its schema: {faults:#?}");
     }
 
-    /// `count` requests, every third as the schema allows and the others broken in one place, each kind of fault in turn;
-    /// `send` gets the request, where it is broken, and how. What is made is held against the schema first.
+    /// Makes `count` requests: every third as the schema allows, the others broken in one place, by
+    /// one kind of fault after the other. `send` gets the request, the place and the fault. Each
+    /// request is checked against the schema first.
     pub(crate) fn each(
         &self,
         seed: u64,

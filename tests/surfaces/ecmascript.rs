@@ -1,5 +1,6 @@
-//! The bodies of `ApiOne` against node: bodies of generated requests and answers must be what `JSON.stringify(JSON.parse(body))`
-//! makes of them, byte for byte, and say what a JavaScript client would have read from what was sent.
+//! The bodies of `ApiOne` against node: bodies of generated requests and answers must be what
+//! `JSON.stringify(JSON.parse(body))` makes of them, byte for byte, and say what a JavaScript
+//! client would have read from what was sent.
 
 use std::fmt::Write;
 
@@ -25,7 +26,8 @@ use crate::receiver::node;
 const SURFACE: &Surface = &apione::SURFACE;
 const PAYLOADS: usize = 10_000;
 
-/// Spellings of numbers: around 2^53, zeros, where notations change, subnormals, the ends of integers and doubles.
+/// Spellings of numbers: around 2^53, zeros, where notations change, subnormals, the ends of
+/// integers and doubles.
 const NUMBERS: [&str; 44] = [
     "0",
     "-0",
@@ -73,7 +75,7 @@ const NUMBERS: [&str; 44] = [
     "0.1000000000000000055511151231257827021181583404541015625",
 ];
 
-/// Names: array indices and what only looks like one, and what JavaScript's objects have of their own.
+/// Names: array indices, names that resemble them, and members of every JavaScript object.
 const NAMES: [&str; 30] = [
     "0",
     "1",
@@ -147,7 +149,8 @@ const PIECES: [&str; 36] = [
     "e\u{301}",
 ];
 
-/// Writes JSON texts that no library would: names twice, numbers in odd spellings, escapes where none are needed.
+/// Writes JSON texts that no library would: names twice, numbers in odd spellings, escapes where
+/// none are needed.
 struct Writer<'a>(&'a SimEntropy);
 
 impl Writer<'_> {
@@ -237,7 +240,7 @@ impl Writer<'_> {
         self.one(&[",", ", ", " ,\n\t"]).to_owned()
     }
 
-    /// An object that nests so deep at most, itself counted; its names come in any order and may come twice.
+    /// An object of at most this depth, itself counted; its names are in any order and may repeat.
     fn object(&self, depth: usize) -> String {
         let members: Vec<String> = (0..self.0.below(9))
             .map(|_| format!("\"{}\": {}", self.name(), self.value(depth - 1)))
@@ -258,7 +261,7 @@ impl Writer<'_> {
         format!("{{\"deep\":{text}}}")
     }
 
-    /// What a client sends for a record, or a provider finds.
+    /// A value that a client sends for a record, or a provider finds.
     fn members(&self, deepest: usize) -> String {
         if self.chance(20) {
             self.deep(deepest)
@@ -272,7 +275,7 @@ fn array(texts: &[String]) -> String {
     format!("[{}]", texts.join(","))
 }
 
-/// What the surface reads of a request with these records.
+/// Returns the surface's reading of a request with these records.
 fn submitted(
     records: &str,
     catalog: &Catalog,
@@ -308,7 +311,7 @@ fn request(method: &str, path: &str, body: String) -> ApiRequest {
     }
 }
 
-/// As the table keeps it.
+/// Returns it as the table stores it.
 fn stored<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
     serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
 }
@@ -350,8 +353,7 @@ fn job(lines: &[ResultLine], dice: &SimEntropy) -> JobView {
         short_of_credits: false,
         blanks: Blanks::Absent,
     };
-    let error =
-        (status == Status::Failed).then(|| "nobody to ask: \u{2028}\"\u{1f600}\"".to_owned());
+    let error = (status == Status::Failed).then(|| "no provider: \u{2028}\"\u{1f600}\"".to_owned());
     let end = End {
         at,
         counts,
@@ -392,7 +394,8 @@ fn every_body_is_what_javascript_makes_of_it_and_signed_as_that() {
     let writer = Writer(&dice);
     let (mut given, mut naive) = (Vec::with_capacity(2 * PAYLOADS), Vec::new());
     for n in 0..PAYLOADS {
-        // The array of records, their object and whatever is in it nest less than 64 levels together.
+        // The array of records, their object and whatever is in it nest less than 64 levels
+        // together.
         let sent: Vec<String> = (0..=dice.below(3))
             .map(|_| writer.members(MAX_DEPTH - 2))
             .collect();
@@ -405,7 +408,8 @@ fn every_body_is_what_javascript_makes_of_it_and_signed_as_that() {
             .map(|(index, record)| {
                 let status = OutcomeStatus::ALL[dice.below(OutcomeStatus::ALL.len())];
                 let (data, error): (Map<String, Value>, _) = if status == OutcomeStatus::Found {
-                    // A member of a found field's value nests 64 levels at most, and the fields are an object.
+                    // A member of a found field's value nests 64 levels at most, and the fields are
+                    // an object.
                     let text = writer.members(MAX_DEPTH + 1);
                     found.push(text);
                     (serde_json::from_str(found.last().unwrap()).unwrap(), None)
@@ -472,7 +476,8 @@ fn every_body_is_what_javascript_makes_of_it_and_signed_as_that() {
             );
         }
         given.push(json!({
-            "body": body, "signature": signature, "secret": secret.reveal(), "records": records, "data": array(&found),
+            "body": body, "signature": signature, "secret": secret.reveal(), "records": records,
+            "data": array(&found),
         }));
 
         let entries: Vec<Entry> = lines
@@ -548,7 +553,10 @@ fn the_receiver_refuses_what_is_not_signed_so() {
             .unwrap()
             .1
     };
-    let given = |body: &str, signature: &str, secret: &str| json!({"body": body, "signature": signature, "secret": secret});
+    let given = |body: &str, signature: &str, secret: &str| {
+        json!({"body": body,
+        "signature": signature, "secret": secret})
+    };
     let (body, other) = ("{\"a\":1}", "{\"a\":2}");
     let good = sign(&[&secret], body);
     let said = node(

@@ -1,5 +1,6 @@
-//! A made-up fifth surface, as unlike the others as it can be: plain text in and out, ids and headers of its own. What is
-//! in the module `loft` would be its folder in `shared/src/surfaces`, and [`SURFACES_AND_LOFT`] is the line it takes there.
+//! A fifth surface, for tests alone and as unlike the others as possible: plain text in and out,
+//! ids and headers of its own. The module `loft` would be its folder in `shared/src/surfaces`, and
+//! [`SURFACES_AND_LOFT`] the line it takes there.
 
 use std::time::Duration;
 
@@ -59,8 +60,8 @@ mod loft {
 
     /// The first line is the URL to tell, each other line a domain.
     fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiError> {
-        let body =
-            std::str::from_utf8(&request.body).map_err(|_| ApiError::invalid("", "is no text"))?;
+        let body = std::str::from_utf8(&request.body)
+            .map_err(|_| ApiError::invalid("", "is not a text"))?;
         let mut lines = body.lines();
         let url = lines.next().unwrap_or_default().to_owned();
         if let Some(fault) = reading.url_fault(&url) {

@@ -30,7 +30,8 @@ fn fullenrich() -> &'static Surface {
     surface(SURFACES, "fullenrich").unwrap()
 }
 
-/// A vendor that takes N seconds over a `slowN` and does not know an `unknown`, by last name or address.
+/// A vendor that takes N seconds over a `slowN` and does not know an `unknown`, by last name or
+/// address.
 fn answer(input: &Map<String, Value>) -> (Duration, Answer) {
     let name = ["last_name", "email", "linkedin_url"]
         .iter()
@@ -68,7 +69,8 @@ fn profile() -> Value {
         "full_name": "John Snow",
         "location": {"country_code": "US"},
         "social_profiles": {"professional_network": {"id": 1234, "connection_count": 500}},
-        "employment": {"current": {"is_current": true, "start_at": "2022-03-15T00:00:00Z", "company": {"headcount": 0}}},
+        "employment": {"current": {"is_current": true, "start_at": "2022-03-15T00:00:00Z",
+        "company": {"headcount": 0}}},
     })
 }
 
@@ -151,7 +153,7 @@ impl Client for ServedApi {
         self.get(path, &[("authorization", &bearer)])
     }
 
-    /// What came to the URL with this query.
+    /// Returns the events sent to the URL with this query.
     fn events(&self, query: &str) -> Vec<Exchange> {
         let url = format!("{HOOK}{query}");
         self.world
@@ -185,7 +187,8 @@ fn an_enrichment_is_submitted_polled_and_told() {
         "name": "Sales in London",
         "webhook_url": HOOK,
         "data": [{
-            "first_name": "John", "last_name": "Snow-slow7", "domain": "example.com", "company_name": "Example Inc",
+            "first_name": "John", "last_name": "Snow-slow7", "domain": "example.com",
+            "company_name": "Example Inc",
             "linkedin_url": "https://www.linkedin.com/in/demoge/",
             "enrich_fields": ["contact.work_emails", "contact.phones"],
             "custom": {"user_id": "12584"},
@@ -222,17 +225,20 @@ fn an_enrichment_is_submitted_polled_and_told() {
         "data": [{
             "input": {
                 "first_name": "John", "last_name": "Snow-slow7", "company_domain": "example.com",
-                "company_name": "Example Inc", "professional_network_url": "https://www.linkedin.com/in/demoge/",
+                "company_name": "Example Inc",
+                "professional_network_url": "https://www.linkedin.com/in/demoge/",
             },
             "custom": {"user_id": "12584"},
             "contact_info": {
-                "most_probable_work_email": {"email": "john.snow@example.com", "status": "DELIVERABLE"},
+                "most_probable_work_email": {"email": "john.snow@example.com",
+                "status": "DELIVERABLE"},
                 "most_probable_phone": {"number": "+1 555 0100", "region": "US"},
                 "work_emails": [
                     {"email": "j.snow@example.com", "status": "CATCH_ALL"},
                     {"email": "john.snow@example.com", "status": "DELIVERABLE"},
                 ],
-                "phones": [{"number": "+1 555 0100", "region": "US"}, {"number": "+33 6 00 00 00 00"}],
+                "phones": [{"number": "+1 555 0100", "region": "US"},
+                {"number": "+33 6 00 00 00 00"}],
             },
             "profile": profile(),
         }],
@@ -248,7 +254,8 @@ fn an_enrichment_is_submitted_polled_and_told() {
 
     let asked = served.asked.lock().unwrap()[0].clone();
     let given = json!({
-        "first_name": "John", "last_name": "Snow-slow7", "domain": "example.com", "company_name": "Example Inc",
+        "first_name": "John", "last_name": "Snow-slow7", "domain": "example.com",
+        "company_name": "Example Inc",
         "linkedin_url": "https://www.linkedin.com/in/demoge/",
         "enrich_fields": ["contact.work_emails", "contact.phones"],
     });
@@ -302,7 +309,8 @@ fn a_reverse_lookup_is_submitted_polled_and_told() {
         "name": "Reverse",
         "status": "FINISHED",
         "data": [
-            {"input": {"email": "slow7@mail.example"}, "custom": {"user_id": "1"}, "profile": profile()},
+            {"input": {"email": "slow7@mail.example"}, "custom": {"user_id": "1"},
+                "profile": profile()},
             {"input": {"email": "unknown@mail.example", "crm": {"id": 7}}},
         ],
         "cost": {"credits": 1},
@@ -319,7 +327,7 @@ fn a_reverse_lookup_is_submitted_polled_and_told() {
 #[test]
 fn each_fault_has_its_own_code_and_the_first_is_told() {
     let mut served = served();
-    let nobody = json!({"last_name": "Snow", "domain": "example.com"});
+    let nameless = json!({"last_name": "Snow", "domain": "example.com"});
     let many = |n: usize| -> Value {
         (0..n)
             .map(|n| (format!("k{n}"), json!("v")))
@@ -399,7 +407,7 @@ fn each_fault_has_its_own_code_and_the_first_is_told() {
             "error.request.type",
         ),
         (batch([json!({})]), "error.enrichment.first_name.empty"),
-        (batch([nobody]), "error.enrichment.first_name.empty"),
+        (batch([nameless]), "error.enrichment.first_name.empty"),
         (
             batch([with(john(), "first_name", "")]),
             "error.enrichment.first_name.empty",
@@ -605,16 +613,20 @@ fn contacts_are_taken_in_every_form_of_the_document() {
             json!({"professional_network_url": "https://www.linkedin.com/sales/lead/AbC,NAME"}),
         ),
         (
-            json!({"first_name": "A", "last_name": "B", "company_name": "C", "domain": null, "linkedin_url": ""}),
+            json!({"first_name": "A", "last_name": "B", "company_name": "C", "domain": null,
+                "linkedin_url": ""}),
             json!({"first_name": "A", "last_name": "B", "company_name": "C"}),
         ),
         (
-            json!({"domain": "MÜNCHEN.example", "company_domain": "other.example", "last_name": "B", "first_name": "A"}),
+            json!({"domain": "MÜNCHEN.example", "company_domain": "other.example",
+                "last_name": "B", "first_name": "A"}),
             json!({"company_domain": "MÜNCHEN.example", "last_name": "B", "first_name": "A"}),
         ),
         (
-            json!({"first_name": "A", "last_name": "B", "domain": "https://www.example.com/about", "crm": {"id": [7, null]}}),
-            json!({"first_name": "A", "last_name": "B", "company_domain": "https://www.example.com/about", "crm": {"id": [7, null]}}),
+            json!({"first_name": "A", "last_name": "B", "domain": "https://www.example.com/about",
+                "crm": {"id": [7, null]}}),
+            json!({"first_name": "A", "last_name": "B",
+                "company_domain": "https://www.example.com/about", "crm": {"id": [7, null]}}),
         ),
     ];
     let id = served.enrichment(&batch(cases.iter().map(|(sent, _)| sent.clone())));
@@ -685,9 +697,12 @@ fn only_what_was_asked_for_is_shown_and_by_default_everything() {
 fn custom_strings_come_back_as_they_were() {
     let mut served = served();
     let custom = json!({
-        "": "", "empty": "", "number": "007.50", "null": "null", "__proto__": "x", "a b": " padded ",
-        "quoted": "\"\\/\u{8}\u{c}\n\r\t", "control": "\u{0}\u{1f}\u{7f}", "lines": "\u{2028}\u{2029}\u{feff}",
-        "script": "السلام 你好 e\u{301} \u{202e}", "emoji": "👩‍👩‍👧‍👦🏳️‍🌈", "last": "\u{10ffff}\u{fffd}",
+        "": "", "empty": "", "number": "007.50", "null": "null", "__proto__": "x",
+        "a b": " padded ",
+        "quoted": "\"\\/\u{8}\u{c}\n\r\t", "control": "\u{0}\u{1f}\u{7f}",
+        "lines": "\u{2028}\u{2029}\u{feff}",
+        "script": "السلام 你好 e\u{301} \u{202e}", "emoji": "👩‍👩‍👧‍👦🏳️‍🌈",
+        "last": "\u{10ffff}\u{fffd}",
     });
     let hooked = with(
         batch([with(john(), "custom", custom.clone())]),
@@ -994,7 +1009,7 @@ fn contacts_of_a_reverse_lookup_are_told_too() {
     assert_eq!(
         served.world.receiver.exchanges().len(),
         2,
-        "nobody asked to be told of the batch"
+        "no event was asked for the batch"
     );
 }
 
@@ -1038,7 +1053,7 @@ fn what_is_there_so_far_was_hidden_by_the_slowest_contact() {
     assert_eq!(
         served.asked.lock().unwrap().len(),
         4,
-        "nobody is asked twice"
+        "no provider is asked twice"
     );
 }
 
@@ -1393,7 +1408,8 @@ fn a_failed_delivery_is_tried_every_minute_five_times() {
         "FINISHED"
     );
 
-    // Neither 410 nor 429 has closed the endpoint to the next batch, and a replay goes out under the same id.
+    // Neither 410 nor 429 has closed the endpoint to the next batch, and a replay goes out under
+    // the same id.
     served.enrichment(&with(batch([john()]), "webhook_url", HOOK));
     served.settle();
     assert_eq!(served.events("").len(), 7);

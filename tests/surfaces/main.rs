@@ -1,4 +1,5 @@
-//! The API surfaces over simulated ports: what each answers, sends and refuses, with the clock in the test's hand.
+//! The API surfaces over simulated ports: what each answers, sends and refuses, with the clock in
+//! the test's hand.
 
 mod apione;
 mod blanks;

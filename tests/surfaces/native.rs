@@ -49,7 +49,7 @@ fn each_record_is_told_as_soon_as_it_has_ended() {
     let id = job["id"].as_str().unwrap();
     served.world.run_for(Duration::from_secs(10));
     let first = served.world.receiver.exchanges();
-    assert_eq!(first.len(), 1, "only what has ended is told");
+    assert_eq!(first.len(), 1, "only what has ended is reported");
     assert_eq!(served.native(id)["status"], "running");
     served.settle();
     let exchanges = served.world.receiver.exchanges();
@@ -224,7 +224,7 @@ fn a_tag_is_compared_weakly_among_others_and_a_preference_is_confirmed() {
             "{asked}"
         );
     }
-    // What was asked for in the query is no preference.
+    // A wait in the query is not a preference.
     assert_eq!(
         of(
             &served.get(&format!("{path}?wait=1"), &[key, ("prefer", "wait=7")]),
@@ -290,7 +290,7 @@ fn pages_of_quotes_grew_past_what_lambda_returns() {
 }
 
 #[test]
-fn a_dry_run_says_that_nobody_could_be_asked() {
+fn a_dry_run_says_that_no_provider_could_be_asked() {
     let mut served = served();
     let bearer = format!("Bearer {}", served.key());
     for (kind, code, credits) in [
@@ -429,7 +429,8 @@ fn one_bad_record_does_not_cost_the_others() {
     served.settle();
     let id = job["id"].as_str().unwrap();
     let ended = served.native(id);
-    let counts = json!({"total": 7, "found": 1, "not_found": 1, "failed": 0, "invalid": 5, "skipped": 0, "canceled": 0});
+    let counts = json!({"total": 7, "found": 1, "not_found": 1, "failed": 0, "invalid": 5,
+        "skipped": 0, "canceled": 0});
     assert_eq!(
         (&ended["status"], &ended["counts"], &ended["progress"]),
         (&json!("completed"), &counts, &json!(100))
@@ -438,7 +439,7 @@ fn one_bad_record_does_not_cost_the_others() {
     assert_eq!(
         served.asked.lock().unwrap().len(),
         2,
-        "nobody was asked about the others"
+        "no provider was asked about the others"
     );
 
     let lines = body(&served.get(&format!("/v1/jobs/{id}/results"), &key), 200)["results"].take();
@@ -592,11 +593,14 @@ fn a_repeated_request_is_answered_as_before_whatever_would_be_refused_by_now() {
         202,
     );
 
-    // A deployment whose type asks for something else, then one without it; neither sends to the receiver any more.
+    // A deployment whose type asks for something else, then one without it; neither sends to the
+    // receiver any more.
     served.world.sim.http.refuse(HOOK, HttpError::Blocked);
     for providers in [
-        "[types.any]\ndescription = \"d\"\ninputs = [[\"email\"]]\nwaterfall = []\nunconfigured = \"u\"\n",
-        "[types.other]\ndescription = \"d\"\ninputs = [[\"domain\"]]\nwaterfall = []\nunconfigured = \"u\"\n",
+        "[types.any]\ndescription = \"d\"\ninputs = [[\"email\"]]\nwaterfall = []\n\
+         unconfigured = \"u\"\n",
+        "[types.other]\ndescription = \"d\"\ninputs = [[\"domain\"]]\nwaterfall = []\n\
+         unconfigured = \"u\"\n",
     ] {
         let config = Config::parse(READERS, "later", providers).unwrap();
         let registry = Registry::assemble(&config, |_| unreachable!("no provider")).unwrap();

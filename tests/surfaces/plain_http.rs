@@ -1,4 +1,4 @@
-//! Whether receivers without TLS are taken: the operator's setting `AllowHttp` over every surface.
+//! Receivers without TLS: the operator's setting `AllowHttp` over every surface.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,8 @@ fn the_operator_allows_or_forbids_plain_http_on_every_surface() {
         let requests = [
             (
                 "/v1/jobs",
-                json!({"type": "any", "records": [{"input": {"domain": "a.example"}}], "webhook_url": to}),
+                json!({"type": "any", "records": [{"input": {"domain": "a.example"}}],
+                    "webhook_url": to}),
             ),
             (
                 "/api/v1/async/enrich",
@@ -38,7 +39,8 @@ fn the_operator_allows_or_forbids_plain_http_on_every_surface() {
             ),
             (
                 "/company-intelligence-async",
-                json!({"target_company": {"company_name": "A"}, "struct": {"a": "b"}, "webhook_url": to}),
+                json!({"target_company": {"company_name": "A"}, "struct": {"a": "b"},
+                    "webhook_url": to}),
             ),
             (
                 "/email-to-hem",
@@ -46,7 +48,8 @@ fn the_operator_allows_or_forbids_plain_http_on_every_surface() {
             ),
             (
                 "/api/v2/contact/enrich/bulk",
-                json!({"name": "n", "webhook_url": to, "data": [{"first_name": "J", "last_name": "D", "domain":
+                json!({"name": "n", "webhook_url": to, "data": [{"first_name": "J",
+                    "last_name": "D", "domain":
                     "a.example", "enrich_fields": ["contact.work_emails"]}]}),
             ),
         ];

@@ -1,4 +1,5 @@
-//! Receivers as documented, in JavaScript: `node` runs them, as it runs those of whoever switches over.
+//! Receivers as documented, in JavaScript: `node` runs them, as it runs those of clients that
+//! switch.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

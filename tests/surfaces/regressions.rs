@@ -1,4 +1,4 @@
-//! What the surfaces got wrong once.
+//! Regressions of the surfaces.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn answering(answer: Answer) -> ServedApi {
     })
 }
 
-/// A text of so many bytes, each in its own place unlike.
+/// Returns a text of this many bytes, another for each `n`.
 fn note(n: usize, bytes: usize) -> String {
     format!("{n:08}").repeat(bytes / 8)
 }
@@ -59,8 +59,12 @@ fn a_task_of_three_megabytes_was_told_and_could_not_be_polled() {
 fn a_batch_of_three_megabytes_was_sent_and_could_not_be_polled() {
     let mut served = answering(Answer::NotFound);
     let bearer = format!("Bearer {}", served.key());
-    let contact = |n| json!({"first_name": "A", "last_name": "B", "domain": "example.com", "note": note(n, 30_000)});
-    let request = json!({"name": "n", "data": (0..100).map(contact).collect::<Vec<_>>(), "webhook_url": HOOK});
+    let contact = |n| {
+        json!({"first_name": "A", "last_name": "B", "domain": "example.com",
+        "note": note(n, 30_000)})
+    };
+    let request = json!({"name": "n", "data": (0..100).map(contact).collect::<Vec<_>>(),
+        "webhook_url": HOOK});
     let path = "/api/v2/contact/enrich/bulk";
     let answer = body(
         &served.post(path, &[("authorization", &bearer)], &request),
@@ -135,7 +139,8 @@ fn a_log_of_deliveries_that_were_answered_in_control_characters_was_no_lambda_re
     let mut served = answering(Answer::NotFound);
     let key = served.key().to_owned();
     let records = json!([{"input": {"domain": "a.example"}}]);
-    let request = json!({"type": "any", "records": records, "webhook_url": HOOK, "webhook_events": {"record.finished": HOOK}});
+    let request = json!({"type": "any", "records": records, "webhook_url": HOOK,
+        "webhook_events": {"record.finished": HOOK}});
     let job = body(
         &served.post("/v1/jobs", &[("x-api-key", &key)], &request),
         202,

@@ -1,4 +1,4 @@
-//! The API of Sixtyfour, held to its own schemas and to what its page on webhooks says.
+//! The API of Sixtyfour, checked against its own schemas and its page on webhooks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -30,7 +30,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// Path, task type and a request of each operation.
 fn operations() -> [(&'static str, &'static str, Value); 8] {
-    let lead = json!({"name": "John Doe", "company": "Acme Inc", "linkedin": "https://linkedin.example/in/jd"});
+    let lead = json!({"name": "John Doe", "company": "Acme Inc",
+        "linkedin": "https://linkedin.example/in/jd"});
     [
         ("/find-email-async", "find_email", json!({"lead": lead})),
         (
@@ -52,7 +53,8 @@ fn operations() -> [(&'static str, &'static str, Value); 8] {
         (
             "/company-intelligence-async",
             "enrich_company",
-            json!({"target_company": {"company_name": "Acme"}, "struct": {"employees": "how many"}}),
+            json!({"target_company": {"company_name": "Acme"},
+                "struct": {"employees": "how many"}}),
         ),
         (
             "/research-agent-async",
@@ -62,7 +64,8 @@ fn operations() -> [(&'static str, &'static str, Value); 8] {
         (
             "/qa-agent-async",
             "qa_agent",
-            json!({"data": lead, "qualification_criteria": [{"criteria_name": "size", "description": "over 10"}]}),
+            json!({"data": lead, "qualification_criteria": [{"criteria_name": "size",
+                "description": "over 10"}]}),
         ),
     ]
 }
@@ -192,9 +195,9 @@ fn every_request_is_taken_or_refused_as_its_schema_says() {
         if method == "GET" {
             continue;
         }
-        // A world each: what one keeps of every job slows it down.
+        // A world each: one slows down with the jobs it stores.
         let mut served = ServedApi::new(World::new(), SURFACES, &mapped("bare"), |_| {
-            unreachable!("nobody is asked")
+            unreachable!("no provider is asked")
         });
         let key = served.key().to_owned();
         let (accepted, refusal) = (
@@ -240,7 +243,7 @@ fn every_request_is_taken_or_refused_as_its_schema_says() {
     assert_eq!(made, BTreeSet::from(all));
 }
 
-/// What a provider may say, in turn.
+/// The answers of a provider, one after the other.
 fn answers() -> Vec<Answer> {
     let failed = || Answer::Failed {
         code: FailureCode::ProviderError,
@@ -248,15 +251,18 @@ fn answers() -> Vec<Answer> {
     };
     vec![
         found(
-            json!({"emails": [{"email": "a@x.example", "status": "risky"}], "phone": "+1", "title": "CEO"}),
+            json!({"emails": [{"email": "a@x.example", "status": "risky"}], "phone": "+1",
+                "title": "CEO"}),
         ),
         Answer::NotFound,
         found(
-            json!({"email": "b@gmail.com", "email_status": "catch_all", "phones": ["+1", {"number": "+2"}]}),
+            json!({"email": "b@gmail.com", "email_status": "catch_all", "phones": ["+1",
+                {"number": "+2"}]}),
         ),
         failed(),
         found(
-            json!({"structured_data": {"a": 1}, "notes": "n", "references": ["https://r.example"], "x": [1, {}]}),
+            json!({"structured_data": {"a": 1}, "notes": "n", "references": ["https://r.example"],
+                "x": [1, {}]}),
         ),
         Answer::Invalid("no".to_owned()),
         found(json!({"structured_data": "{\"a\": 2}", "confidence_score": 7})),
@@ -322,7 +328,7 @@ fn every_task_is_told_and_polled_as_its_schema_says() {
             let shown = poll(&mut served, task);
             open.check(&shown);
             ended.check(&shown);
-            assert_eq!(&shown, reported[task.as_str()], "told and polled alike");
+            assert_eq!(&shown, reported[task.as_str()], "sent and polled alike");
             let end = (
                 shown["task_type"].as_str().unwrap().to_owned(),
                 shown["status"].as_str().unwrap().to_owned(),
@@ -377,7 +383,7 @@ fn a_task_is_pending_then_processing_then_completed_and_told() {
     }
 }
 
-/// Whether a delivery is signed with this secret, as the vendor's receivers check it.
+/// Returns whether a delivery is signed with this secret, as the vendor's receivers check it.
 fn signed(exchange: &Exchange, secret: &Secret) -> bool {
     let (t, signatures) = exchange
         .header("sixtyfour-signature")
@@ -534,7 +540,7 @@ fn five_retries_come_1_2_4_8_and_16_seconds_after_each_failure_and_then_none() {
             ),
             (&json!("exhausted"), &json!(6))
         );
-        // The endpoint is not disabled: the next task is told at once.
+        // The endpoint is not disabled: the next task is reported at once.
         served.world.receiver.from_then_on(Reply::status(204));
         submit(
             &mut served,
@@ -605,15 +611,18 @@ fn a_replay_tells_the_same_event_again() {
 
 #[test]
 fn found_addresses_stand_beside_the_leads_own_fields() {
-    let lead = json!({"name": "John Doe", "company": "Acme", "odd": {"kept": [1, null]}, "title": "his own"});
+    let lead = json!({"name": "John Doe", "company": "Acme", "odd": {"kept": [1, null]},
+        "title": "his own"});
     let all = found(json!({
         "emails": [{"email": "john.doe@acme.com", "status": "deliverable", "type": "company"},
-            {"email": "any@acme.com", "status": "catch-all"}, {"email": "old@acme.com", "status": "invalid"},
+            {"email": "any@acme.com", "status": "catch-all"}, {"email": "old@acme.com",
+                "status": "invalid"},
             {"email": "maybe@acme.com", "status": "risky"}, "jd@gmail.com"],
         "title": "found", "employees": 12,
     }));
     let expected = json!({
-        "name": "John Doe", "company": "Acme", "odd": {"kept": [1, null]}, "title": "his own", "employees": 12,
+        "name": "John Doe", "company": "Acme", "odd": {"kept": [1, null]}, "title": "his own",
+        "employees": 12,
         "email": [["john.doe@acme.com", "OK", "COMPANY"], ["any@acme.com", "CATCH_ALL", "COMPANY"],
             ["old@acme.com", "INVALID", "COMPANY"], ["maybe@acme.com", "RISKY", "COMPANY"],
             ["jd@gmail.com", "UNKNOWN", "PERSONAL"]],
@@ -722,15 +731,16 @@ fn a_bulk_result_is_in_input_order_and_shows_what_failed_in_its_place() {
 #[test]
 fn intelligence_has_fields_notes_references_and_a_score() {
     let ask = |answer, request: &Value| resulting(answer, "/people-intelligence-async", request);
-    let request = json!({"lead_info": {"name": "x"}, "struct": {"age": "their age", "role": {"type": "str"}}});
-    let whole = json!({"structured_data": {"age": 40, "role": null}, "notes": "n", "references": {"https://r": "d"},
+    let request = json!({"lead_info": {"name": "x"}, "struct": {"age": "their age",
+        "role": {"type": "str"}}});
+    let whole = json!({"structured_data": {"age": 40, "role": null}, "notes": "n",
+        "references": {"https://r": "d"},
         "confidence_score": 9.5});
     assert_eq!(
         ask(
-            found(
-                json!({"structured_data": {"age": 40}, "notes": "n", "references": [{"url": "https://r",
-        "description": "d"}], "confidence_score": 9.5})
-            ),
+            found(json!({"structured_data": {"age": 40}, "notes": "n",
+                    "references": [{"url": "https://r",
+        "description": "d"}], "confidence_score": 9.5})),
             &request
         ),
         whole
@@ -758,7 +768,8 @@ fn intelligence_has_fields_notes_references_and_a_score() {
         },
         &request,
     );
-    let expected = json!({"structured_data": {"age": 4, "role": null}, "notes": "", "references": {},
+    let expected = json!({"structured_data": {"age": 4, "role": null}, "notes": "",
+        "references": {},
         "confidence_score": 8.7});
     assert_eq!(flat, expected);
     let none =
@@ -776,15 +787,20 @@ fn intelligence_has_fields_notes_references_and_a_score() {
 #[test]
 fn options_reach_the_provider_beside_the_leads_fields_under_canonical_names() {
     let mut served = answering(Answer::NotFound);
-    let lead = json!({"name": "John Doe", "companyName": "Acme", "linkedin": "https://l.example/jd", "title": "CEO",
+    let lead = json!({"name": "John Doe", "companyName": "Acme",
+        "linkedin": "https://l.example/jd", "title": "CEO",
         "crm_id": 7, "profile_url": "https://second.example"});
-    let request = json!({"lead": lead, "verify_emails": false, "providers": ["findymail", "any"], "extra": 1});
+    let request = json!({"lead": lead, "verify_emails": false, "providers": ["findymail", "any"],
+        "extra": 1});
     let task = submit(&mut served, "/find-email-async", &request);
-    let company = json!({"target_company": {"name": "Acme", "website": "https://acme.example/x"}, "struct": {"a": "b"},
-        "find_people": true, "people_focus_prompt": "sales", "lead_struct": {"c": "d"}, "research_plan": "look",
+    let company = json!({"target_company": {"name": "Acme", "website": "https://acme.example/x"},
+        "struct": {"a": "b"},
+        "find_people": true, "people_focus_prompt": "sales", "lead_struct": {"c": "d"},
+        "research_plan": "look",
         "max_iterations": 3.0, "benchmark": null, "tier": "high", "full_org_chart": true});
     submit(&mut served, "/company-intelligence-async", &company);
-    let person = json!({"lead_info": {"first_name": "J", "website": "https://own.example"}, "tier": "xhigh"});
+    let person = json!({"lead_info": {"first_name": "J", "website": "https://own.example"},
+        "tier": "xhigh"});
     submit(&mut served, "/people-intelligence-async", &person);
     submit(
         &mut served,
@@ -793,7 +809,8 @@ fn options_reach_the_provider_beside_the_leads_fields_under_canonical_names() {
     );
     let criteria =
         json!([{"criteria_name": "n", "description": "d", "weight": 2, "threshold": 0.5}]);
-    let qa = json!({"data": {"email": "a@x.example"}, "qualification_criteria": criteria, "struct": {"v": "verdict"}});
+    let qa = json!({"data": {"email": "a@x.example"}, "qualification_criteria": criteria,
+        "struct": {"v": "verdict"}});
     submit(&mut served, "/qa-agent-async", &qa);
     served.settle();
     let asked: Vec<Value> = served
@@ -805,15 +822,21 @@ fn options_reach_the_provider_beside_the_leads_fields_under_canonical_names() {
         .map(Value::Object)
         .collect();
     let expected = [
-        json!({"full_name": "John Doe", "company_name": "Acme", "linkedin_url": "https://l.example/jd", "title": "CEO",
+        json!({"full_name": "John Doe", "company_name": "Acme",
+            "linkedin_url": "https://l.example/jd", "title": "CEO",
             "crm_id": 7, "profile_url": "https://second.example", "verify_emails": false,
             "providers": ["findymail", "any"], "mode": "PROFESSIONAL"}),
-        json!({"company_name": "Acme", "website": "https://acme.example/x", "domain": "https://acme.example/x",
-            "struct": {"a": "b"}, "find_people": true, "people_focus_prompt": "sales", "lead_struct": {"c": "d"},
-            "research_plan": "look", "max_iterations": 3.0, "tier": "high", "full_org_chart": true}),
-        json!({"first_name": "J", "website": "https://own.example", "tier": "xhigh", "benchmark": true}),
+        json!({"company_name": "Acme", "website": "https://acme.example/x",
+            "domain": "https://acme.example/x",
+            "struct": {"a": "b"}, "find_people": true, "people_focus_prompt": "sales",
+            "lead_struct": {"c": "d"},
+            "research_plan": "look", "max_iterations": 3.0, "tier": "high",
+            "full_org_chart": true}),
+        json!({"first_name": "J", "website": "https://own.example", "tier": "xhigh",
+            "benchmark": true}),
         json!({"topic": "steel", "struct": "mine", "max_iterations": 2, "benchmark": false}),
-        json!({"email": "a@x.example", "qualification_criteria": criteria, "struct": {"v": "verdict"}, "references": [],
+        json!({"email": "a@x.example", "qualification_criteria": criteria,
+            "struct": {"v": "verdict"}, "references": [],
             "max_tool_calls": 10}),
     ];
     for expected in &expected {
@@ -1000,8 +1023,10 @@ fn a_hundred_leads_are_a_task_and_a_hundred_and_one_are_refused() {
 #[test]
 fn all_faults_of_a_request_are_told_at_once_with_their_places() {
     let mut served = answering(Answer::NotFound);
-    let request = json!({"data": [], "qualification_criteria": [{"criteria_name": 1, "weight": "2", "threshold": null}, 7],
-        "references": [{"0": 1, "a/b": null}], "struct": {"x": {}}, "max_tool_calls": 1.5, "webhook_url": "ftp://x.example"});
+    let request = json!({"data": [], "qualification_criteria": [{"criteria_name": 1,
+        "weight": "2", "threshold": null}, 7],
+        "references": [{"0": 1, "a/b": null}], "struct": {"x": {}}, "max_tool_calls": 1.5,
+        "webhook_url": "ftp://x.example"});
     let reported = faults(&post(&mut served, "/qa-agent-async", &request));
     let expected = [
         ("dict_type", json!(["body", "data"])),
@@ -1070,7 +1095,7 @@ fn bodies_that_are_no_request_are_422_as_well() {
 }
 
 #[test]
-fn a_receiver_that_nobody_may_reach_is_refused_and_null_is_none() {
+fn a_receiver_that_may_not_be_reached_is_refused_and_null_is_none() {
     let mut served = answering(Answer::NotFound);
     served
         .world

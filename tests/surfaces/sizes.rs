@@ -1,4 +1,4 @@
-//! What was told whole by webhook and refused at the poll, or counted twice.
+//! Results of any size: the same by webhook and by poll, and counted once.
 
 use std::time::Duration;
 
@@ -37,7 +37,10 @@ fn status(served: &mut ServedApi, id: &str) -> Value {
 fn fields_that_were_renamed_counted_twice_and_failed_the_poll_of_a_completed_job() {
     let mut served = served(|_| json!({"name": "x"}));
     let records: Value = (0..40)
-        .map(|n| json!({"company": "Acme", "domain": format!("r{n}.example"), "note": "x".repeat(60_000)}))
+        .map(|n| {
+            json!({"company": "Acme", "domain": format!("r{n}.example"),
+            "note": "x".repeat(60_000)})
+        })
         .collect();
     let id = submit(&mut served, &records);
     served.settle();

@@ -27,7 +27,7 @@ organization_domain_finder = \"any\"
 keyword_to_lead = \"bare\"
 ";
 
-/// What every operation asks for in the document's words, and what a provider sees of it.
+/// A request of every operation in the document's words, and the input that its provider gets.
 const ASKED: [(&str, &str, &str); 8] = [
     ("enrichment", "companyName", "company_name"),
     ("deanonymization", "hem", "hem"),
@@ -39,8 +39,8 @@ const ASKED: [(&str, &str, &str); 8] = [
     ("keyword_to_lead", "keyword", "keyword"),
 ];
 
-/// The values of an input say what comes of it: `none`, `broken`, `odd` (an input that is none), `huge`, or `N…` for N
-/// seconds.
+/// The values of an input say what comes of it: `none`, `broken`, `odd` (an input that is none),
+/// `huge`, or `N…` for N seconds.
 fn answer(input: &Map<String, Value>) -> (Duration, Answer) {
     let text = input
         .values()
@@ -57,7 +57,8 @@ fn answer(input: &Map<String, Value>) -> (Duration, Answer) {
         word if word.starts_with("odd") => Answer::Invalid("the input has no name".to_owned()),
         word if word.starts_with("huge") => found(json!({"text": "x".repeat(300_000)})),
         _ => found(
-            json!({"company_name": "Found Inc", "address": "1 Main St", "employee_count": 400, "hq": {"zip_code": 1}}),
+            json!({"company_name": "Found Inc", "address": "1 Main St", "employee_count": 400,
+                "hq": {"zip_code": 1}}),
         ),
     };
     (Duration::from_secs(digits.parse().unwrap_or(0)), answer)
@@ -102,7 +103,7 @@ fn delivery(served: &mut ServedApi, id: &str) -> Value {
     native(served, "GET", &format!("/v1/jobs/{id}/deliveries"), 200)["deliveries"][0].clone()
 }
 
-/// The only callback that came.
+/// Returns the only callback that was sent.
 #[track_caller]
 fn callback(served: &ServedApi) -> Value {
     let exchanges = served.world.receiver.exchanges();
@@ -140,7 +141,8 @@ fn waits(exchanges: &[Exchange]) -> Vec<Duration> {
 #[test]
 fn a_request_from_its_answer_to_its_callback() {
     let mut served = served();
-    let sent = json!({"companyName": "Acme", "callbackUrl": HOOK, "teamSize": 7, "nested": {"own_name": [1.5, null]}});
+    let sent = json!({"companyName": "Acme", "callbackUrl": HOOK, "teamSize": 7,
+        "nested": {"own_name": [1.5, null]}});
     let response = post(&mut served, "/enrichment", &sent);
     let answer = body(&response, 200);
     let id = answer["resolution"]["id"].as_str().unwrap().to_owned();
@@ -159,7 +161,8 @@ fn a_request_from_its_answer_to_its_callback() {
         "status": "processing",
         "message": answer["message"],
         "resolution":
-            {"id": id, "status": "processing", "requested_at": "2026-01-01T00:00:00.000Z", "callback_url": HOOK},
+            {"id": id, "status": "processing", "requested_at": "2026-01-01T00:00:00.000Z",
+                "callback_url": HOOK},
     });
     assert_eq!(answer, expected);
     served.settle();
@@ -286,10 +289,12 @@ fn found_fields_have_the_case_of_the_request() {
 #[test]
 fn what_was_sent_stays_where_something_else_was_found() {
     let mut served = served();
-    let sent = json!({"company_name": "Acme", "EmployeeCount": null, "callbackUrl": HOOK, "callback_url": HOOK});
+    let sent = json!({"company_name": "Acme", "EmployeeCount": null, "callbackUrl": HOOK,
+        "callback_url": HOOK});
     body(&post(&mut served, "/enrichment", &sent), 200);
     served.settle();
-    let expected = json!({"company_name": "Acme", "EmployeeCount": 400, "address": "1 Main St", "hq": {"zip_code": 1}});
+    let expected = json!({"company_name": "Acme", "EmployeeCount": 400, "address": "1 Main St",
+        "hq": {"zip_code": 1}});
     assert_eq!(callback(&served), expected);
 }
 
@@ -316,7 +321,7 @@ fn every_end_without_a_result_is_called_back() {
 }
 
 #[test]
-fn a_type_that_nobody_answers_is_accepted_and_fails() {
+fn a_type_without_a_provider_is_accepted_and_fails() {
     let mut served = served();
     let sent = json!({"keyword": "robots", "callback_url": HOOK});
     let id = body(&post(&mut served, "/keyword-to-lead", &sent), 200)["resolution"]["id"].clone();
@@ -706,7 +711,7 @@ fn of_two_requests_with_one_url_the_newer_ones_result_stays() {
     // Both have their result; only the callback of one is left out.
     assert_eq!(served.native(&older)["counts"]["found"], 1);
 
-    // A failed callback of the newer one is no reason to leave out the older one's, and still comes last.
+    // If the newer one's callback fails, the older one's is sent, and then the newer one's again.
     served.world.receiver.replies([Reply::status(500)]);
     let older = enrich(&mut served, "3");
     served.world.run_for(SECOND);

@@ -61,7 +61,7 @@ fn another_tenants_job_is_answered_like_none_on_every_route() {
             }
         }
     }
-    assert_eq!(shown, shows, "a route shows nobody anything");
+    assert_eq!(shown, shows, "a route does not answer its own tenant");
     assert!(tried > 200, "{tried}");
     assert_eq!(
         served.world.sim.store.items(),

@@ -26,7 +26,7 @@ enrichment = \"any\"
 enrich = \"any\"
 ";
 
-/// What a reader that counts, or takes names for its own, gives back differently.
+/// Values that a reader changes if it parses numbers, or treats some names as its own.
 const ODD: &str = r#"{"big":-123456789012345678901234567890,"long":0.12345678901234567890123456789,"far":1e400,"capital":-1.50E+07,"zero":-0,"plain":[1,1.0,18446744073709551615],"key":{"$serde_json::private::Number":"1"},"raw":{"$serde_json::private::RawValue":"[1,"}}"#;
 
 fn served() -> ServedApi {
@@ -158,7 +158,7 @@ fn what_was_sent_and_found_is_told_as_it_was_written_on_every_surface() {
                     );
                     continue;
                 }
-                // As it was sent, and as it was found; an agent's answer has no echo.
+                // As sent, and as found; an agent's answer has no echo.
                 let both = if path == "/people-intelligence-async" {
                     1
                 } else {
@@ -320,7 +320,7 @@ fn what_cannot_be_unpacked_is_refused_in_each_surfaces_form() {
             ("authorization", "Bearer none"),
         ];
         let answer = served.call("POST", path, &unknown, b"x");
-        assert_eq!(answer.status, 401, "the key is looked at first");
+        assert_eq!(answer.status, 401, "the key is checked first");
     }
     assert_eq!(served.world.sim.store.items(), before);
 }
@@ -336,7 +336,7 @@ fn an_upstreams_post_may_have_a_mark_in_front_and_be_packed() {
     };
     let url = of.url("", &[7; KEY_BYTES]);
     let gzip = ("content-encoding", "gzip");
-    // 404: the body was read, and nobody waits for it.
+    // 404: the body was read, and no record waits for it.
     for (headers, body, status) in [
         (
             &[][..],

@@ -9,7 +9,8 @@ use shared::lambda::telemetry::report_usage;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let started = &start_asking()?;
-    // The connection is made while the providers are built. Only the last of a job's chunks has a message to send.
+    // The connection is made while the providers are built. Only the last of a job's chunks has a
+    // message to send.
     let ((), registry) = tokio::join!(started.clients.warm_only(&[Service::Table]), async {
         started.registry()
     });

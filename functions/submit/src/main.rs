@@ -10,7 +10,8 @@ use shared::lambda::telemetry::report_usage;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let started = start(SURFACES)?;
-    // Messages are the last thing that a request sends, so Init does not wait for the queues' connection.
+    // Messages are the last thing that a request sends, so Init does not wait for the queues'
+    // connection.
     let clients = started.clients.clone();
     tokio::spawn(async move { clients.warm_only(&[Service::Queues]).await });
     // The table's connection is made while the types are read.

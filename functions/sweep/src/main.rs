@@ -1,4 +1,4 @@
-//! Every minute: looks at what is overdue and repairs it.
+//! Every minute: checks what is overdue and repairs it.
 
 use std::time::Duration;
 

@@ -34,7 +34,7 @@ pub(crate) struct Account {
     pub(crate) region: Option<String>,
 }
 
-/// What clients are made from. `endpoint_url` goes before the one of all services.
+/// Returns the settings of the AWS clients. `endpoint_url` overrides the one of all services.
 pub(crate) async fn settings(
     settings: &CliSettings,
     account: &Account,
@@ -63,8 +63,10 @@ struct Login {
     session_token: Option<String>,
 }
 
-/// The environment's own credentials, unless a profile is named; else whatever the AWS command line comes to: profiles,
-/// single sign-on, assumed roles, credential processes. It knows them all, and those to come.
+/// Returns the credentials of the environment, unless a profile is named.
+///
+/// Else it asks the AWS command line, which knows profiles, single sign-on, assumed roles and
+/// credential processes.
 async fn login(settings: &CliSettings, account: &Account) -> Result<Login, Failure> {
     let own = settings
         .get("AWS_ACCESS_KEY_ID")
@@ -76,8 +78,8 @@ async fn login(settings: &CliSettings, account: &Account) -> Result<Login, Failu
             session_token: settings.get("AWS_SESSION_TOKEN"),
         });
     }
-    let hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or install version 2 of the AWS command line, log in, and \
-                name a --profile";
+    let hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or install version 2 of the AWS \
+        command line, log in, and name a --profile";
     let text = aws(
         settings,
         account,
@@ -146,7 +148,7 @@ async fn aws(settings: &CliSettings, account: &Account, args: &[&str]) -> Result
     }
     let output = command.output().await.map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
-            "the environment has none, and there is no `aws`".to_owned()
+            "the environment has none, and `aws` is not installed".to_owned()
         }
         _ => format!("`aws` cannot be run: {error}"),
     })?;

@@ -1,4 +1,5 @@
-//! The client of the native API: joined URLs, one idempotency key over all tries, and patience where it helps.
+//! The client of the native API: joined URLs, one idempotency key over all tries, and patience
+//! where it helps.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +21,7 @@ use crate::screen::Screen;
 
 /// Tries of one request, the first included.
 const TRIES: u32 = 7;
-/// Tries while nothing was ever heard from the other side, which is more likely not there than busy.
+/// Tries of a server that has never answered: it is more likely absent than busy.
 const FIRST_TRIES: u32 = 4;
 /// The longest wait between two tries of its own accord.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
@@ -31,9 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// API Gateway hands out at most 10 MB.
 const MAX_ANSWER_BYTES: usize = 12 * 1024 * 1024;
 
-/// On this machine nothing but the local stack is likely to be meant, and one that was started again is another one.
-const OTHER_STACK: &str = "If this is the local stack: each make up starts it anew, with another URL and key. Once it is up, read \
-                           them again:\n    set -a; . infra/local/.env; set +a";
+/// The hint for a server on this machine: most likely the local stack, which may have restarted.
+const OTHER_STACK: &str = "If this is the local stack: each make up starts it anew, with another \
+    URL and key. Once it is up, read them again:\n    set -a; . infra/local/.env; set +a";
 
 /// A deployment, and a key to it.
 pub(crate) struct Api {
@@ -104,16 +105,16 @@ impl<'a> Request<'a> {
     }
 }
 
-/// An answer that is no refusal: 2xx, or 304.
+/// A successful answer: 2xx, or 304.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) etag: Option<String>,
-    /// Null where there is no body.
+    /// Null without a body.
     pub(crate) json: Value,
 }
 
-/// Why there is no such answer.
+/// The reason why a request got no such answer.
 #[derive(Debug)]
 pub(crate) enum ApiError {
     /// The API refused, at this try.
@@ -123,7 +124,7 @@ pub(crate) enum ApiError {
 }
 
 impl ApiError {
-    /// In words; `line` knows which line of a file the record at a position came from.
+    /// Describes the error; `line` maps the position of a record to its line in the file.
     pub(crate) fn text(&self, line: &dyn Fn(usize) -> Option<u64>) -> String {
         match self {
             Self::Refused { problem, .. } => problem.text(line),
@@ -131,7 +132,7 @@ impl ApiError {
         }
     }
 
-    /// Whether the API refused with this status.
+    /// Returns whether the API refused with this status.
     pub(crate) fn is(&self, status: u16) -> bool {
         matches!(self, Self::Refused { problem, .. } if problem.status == status)
     }
@@ -143,7 +144,7 @@ impl From<ApiError> for Failure {
     }
 }
 
-/// What one try came to.
+/// The outcome of one try.
 enum Try {
     Done(Answer),
     Refused(Problem),
@@ -244,7 +245,7 @@ impl Api {
         }
     }
 
-    /// Says what a stack that is gone looks like: an unknown key, or somebody else's answer that nothing is there.
+    /// Recognises a stack that is gone: it does not know the key, or another server answers 404.
     fn hinted(&self, mut problem: Problem) -> Problem {
         let foreign = problem.kind.is_empty() && matches!(problem.status, 403 | 404);
         if self.local && (foreign || problem.status == 401) {
@@ -336,7 +337,7 @@ impl Api {
             };
         }
         let problem = Problem::read(status, &body);
-        // A 500 of the gateway's own means that a function broke off; one of Millrace's is its last word.
+        // A 500 of the gateway means that a function broke off; one of Millrace itself is final.
         let passes =
             matches!(status, 429 | 502 | 503 | 504) || (status == 500 && problem.kind.is_empty());
         if passes {
@@ -378,7 +379,7 @@ fn check_base(base: &str) -> Result<(String, bool, bool), String> {
         None => false,
     };
     let shown = url.as_str().trim_end_matches('/');
-    // Whoever pasted the API's own prefix means the same place.
+    // A URL that ends in the API's own prefix means the same place.
     let shown = shown.strip_suffix("/v1").unwrap_or(shown);
     Ok((shown.to_owned(), local, url.scheme() == "http"))
 }
@@ -412,8 +413,9 @@ pub(crate) fn new_key() -> Result<String, Failure> {
     Ok(hex::encode(bytes))
 }
 
-/// Follows a cursor over pages of `path`, handing each member of `member` to `take` until it says stop with `false`.
-/// Returns whether the end was reached; a cursor that stays where it is ends it too, since what follows is not there yet.
+/// Follows a cursor over pages of `path`, handing each member of `member` to `take` until it says
+/// stop with `false`. Returns whether the end was reached; a cursor that stays where it is ends it
+/// too, since what follows is not there yet.
 pub(crate) async fn follow(
     api: &Api,
     request: &Request<'_>,

@@ -20,7 +20,8 @@ use crate::submit::Submit;
 
 /// Millrace: enrich records in bulk, and have the results signed and delivered.
 #[derive(Debug, Parser)]
-#[command(name = "millrace", version, propagate_version = true, max_term_width = 110, after_help = EXIT_CODES)]
+#[command(name = "millrace", version, propagate_version = true, max_term_width = 110,
+    after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -28,9 +29,11 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a job ended other than completed, 130 interrupted.\n\
-Settings: MILLRACE_URL and MILLRACE_API_KEY for jobs; MILLRACE_WEBHOOK_SECRET for listen; MILLRACE_TABLE and AWS credentials \
-for tenants and keys. `--env-file infra/local/.env` sets all of them for the local stack.";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a job ended other than \
+    completed, 130 interrupted.\n\
+Settings: MILLRACE_URL and MILLRACE_API_KEY for jobs; MILLRACE_WEBHOOK_SECRET for listen; \
+MILLRACE_TABLE and AWS credentials for tenants and keys. `--env-file infra/local/.env` sets all of \
+them for the local stack.";
 
 /// Options of every command.
 #[derive(Debug, Args)]
@@ -38,10 +41,11 @@ pub(crate) struct Global {
     /// Base URL of the API; /v1/… follows it [env: MILLRACE_URL]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// API key; better in the environment, where no list of processes shows it [env: MILLRACE_API_KEY]
+    /// API key; better in the environment, where no list of processes shows it [env:
+    /// MILLRACE_API_KEY]
     #[arg(long, global = true, value_name = "KEY")]
     pub(crate) key: Option<String>,
-    /// A file of KEY=VALUE lines with settings; they come before those of the environment
+    /// A file of KEY=VALUE lines with settings; they override those of the environment
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
 }
@@ -62,10 +66,11 @@ pub(crate) enum Command {
     Results(Results),
     /// List jobs, newest first, with the state of each ended job's webhook
     Jobs {
-        /// Only those of this status: queued, running, canceling, completed, canceled, failed, expired
+        /// Only those of this status: queued, running, canceling, completed, canceled, failed,
+        /// expired
         #[arg(long)]
         status: Option<String>,
-        /// At most so many
+        /// At most this many
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
         /// Print each job as JSON, one a line
@@ -74,14 +79,15 @@ pub(crate) enum Command {
     },
     /// Stop what has not started; partial results stay
     Cancel(OneJob),
-    /// Start a new job of the records that failed or that a provider could not be asked about; prints its id
+    /// Start a new job of the records that failed or that a provider could not be asked about;
+    /// prints its id
     Retry(OneJob),
     /// Erase a job's inputs, results and deliveries
     Delete {
         #[arg(value_name = "JOB", value_parser = job_id)]
         job: JobId,
     },
-    /// Show the delivery log of a job, or of one delivery or event: every attempt and what came of it
+    /// Show the delivery log of a job, or of one delivery or event: every attempt and its outcome
     Deliveries {
         #[arg(value_name = "JOB|DELIVERY|EVENT", value_parser = DeliveriesOf::parse)]
         of: DeliveriesOf,
@@ -108,7 +114,7 @@ pub(crate) enum Command {
     Webhook(Webhook),
     /// Receive webhooks on this machine, verify their signatures and print them
     Listen(Listen),
-    /// Look at providers.toml on this machine, without any stack
+    /// Check providers.toml and try providers on this machine, without any stack
     #[command(subcommand)]
     Providers(Providers),
     /// Enrich one record on this machine, without any stack
@@ -132,7 +138,8 @@ pub(crate) struct OneJob {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Webhook {
-    /// Send a signed webhook.test event to a URL and wait for what comes of it; exit code 1 unless it is delivered
+    /// Send a signed webhook.test event to a URL and wait for the outcome; exit code 1 unless it is
+    /// delivered
     Test {
         #[arg(value_name = "URL")]
         target: String,
@@ -145,7 +152,7 @@ pub(crate) enum Webhook {
     },
     /// Make a new signing secret and print it, once
     Rotate {
-        /// How long the secret before signs along, 0 to 72 [default: 24]
+        /// The hours for which the previous secret also signs, 0 to 72 [default: 24]
         #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(0..=72))]
         overlap_hours: Option<u32>,
         /// Print the answer as JSON

@@ -1,4 +1,5 @@
-//! Webhooks: what came of each event, sending it again, trying a receiver, and the secret that signs.
+//! Webhooks: the outcome of each event, sending it again, trying a receiver, and the signing
+//! secret.
 
 use std::time::{Duration, Instant};
 
@@ -14,9 +15,9 @@ use crate::failure::Failure;
 use crate::ids::delivery_id;
 use crate::screen::{plain, print, text, thousands};
 
-/// Questions about a test come so far apart.
+/// The time between two polls of a test's delivery.
 const ASK_EVERY: Duration = Duration::from_millis(500);
-/// A test whose next attempt is further away than this is not waited for, nor one of which nothing is heard for that long.
+/// The longest wait for a test's next attempt, and for any news of it.
 const TEST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whose deliveries are shown.
@@ -32,7 +33,7 @@ impl DeliveriesOf {
         let job = JobId::parse(text).map(Self::Job);
         let of = job.or_else(|| delivery_id(text).ok().map(Self::One));
         of.ok_or_else(|| {
-            "is no id of a job, a delivery or an event (job_…, dlv_…, evt_…)".to_owned()
+            "is not the id of a job, a delivery or an event (job_…, dlv_…, evt_…)".to_owned()
         })
     }
 }
@@ -130,7 +131,7 @@ pub(crate) async fn replay(api: &Api, id: &DeliveryId, as_json: bool) -> Result<
     }
 }
 
-/// `millrace webhook test`: waits until it is known what came of the event.
+/// Runs `millrace webhook test`: waits for the outcome of the event.
 pub(crate) async fn webhook_test(
     api: &Api,
     url: &str,
@@ -158,7 +159,7 @@ pub(crate) async fn webhook_test(
         delivery = match api.send(Request::get(&path)).await {
             Ok(answer) => answer.json,
             Err(error) if error.is(403) => {
-                api.screen().note("the key may not read what came of it");
+                api.screen().note("the key may not read the outcome");
                 break;
             }
             Err(error) => return Err(error.into()),
@@ -180,7 +181,7 @@ pub(crate) async fn webhook_test(
     }
     if delivery["state"] == "pending" {
         api.screen().note(&format!(
-            "not delivered yet; look again with: millrace deliveries {id}"
+            "not delivered yet; check again with: millrace deliveries {id}"
         ));
     }
     Err(Failure::Reported)
@@ -190,7 +191,7 @@ fn has_outcome(attempt: &Value) -> bool {
     !attempt["status_code"].is_null() || !attempt["error"].is_null()
 }
 
-/// Whether the next attempt is too far away to wait for.
+/// Returns whether the next attempt is too far away to wait for.
 fn far(delivery: &Value, now: Timestamp) -> bool {
     let next = delivery["next_attempt_at"]
         .as_str()
@@ -219,7 +220,7 @@ pub(crate) async fn webhook_rotate(
         .ok_or_else(|| Failure::failed("the answer has no secret"))?;
     if let Some(until) = answer["previous_expires_at"].as_str() {
         api.screen().note(&format!(
-            "the secret before signs along until {}",
+            "the previous secret also signs until {}",
             plain(until, 40)
         ));
     }
@@ -235,7 +236,8 @@ mod tests {
     const TEST: &str = "dlv_01ARZ3NDEKTSV4RRFFQ69G5FAV_0";
 
     fn test_delivery(state: &str, next: &str, log: &Value) -> Reply {
-        let delivery = json!({"id": TEST, "type": "webhook.test", "url": "u", "state": state, "log": log,
+        let delivery = json!({"id": TEST, "type": "webhook.test", "url": "u", "state": state,
+            "log": log,
             "next_attempt_at": next});
         Reply::new(200, delivery.to_string())
     }
@@ -247,7 +249,8 @@ mod tests {
             json!([]),
             json!([{"number": 1, "status_code": 500, "error": "status"}]),
             json!([
-            {"number": 1, "status_code": 500, "error": "status"}, {"number": 2, "status_code": 200}]),
+            {"number": 1, "status_code": 500, "error": "status"}, {"number": 2,
+                "status_code": 200}]),
         );
         for (then, wanted) in [
             (

@@ -1,8 +1,8 @@
-//! How a command that does not succeed ends: the words, and the exit code.
+//! The end of a command that does not succeed: its message and its exit code.
 
 use std::process::ExitCode;
 
-/// Why a command ends without success.
+/// The reason why a command ends without success.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// The command line or the settings are wrong. Code 2, as clap's own.
@@ -15,7 +15,7 @@ pub(crate) enum Failure {
     Reported,
     /// Ctrl-C, with what there is to say about it. Code 130, as shells have it.
     Interrupted(String),
-    /// Nobody reads standard output any more, as under `| head`. Code 0.
+    /// Standard output was closed, as by `| head`. Code 0.
     PipeClosed,
 }
 
@@ -30,7 +30,7 @@ impl Failure {
         Self::Usage(text.into())
     }
 
-    /// What is written to standard error, if anything.
+    /// Returns the text for standard error, if any.
     pub(crate) fn text(&self) -> Option<String> {
         match self {
             Self::Usage(text) | Self::Failed(text) => Some(format!("error: {text}")),

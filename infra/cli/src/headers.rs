@@ -1,6 +1,6 @@
-//! Which column of a file is probably meant for a field that is missing.
+//! Guesses the column of a file that is meant for a missing field.
 
-/// What people call the fields of the types that ship, in letters and digits alone.
+/// The usual names for fields of the types that ship, in letters and digits alone.
 const SYNONYMS: [(&str, &[&str]); 15] = [
     (
         "domain",
@@ -216,7 +216,8 @@ const SYNONYMS: [(&str, &[&str]); 15] = [
     ("location", &["region", "place", "address"]),
 ];
 
-/// Returns pairs of a column and the missing field that it is probably for, the field's column once each, the likeliest of each.
+/// Pairs each column with the missing field that it probably means. Each appears once, in its
+/// likeliest pair.
 pub(crate) fn likely<'a>(columns: &[&'a str], missing: &[&'a str]) -> Vec<(&'a str, &'a str)> {
     let mut ranked: Vec<(u32, usize, usize)> = Vec::new();
     for (field_at, field) in missing.iter().enumerate() {
@@ -240,7 +241,7 @@ pub(crate) fn likely<'a>(columns: &[&'a str], missing: &[&'a str]) -> Vec<(&'a s
         .collect()
 }
 
-/// How far a column's name is from a field's; `None` where they have nothing in common.
+/// Returns the distance of a column's name from a field's; `None` if they share nothing.
 fn rank(column: &str, field: &str) -> Option<u32> {
     let synonyms = SYNONYMS
         .iter()
@@ -265,7 +266,7 @@ fn rank(column: &str, field: &str) -> Option<u32> {
     if near(&own) || synonyms.iter().any(|other| near(other)) {
         return Some(2);
     }
-    // In `Account: Website (main)` a word says it; the last one that does is what the others are about.
+    // In `Account: Website (main)` one word names the field: the last one that can.
     let words: Vec<String> = column
         .split(|c: char| !c.is_alphanumeric())
         .map(folded)
@@ -284,7 +285,8 @@ fn folded(text: &str) -> String {
         .collect()
 }
 
-/// Characters to insert, leave out, replace or swap with their neighbour (optimal string alignment).
+/// Characters to insert, leave out, replace or swap with their neighbour (optimal string
+/// alignment).
 fn distance(one: &str, other: &str) -> usize {
     let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
     let mut rows: [Vec<usize>; 3] = [Vec::new(), Vec::new(), (0..=other.len()).collect()];

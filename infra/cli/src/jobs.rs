@@ -62,7 +62,7 @@ pub(crate) async fn list(
     Ok(())
 }
 
-/// The state of the delivery that tells of a job's end: its first. `-` where there is none.
+/// Returns the state of the delivery that reports a job's end: its first. `-` if it has none.
 async fn webhook(api: &Api, id: &str) -> String {
     let path = format!("/v1/jobs/{id}/deliveries");
     match api.send(Request::get(&path).query("limit", "1")).await {

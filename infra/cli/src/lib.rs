@@ -1,5 +1,5 @@
-//! The command line of Millrace. This file only wires; see `args` for what there is. A library, so that tests reach what reads
-//! a user's files.
+//! The command line of Millrace. This file only wires; see `args` for what there is. A library, so
+//! that tests reach what reads a user's files.
 
 #![expect(
     clippy::format_push_string,
@@ -59,7 +59,7 @@ pub fn main() -> ExitCode {
     failure.code()
 }
 
-/// Drops the work on Ctrl-C, so that it can tidy up. Commands with more to say about it come first.
+/// Drops the work on Ctrl-C, so that it can tidy up. Commands that handle it themselves go first.
 async fn interruptible(cli: &Cli) -> Result<(), Failure> {
     tokio::select! {
         biased;

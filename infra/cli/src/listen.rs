@@ -35,7 +35,7 @@ const BODY_LIMIT: Duration = Duration::from_secs(30);
 const MAX_CONNECTIONS: usize = 64;
 /// Events remembered, to tell repeated ones.
 const REMEMBERED: usize = 10_000;
-/// How long answers under way get when the command ends.
+/// The time for answers under way when the command ends.
 const DRAIN: Duration = Duration::from_secs(2);
 /// The path that is printed where any is taken.
 const USUAL_PATH: &str = "/hook";
@@ -51,16 +51,16 @@ impl Scripted {
             let code: u16 = code
                 .trim()
                 .parse()
-                .map_err(|_| format!("{code:?} is no status code"))?;
+                .map_err(|_| format!("{code:?} is not a status code"))?;
             let status = StatusCode::from_u16(code)
                 .ok()
                 .filter(|_| (200..600).contains(&code));
-            status.ok_or_else(|| format!("{code} is no status code from 200 to 599"))
+            status.ok_or_else(|| format!("{code} is not a status code from 200 to 599"))
         });
         codes.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The answer to delivery `at`; the last one holds from then on.
+    /// Returns the answer to delivery `at`; the last one repeats.
     fn answer(&self, at: usize) -> StatusCode {
         self.0
             .get(at)
@@ -72,8 +72,8 @@ impl Scripted {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The first line on standard output is `listening on URL`; then each delivery has a line of its own. \
-A line has the word `verified` exactly when the signature is good."
+    after_help = "The first line on standard output is `listening on URL`; then each delivery has \
+        a line of its own. A line has the word `verified` exactly when the signature is good."
 )]
 #[expect(
     clippy::doc_markdown,
@@ -83,13 +83,14 @@ pub(crate) struct Listen {
     /// The port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 0)]
     pub(crate) port: u16,
-    /// The secret that signs, more than once during a rotation; better in the environment [env: MILLRACE_WEBHOOK_SECRET]
+    /// The secret that signs, more than once during a rotation; better in the environment [env:
+    /// MILLRACE_WEBHOOK_SECRET]
     #[arg(long, value_name = "whsec_…", value_parser = secret)]
     pub(crate) secret: Vec<Secret>,
     /// Take deliveries on this path alone [default: any]
     #[arg(long, value_name = "/hook", value_parser = hook_path)]
     pub(crate) path: Option<String>,
-    /// End after so many verified deliveries, repeated ones not counted
+    /// End after this many verified deliveries, repeated ones not counted
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) once: Option<u32>,
     /// Answer verified deliveries with these status codes, the last one from then on
@@ -143,7 +144,7 @@ fn hook_path(text: &str) -> Result<String, String> {
     if fits {
         Ok(text.to_owned())
     } else {
-        Err("is no path such as /hook".to_owned())
+        Err("is not a path such as /hook".to_owned())
     }
 }
 
@@ -160,7 +161,7 @@ fn secrets(settings: &CliSettings, given: &[Secret]) -> Result<Vec<Secret>, Fail
         .collect()
 }
 
-/// Takes connections until enough has come.
+/// Accepts connections until there were enough deliveries.
 async fn serve(listener: TcpListener, receiver: &Arc<Receiver>) -> Result<(), Failure> {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut over = receiver.over.subscribe();
@@ -175,7 +176,7 @@ async fn serve(listener: TcpListener, receiver: &Arc<Receiver>) -> Result<(), Fa
             _ = over.wait_for(Option::is_some) => break,
         };
         let Ok((stream, _)) = accepted else {
-            // Out of file descriptors, most likely; some come back when connections end.
+            // Out of file descriptors, most likely; connections that end free some.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
@@ -212,14 +213,14 @@ async fn serve(listener: TcpListener, receiver: &Arc<Receiver>) -> Result<(), Fa
     }
 }
 
-/// Why the receiver ends by itself.
+/// The reason why the receiver ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Over {
     Enough,
     PipeClosed,
 }
 
-/// What was received so far.
+/// The counts of requests received so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Tally {
     verified: u64,
@@ -231,7 +232,7 @@ struct Tally {
 #[derive(Debug, Default)]
 struct State {
     tally: Tally,
-    /// By `webhook-id`: how often it came, and whether it was taken.
+    /// By `webhook-id`: how often it arrived, and whether it was accepted.
     events: HashMap<String, (u32, bool)>,
     order: VecDeque<String>,
 }
@@ -255,11 +256,11 @@ struct Delivery<'a> {
     body: &'a [u8],
 }
 
-/// What is said about it.
+/// The result of verifying a delivery.
 #[derive(Debug, Clone, PartialEq)]
 struct Verdict {
     answer: StatusCode,
-    /// Which time this event came; 0 where the signature is not good.
+    /// The number of this attempt at the event; 0 if the signature is invalid.
     attempt: u32,
     /// Taken before: a receiver of one's own would do nothing about it.
     duplicate: bool,
@@ -421,7 +422,7 @@ fn now() -> Timestamp {
     SystemClock.now()
 }
 
-/// What a verified body says.
+/// Summarises a verified body.
 fn contents(delivery: &Delivery<'_>, verdict: &Verdict) -> Value {
     if verdict.refused.is_some() {
         return Value::Null;
@@ -495,7 +496,11 @@ fn as_json(delivery: &Delivery<'_>, verdict: &Verdict, at: Timestamp) -> Value {
         "type": event["type"],
         "job": if data["id"].is_null() { &data["job_id"] } else { &data["id"] },
         "record": data["result"]["index"],
-        "status": if data["status"].is_null() { &data["result"]["status"] } else { &data["status"] },
+        "status": if data["status"].is_null() {
+            &data["result"]["status"]
+        } else {
+            &data["status"]
+        },
         "counts": data["counts"],
         "credits": data["credits"],
         "results": data["results"].as_array().map(Vec::len),

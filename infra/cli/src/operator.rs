@@ -1,4 +1,5 @@
-//! What an operator does, straight in the table: tenants and keys. Whoever may do it is decided by AWS credentials.
+//! The operator's commands: tenants and keys, written straight to the table. AWS credentials
+//! decide who may do this.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -23,7 +24,8 @@ use crate::failure::Failure;
 use crate::screen::print;
 use crate::settings::CliSettings;
 
-/// Attempts of a delivery beyond any sensible schedule, and the longest pause (the native schedule's is a day).
+/// Attempts of a delivery beyond any sensible schedule, and the longest pause (the native
+/// schedule's is a day).
 const MAX_SCHEDULE: usize = 20;
 const MAX_PAUSE_SECONDS: u64 = 7 * 24 * 3600;
 /// No key is longer.
@@ -95,7 +97,8 @@ pub(crate) enum Tenants {
         #[command(flatten)]
         table: Table,
     },
-    /// Replace the webhook retry schedule by these seconds, without jitter; `none` goes back to the usual one
+    /// Replace the webhook retry schedule by these seconds, without jitter; `none` goes back to the
+    /// usual one
     WebhookSchedule {
         #[arg(value_name = "TENANT", value_parser = tenant_id)]
         tenant: TenantId,
@@ -112,8 +115,9 @@ pub(crate) enum Keys {
     Create {
         #[arg(value_name = "TENANT", value_parser = tenant_id)]
         tenant: TenantId,
-        /// What it may do: read (GET), write (POST and DELETE)
-        #[arg(long, value_delimiter = ',', value_name = "read,write", default_value = "read,write", value_parser = scope)]
+        /// Its rights: read (GET), write (POST and DELETE)
+        #[arg(long, value_delimiter = ',', value_name = "read,write",
+            default_value = "read,write", value_parser = scope)]
         scope: Vec<Scope>,
         #[command(flatten)]
         table: Table,
@@ -142,9 +146,8 @@ pub(crate) async fn tenants(settings: &CliSettings, command: &Tenants) -> Result
             })?;
             let secret = new.webhook_secret.reveal();
             if table.json {
-                return print(
-                    json!({"tenant": tenant.as_str(), "api_key": new.api_key, "webhook_secret": secret}),
-                );
+                return print(json!({"tenant": tenant.as_str(), "api_key": new.api_key,
+                        "webhook_secret": secret}));
             }
             eprintln!("tenant {tenant}; neither of these is shown again:");
             print(format!(
@@ -170,7 +173,8 @@ pub(crate) async fn tenants(settings: &CliSettings, command: &Tenants) -> Result
             let schedule =
                 schedule.map_or_else(|| "the usual one".to_owned(), |s| format!("{s:?} seconds"));
             print(format!(
-                "{tenant}, since {}\n  credits: {} free, {} used\n  open chunks: {}\n  webhook schedule: {schedule}",
+                "{tenant}, since {}\n  credits: {} free, {} used\n  open chunks: {}\n  webhook \
+                 schedule: {schedule}",
                 account.profile.created_at, account.balance, account.used, account.open_chunks
             ))
         }
@@ -230,9 +234,9 @@ pub(crate) async fn keys(settings: &CliSettings, command: &Keys) -> Result<(), F
         Keys::Revoke { revoked, table } => {
             let key = revoked.clone().map_or_else(key_from_stdin, Ok)?;
             let ports = ports(settings, table).await?;
-            // Deleting what is not there is no error of the table's, but a mistyped key is one here.
+            // The table accepts a deletion of nothing; here a mistyped key is an error.
             match authenticate(&ports, Some(&key), Scope::Read).await {
-                Err(ApiError::Unauthorized) => return Err(Failure::failed("there is no such key")),
+                Err(ApiError::Unauthorized) => return Err(Failure::failed("no such key")),
                 Ok(_) | Err(ApiError::Forbidden { .. }) => {}
                 Err(_) => {
                     return Err(Failure::failed(
@@ -253,7 +257,7 @@ pub(crate) async fn keys(settings: &CliSettings, command: &Keys) -> Result<(), F
 }
 
 fn tenant_id(text: &str) -> Result<TenantId, String> {
-    TenantId::parse(text).ok_or_else(|| "is no tenant id: 1 to 64 of a-z 0-9 - _".to_owned())
+    TenantId::parse(text).ok_or_else(|| "is not a tenant id: 1 to 64 of a-z 0-9 - _".to_owned())
 }
 
 fn scope(text: &str) -> Result<Scope, String> {
@@ -263,7 +267,7 @@ fn scope(text: &str) -> Result<Scope, String> {
 fn amount(text: &str) -> Result<i64, String> {
     let number: i64 = text
         .parse()
-        .map_err(|_| "is no whole number such as +500".to_owned())?;
+        .map_err(|_| "is not a whole number such as +500".to_owned())?;
     if number == 0 {
         Err("changes nothing".to_owned())
     } else {
@@ -288,10 +292,10 @@ fn key_from_stdin() -> Result<String, Failure> {
 }
 
 fn absent(tenant: &TenantId) -> String {
-    format!("there is no tenant {tenant}")
+    format!("no tenant {tenant}")
 }
 
-/// A failure of the table; `condition` says what it means that the write's condition did not hold.
+/// Describes a failure of the table; `condition` says what a failed condition means.
 fn reported(error: &StoreError, condition: impl FnOnce() -> String) -> Failure {
     Failure::Failed(match error {
         StoreError::ConditionFailed(_) => condition(),
@@ -349,10 +353,7 @@ mod tests {
             &StepError::Store(StoreError::ConditionFailed(Vec::new())),
             &tenant,
         );
-        assert_eq!(
-            failed,
-            Failure::Failed("there is no tenant demo".to_owned())
-        );
+        assert_eq!(failed, Failure::Failed("no tenant demo".to_owned()));
         let other = reported(&StoreError::Throttled, String::new);
         assert_eq!(other, Failure::Failed("the table is throttled".to_owned()));
     }

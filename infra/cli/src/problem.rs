@@ -1,4 +1,4 @@
-//! What the API says when it refuses: problem documents (RFC 9457) in words.
+//! The API's refusals: problem documents (RFC 9457) as text.
 
 use serde_json::Value;
 
@@ -9,18 +9,19 @@ use crate::screen::plain;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
     pub(crate) status: u16,
-    /// The last part of its `type`, such as `not-enough-credits`; empty for what is no problem document.
+    /// The last part of its `type`, such as `not-enough-credits`; empty if it is not a
+    /// problem document.
     pub(crate) kind: String,
     title: String,
     detail: String,
     request_id: String,
     errors: Vec<(String, String)>,
-    /// What to do about it, where this side knows more than the API says.
+    /// Advice, where this side knows more than the API says.
     pub(crate) hint: Option<&'static str>,
 }
 
 impl Problem {
-    /// Reads the body of an answer that is no success.
+    /// Reads the body of an unsuccessful answer.
     pub(crate) fn read(status: u16, body: &[u8]) -> Self {
         let document: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
         let text = |value: &Value, name: &str| {
@@ -51,7 +52,8 @@ impl Problem {
         }
     }
 
-    /// In words, one line for each kind of fault. `line` knows which line of the file the record at a position came from.
+    /// Describes the problem, one line for each kind of fault. `line` maps the position of a record
+    /// to its line in the file.
     pub(crate) fn text(&self, line: &dyn Fn(usize) -> Option<u64>) -> String {
         let mut shown = self.title.clone();
         match &self.errors[..] {
@@ -81,8 +83,8 @@ fn prefixed(prefix: &str, text: &str) -> String {
     }
 }
 
-/// Faults of a request, given as pointers and details: of a line of the file where the pointer leads into a record that
-/// came from one.
+/// Reads the faults of a request from pointers and details. A pointer into a record of a file
+/// becomes that record's line.
 pub(crate) fn faults(
     errors: &[(String, String)],
     line: &dyn Fn(usize) -> Option<u64>,
@@ -115,17 +117,20 @@ mod tests {
 
     #[test]
     fn faults_are_told_by_the_line_of_the_file() {
-        let body = br#"{"type": "urn:millrace:problem:invalid", "title": "The request is not valid", "status": 400,
+        let body =
+            br#"{"type": "urn:millrace:problem:invalid", "title": "The request is not valid",
+            "status": 400,
             "detail": "3 faults; see errors", "request_id": "r-1", "errors": [
             {"pointer": "/records/1/input/domain", "detail": "must be a text"},
-            {"pointer": "/records/7", "detail": "must be an object"}, {"pointer": "/webhook_url", "detail": "is relative"}]}"#;
+            {"pointer": "/records/7", "detail": "must be an object"},
+            {"pointer": "/webhook_url", "detail": "is relative"}]}"#;
         let problem = Problem::read(400, body);
         let text = problem.text(&|at| [2, 3, 5].get(at).copied());
         assert_eq!(problem.kind, "invalid");
         assert_eq!(
             text,
-            "The request is not valid\n  line 3: input/domain: must be a text\n  /records/7: must be an object\n  \
-             /webhook_url: is relative\n  (400, request r-1)"
+            "The request is not valid\n  line 3: input/domain: must be a text\n  /records/7: must \
+             be an object\n  /webhook_url: is relative\n  (400, request r-1)"
         );
     }
 

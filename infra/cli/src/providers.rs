@@ -1,4 +1,5 @@
-//! Trying providers out on this machine, without any stack: is `providers.toml` right, and what does a record come to?
+//! Trying providers on this machine, without any stack: is `providers.toml` right, and what is a
+//! record's outcome?
 
 mod args;
 mod check;

@@ -1,4 +1,5 @@
-//! Records from files: CSV and NDJSON in, the parts of one or more jobs out. Every bad line is reported, with its number.
+//! Records from files: CSV and NDJSON in, the parts of one or more jobs out. Every bad line is
+//! reported, with its number.
 
 mod columns;
 mod faults;
@@ -22,15 +23,17 @@ use crate::screen::plain;
 
 /// The most characters of a record's id. Source: the API's limits.
 const MAX_ID_CHARS: usize = 256;
-/// A record that is over its limit is sent, and ends invalid, up to so many bytes: a request must hold it.
+/// A record over its limit is sent, and ends invalid, up to this many bytes: a request must hold
+/// it.
 const MAX_SENT_BYTES: usize = 1024 * 1024;
 /// The most characters of what is said about one line.
 const MAX_FAULT_CHARS: usize = 400;
-/// A request reaches the function as a JSON string inside a JSON event of at most 6,291,456 bytes, where every quote and
-/// backslash of the body takes one more. What is left is for the event's other members. Source: AWS Lambda quotas.
+/// A request reaches the function as a JSON string inside a JSON event of at most 6,291,456 bytes,
+/// where every quote and backslash of the body takes one more. What is left is for the event's
+/// other members. Source: AWS Lambda quotas.
 const MAX_ESCAPED_BYTES: usize = 6_291_456 - 128 * 1024;
 
-/// A record, ready to be sent, and the line it came from.
+/// A record, ready to be sent, and its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     pub line: u64,
@@ -48,7 +51,7 @@ pub enum Form {
     Ndjson,
 }
 
-/// What was read of a file.
+/// The contents of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Contents {
     pub records: Vec<Record>,
@@ -73,7 +76,8 @@ pub fn read(
     }
 }
 
-/// As [`read`], but a record that the server would find invalid is one of the records, and its fault stands beside them.
+/// As [`read`], but keeps records that the server would find invalid, with their faults beside
+/// them.
 ///
 /// # Errors
 /// Everything that is wrong with the file, where lines of it cannot be read or sent as records.
@@ -194,10 +198,7 @@ impl Reader<'_> {
             .filter(|name| !names.iter().any(|n| n == name))
         {
             let has = listed(names);
-            self.fault(
-                line,
-                format!("there is no column {name:?}; there are {has}"),
-            );
+            self.fault(line, format!("no column {name:?}; there are {has}"));
         }
         let roles = self.columns.plan(names, self.kind);
         self.repeated(line, names, &roles);
@@ -228,7 +229,10 @@ impl Reader<'_> {
                 let places = places.join(" and ");
                 self.fault(
                     line,
-                    format!("the header has {name:?} {times}, in columns {places}; rename one, or --omit them"),
+                    format!(
+                        "the header has {name:?} {times}, in columns {places}; rename one, or \
+                        --omit them"
+                    ),
                 );
             }
         }
@@ -245,7 +249,8 @@ impl Reader<'_> {
                     None => "the key may not ask what the type needs".to_owned(),
                 };
                 let hint = hint.unwrap_or_else(|| {
-                    "Name one: --input COLUMN=FIELD; or, where that is a record already, put a line with the columns' names above it"
+                    "Name one: --input COLUMN=FIELD; or, where that is a record already, put a \
+                     line with the columns' names above it"
                         .to_owned()
                 });
                 self.fault(
@@ -272,7 +277,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Asks whether columns that nobody named are what the type lacks.
+    /// Suggests columns that were not named for the inputs that the type lacks.
     fn hint(&self, names: &[String], roles: &[Vec<Role>]) -> Option<String> {
         let kind = self.kind?;
         let mapped: Vec<&str> = inputs(roles).collect();
@@ -308,7 +313,7 @@ impl Reader<'_> {
         let mut rows = false;
         for (at, text) in bytes.split(|b| *b == b'\n').enumerate() {
             let line = at as u64 + 1;
-            // Files put together keep their marks.
+            // Joined files keep their byte order marks.
             let text = text.strip_prefix(MARK).unwrap_or(text);
             if text.iter().all(u8::is_ascii_whitespace) {
                 continue;
@@ -316,7 +321,7 @@ impl Reader<'_> {
             let object = match json::read(text) {
                 Ok(Value::Object(object)) => object,
                 Ok(_) => {
-                    self.fault(line, "is no JSON object");
+                    self.fault(line, "is not a JSON object");
                     continue;
                 }
                 Err(error) => {
@@ -326,7 +331,7 @@ impl Reader<'_> {
                         Err(error) => reason(&error),
                         Ok(_) => error.to_string(),
                     };
-                    self.fault(line, format!("is no JSON object on one line: {why}"));
+                    self.fault(line, format!("is not a JSON object on one line: {why}"));
                     continue;
                 }
             };
@@ -367,7 +372,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Keeps a record, and says what the server would find wrong with it, as far as a line number helps.
+    /// Adds a record, and reports its faults as the server would, as far as a line number helps.
     fn take(&mut self, line: u64, mut record: Map<String, Value>) {
         if let Some(Value::Number(id)) = record.get("id") {
             let id = id.to_string();
@@ -416,7 +421,8 @@ fn reason(error: &serde_json::Error) -> String {
     format!("{words} (column {})", error.column())
 }
 
-/// Where records are cut into jobs: as many as a job and a request take. `around` is the size of a request without them.
+/// Where records are cut into jobs: as many as a job and a request take. `around` is the size of a
+/// request without them.
 pub fn split(records: &[Record], around: usize) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let (mut from, mut bytes, mut escaped) = (0, around, 2 * around);

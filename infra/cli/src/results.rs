@@ -111,7 +111,7 @@ pub(crate) async fn results(api: &Api, args: &Results) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Hands over every result line there is, and says so where more will come.
+/// Hands over every result line so far, and notes if more will follow.
 async fn fetch(
     api: &Api,
     id: &JobId,
@@ -230,7 +230,7 @@ impl Target {
         };
         let name = path
             .file_name()
-            .ok_or_else(|| Failure::usage(format!("{} is no file", path.display())))?;
+            .ok_or_else(|| Failure::usage(format!("{} is not a file", path.display())))?;
         if path.is_dir() {
             return Err(Failure::usage(format!("{} is a directory", path.display())));
         }
@@ -324,9 +324,11 @@ mod tests {
 
     fn lines() -> [Value; 2] {
         [
-            json!({"index": 0, "id": "a", "status": "found", "input": {"domain": "a.com"}, "metadata": {"n": -1, "f": "=1+1"},
+            json!({"index": 0, "id": "a", "status": "found", "input": {"domain": "a.com"},
+                "metadata": {"n": -1, "f": "=1+1"},
                 "data": {"company_name": "A, Inc", "tags": ["x"]}, "credits": 1, "error": null}),
-            json!({"index": 1, "id": null, "status": "failed", "input": {"domain": "b.com"}, "metadata": null,
+            json!({"index": 1, "id": null, "status": "failed", "input": {"domain": "b.com"},
+                "metadata": null,
                 "data": {}, "credits": 0, "error": {"code": "timeout", "detail": "late"}}),
         ]
     }
@@ -343,7 +345,8 @@ mod tests {
         )
         .await
         .unwrap();
-        let expected = "index,id,status,input.domain,metadata.n,metadata.f,data.company_name,data.tags,credits,error\n\
+        let expected = "index,id,status,input.domain,metadata.n,metadata.f,\
+            data.company_name,data.tags,credits,error\n\
             0,a,found,a.com,-1,'=1+1,\"A, Inc\",\"[\"\"x\"\"]\",1,\n\
             1,,failed,b.com,,,,,0,timeout: late\n";
         assert_eq!(
@@ -357,7 +360,8 @@ mod tests {
     #[tokio::test]
     async fn excel_gets_its_mark_its_line_ends_and_no_formula() {
         let place = directory("excel");
-        let line = json!({"index": 0, "id": "\u{ff1d}1+1", "status": "found", "input": {"n": "M\u{fc}ller"}, "metadata": {"a": "\u{ff20}x"},
+        let line = json!({"index": 0, "id": "\u{ff1d}1+1", "status": "found",
+            "input": {"n": "M\u{fc}ller"}, "metadata": {"a": "\u{ff20}x"},
             "data": {}, "credits": 1, "error": null});
         let server = Server::replying(vec![page(&[line], None)]).await;
         let excel = Results {

@@ -1,13 +1,13 @@
-//! What a record is made of on the command line, and what a provider is asked for a try.
+//! Fields of a record on the command line, and the example that a provider is tried with.
 
 use serde_json::{Map, Value};
 use shared::domain::json;
 
-/// A field and its value: `NAME=TEXT`, or `NAME:=JSON` for what is no text.
+/// A field and its value: `NAME=TEXT`, or `NAME:=JSON` for values other than text.
 pub(crate) fn field(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text
         .split_once('=')
-        .ok_or("is no FIELD=VALUE, such as domain=stripe.com")?;
+        .ok_or("is not FIELD=VALUE, such as domain=stripe.com")?;
     let (name, value) = match name.strip_suffix(':') {
         Some(name) => (
             name,
@@ -22,7 +22,7 @@ pub(crate) fn field(text: &str) -> Result<(String, Value), String> {
     }
 }
 
-/// Values that exist, for the fields of the types that ship: public figures and organisations, and nobody's secrets.
+/// Values that exist, for the fields of the types that ship: public figures and organisations only.
 const USUAL: [(&str, &str); 13] = [
     ("company_name", "Wikimedia Foundation"),
     ("country", "US"),

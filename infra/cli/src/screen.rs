@@ -1,4 +1,4 @@
-//! What a person sees: notes and progress on standard error, results on standard output.
+//! Output for a person: notes and progress on standard error, results on standard output.
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 
-/// Progress lines of a log come at most so often, unless a job's status changes.
+/// The least time between two progress lines of a log, unless a job's status changes.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Standard error: a bar where it is a terminal, few plain lines where it is not.
@@ -44,7 +44,7 @@ impl Screen {
         }
     }
 
-    /// How far things are. `status` is the part whose change is worth a line of its own in a log.
+    /// Shows progress. In a log, a change of `status` is worth a line of its own.
     pub(crate) fn progress(&self, done: u64, total: u64, status: &str, detail: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if self.terminal {
@@ -103,7 +103,8 @@ pub(crate) fn thousands(number: u64) -> String {
     shown
 }
 
-/// Text from outside, fit for a terminal: one line, no control characters, at most `max` characters.
+/// Text from outside, fit for a terminal: one line, no control characters, at most `max`
+/// characters.
 pub(crate) fn plain(text: &str, max: usize) -> String {
     let mut shown: String = text
         .chars()

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::failure::Failure;
 
-/// Where settings come from. A file named on the command line comes before the environment: whoever names the local
-/// stack's file does not mean the deployment that the shell happens to be set up for.
+/// The sources of settings. A file named on the command line overrides the environment: the shell
+/// may be set up for a deployment while the file names the local stack.
 #[derive(Debug, Default)]
 pub(crate) struct CliSettings {
     file: BTreeMap<String, String>,
@@ -47,7 +47,8 @@ impl CliSettings {
     ) -> Result<String, Failure> {
         option.cloned().or_else(|| self.get(name)).ok_or_else(|| {
             Failure::usage(format!(
-                "{name} is not set: give {flag}, set it in the environment, or name a file that has it with --env-file"
+                "{name} is not set: give {flag}, set it in the environment, or name a file that \
+                 has it with --env-file"
             ))
         })
     }
@@ -65,12 +66,12 @@ fn parse(text: &str) -> Result<BTreeMap<String, String>, (usize, String)> {
         let assignment = line.strip_prefix("export ").unwrap_or(line).trim_start();
         let (key, value) = assignment
             .split_once('=')
-            .ok_or_else(|| fault("is no KEY=VALUE"))?;
+            .ok_or_else(|| fault("is not KEY=VALUE"))?;
         let named = !key.is_empty()
             && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
             && !key.starts_with(|c: char| c.is_ascii_digit());
         if !named {
-            return Err(fault("the part before = is no name of a variable"));
+            return Err(fault("the part before = is not the name of a variable"));
         }
         values.insert(
             key.to_owned(),
@@ -122,7 +123,8 @@ mod tests {
 
     #[test]
     fn reads_what_the_local_stack_writes() {
-        let text = "MILLRACE_URL=http://127.0.0.1:4566/_aws/execute-api/ab12\n\nMILLRACE_WEBHOOK_SECRET=whsec_a+/b==\n";
+        let text = "MILLRACE_URL=http://127.0.0.1:4566/_aws/execute-api/ab12\n\n\
+            MILLRACE_WEBHOOK_SECRET=whsec_a+/b==\n";
         let values = parse(text).unwrap();
         assert_eq!(
             values["MILLRACE_URL"],
@@ -133,7 +135,8 @@ mod tests {
 
     #[test]
     fn reads_quotes_comments_and_export() {
-        let text = "# a comment\nexport A='x # y'\nB=\"say \\\"hi\\\" \\n\" # said\n C=plain # said\r\nD=\nE=a#b";
+        let text = "# a comment\nexport A='x # y'\n\
+            B=\"say \\\"hi\\\" \\n\" # said\n C=plain # said\r\nD=\nE=a#b";
         let values = parse(text).unwrap();
         assert_eq!(values["A"], "x # y");
         assert_eq!(values["B"], "say \"hi\" \\n");

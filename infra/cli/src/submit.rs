@@ -90,7 +90,7 @@ pub(crate) async fn submit(api: &Api, args: &Submit) -> Result<(), Failure> {
     finish(api, &jobs, args.json).await
 }
 
-/// What the type wants to know; `None` where the key may only write.
+/// The type's inputs; `None` if the key may only write.
 async fn find_kind(api: &Api, name: &str) -> Result<Option<InputKind>, Failure> {
     let account = match api.send(Request::get("/v1/account")).await {
         Ok(answer) => answer.json,
@@ -163,7 +163,7 @@ fn listed(mut text: String, kinds: &[String]) -> String {
     text
 }
 
-/// Says what the server found wrong with records that it took all the same, but for those that were told of.
+/// Reports the faults that the server found in records it accepted, except those reported before.
 fn tell_of_invalid(api: &Api, answer: &Value, records: &[Record], reported: &BTreeSet<u64>) {
     let errors = answer["errors"].as_array().into_iter().flatten();
     let errors: Vec<(String, String)> = errors
@@ -317,7 +317,8 @@ async fn send_each(
             }
         };
         tell_of_invalid(api, &answer, &records[part.clone()], unfit);
-        // What one job may spend is no longer there for the next. A repeated submission is told the same number.
+        // The credits that one job reserves leave less for the next. A repeated submission gets
+        // the same number.
         left = left
             .map(|left| left.saturating_sub(answer["credits"]["reserved"].as_u64().unwrap_or(0)));
         if args.dry_run {
@@ -327,7 +328,7 @@ async fn send_each(
         let id = answer["id"].as_str().map(str::to_owned);
         let id =
             id.ok_or_else(|| Failure::failed("the answer has no job id; is the URL right?"))?;
-        // Before anything is printed: what exists is told, whatever breaks off next.
+        // Before anything is printed, so that a job which exists is always reported.
         started
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -344,7 +345,7 @@ async fn send_each(
     Ok(())
 }
 
-/// What a submission that was interrupted has started, and how to go on.
+/// Says what an interrupted submission has started, and how to go on.
 fn broken_off(
     started: &[Value],
     dry_run: bool,
@@ -385,20 +386,22 @@ fn broken_off(
     }
     shown
         + &format!(
-            "\nTo go on without starting anything twice: the same command with --idempotency-key {key}"
+            "\nTo go on without starting anything twice: the same command with --idempotency-key \
+             {key}"
         )
 }
 
-/// Why a submission stopped, and how to go on.
+/// Says why a submission stopped, and how to go on.
 fn stopped(error: &ApiError, records: &[Record], key: &str, done: usize, of: usize) -> String {
     let mut text = error.text(&|at| records.get(at).map(|record| record.line));
     if of > 1 {
         text += &format!("\n{done} of {of} jobs were submitted.");
     }
-    // After an answer that was lost the job may exist; with the same key it is found again.
+    // After a lost answer the job may exist; the same key finds it again.
     if done > 0 || matches!(error, ApiError::Silent(_)) {
         text += &format!(
-            "\nTo go on without starting anything twice: the same command with --idempotency-key {key}"
+            "\nTo go on without starting anything twice: the same command with --idempotency-key \
+             {key}"
         );
     }
     text

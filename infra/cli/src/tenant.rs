@@ -44,7 +44,7 @@ fn account_text(account: &Value) -> String {
             .filter_map(Value::as_str);
         let providers: Vec<&str> = providers.collect();
         let asked = if providers.is_empty() {
-            "nobody".to_owned()
+            "no provider".to_owned()
         } else {
             providers.join(", ")
         };

@@ -13,16 +13,17 @@ use crate::api::{Answer, Api, Request};
 use crate::failure::Failure;
 use crate::screen::{plain, plural, print, text, thousands};
 
-/// How long the server holds a request for a change, in seconds. Source: the API description.
+/// The time for which the server holds a request open for a change, in seconds. Source: the API
+/// description.
 const HOLD_SECONDS: u32 = 20;
-/// Questions about one job come at least so far apart, whatever the server does with the wish to be held.
+/// The least time between two polls of a job, even if the server does not hold them open.
 const ASK_EVERY: Duration = Duration::from_millis(500);
-/// The longest pause between two of them while nothing changes and nobody is held.
+/// The longest pause between two of them while nothing changes and none is held open.
 const ASK_AT_LEAST_EVERY: Duration = Duration::from_secs(5);
 /// Jobs followed at once.
 const FOLLOWED_AT_ONCE: usize = 4;
 
-/// Outcomes in the order they are told in.
+/// Outcomes in the order in which they are shown.
 const OUTCOMES: [(&str, &str); 6] = [
     ("found", "found"),
     ("not_found", "not found"),
@@ -93,7 +94,8 @@ async fn follow_all(api: &Api, jobs: &[Value]) -> Result<Vec<Value>, Failure> {
         outcome = all => outcome,
         _ = tokio::signal::ctrl_c() => {
             let states = states.lock().unwrap_or_else(PoisonError::into_inner);
-            let live: Vec<String> = states.iter().filter(|job| !ended(job)).map(|job| text(job, "id")).collect();
+            let live: Vec<String> = states.iter().filter(|job| !ended(job)).map(|job| text(job,
+                "id")).collect();
             Err(Failure::Interrupted(left_alone(&live)))
         }
     };
@@ -141,8 +143,8 @@ async fn follow_one(api: &Api, id: &str, mut seen: impl FnMut(Value)) -> Result<
     }
 }
 
-/// Returns how far apart the next two questions begin. Where the server held the last one for longer, this adds nothing; one
-/// that holds nobody is asked less and less often while nothing changes.
+/// Returns the time from one poll to the start of the next. It adds nothing if the server held the
+/// last one open for longer. A server that never does is polled less often while nothing changes.
 fn next_pause(pause: Duration, unchanged: bool) -> Duration {
     if unchanged {
         (pause * 3 / 2).min(ASK_AT_LEAST_EVERY)
@@ -151,8 +153,10 @@ fn next_pause(pause: Duration, unchanged: bool) -> Duration {
     }
 }
 
-/// What most records without a result say of it, of the first page of results: an account without money and a vendor that
-/// cannot be reached look like records that nobody knows. Nothing where none says anything, or where that cannot be read.
+/// Returns the commonest errors of the first page of results.
+///
+/// They tell an account without money, or a vendor that cannot be reached, from records that no
+/// provider knows. `None` if no record has an error, or the page cannot be read.
 async fn commonest_error(api: &Api, job: &Value) -> Option<String> {
     const PAGE: &str = "1000";
     let number = |name: &str| job["counts"][name].as_u64().unwrap_or(0);
@@ -179,11 +183,12 @@ async fn commonest_error(api: &Api, job: &Value) -> Option<String> {
     ))
 }
 
-/// The errors that most records have, each with how many have it, and how many have others. Those of one code are told apart by
-/// their text where it does so: one that names the record is each record's own.
+/// Lists the commonest errors with their counts, and the count of all others. Errors of one code
+/// are separated by their texts, unless the text names the record.
 fn commonest(results: &[Value], of: &str) -> Option<String> {
     const MAX_REPORTED: usize = 3;
-    /// A text that fewer of a code's records than one in so many have is told by the code, where there are many texts.
+    /// Of many texts of one code, one that fewer than 1 in `ONE_IN` records have is counted under
+    /// the code.
     const ONE_IN: u64 = 10;
     let mut codes: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     for line in results {
@@ -193,7 +198,7 @@ fn commonest(results: &[Value], of: &str) -> Option<String> {
             *details.entry(text(error, "detail")).or_default() += 1;
         }
     }
-    // How many records, their code, one of their texts, and whether there are others.
+    // The number of records, their code, one of their texts, and whether there are others.
     let mut errors: Vec<(u64, String, String, bool)> = Vec::new();
     for (code, details) in codes {
         let total: u64 = details.values().sum();
@@ -226,7 +231,7 @@ fn commonest(results: &[Value], of: &str) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
-/// Whether nothing of a job is left to be done.
+/// Returns whether a job has ended.
 pub(crate) fn ended(job: &Value) -> bool {
     matches!(
         job["status"].as_str(),
@@ -258,7 +263,8 @@ fn show(api: &Api, states: &[Value]) {
     );
 }
 
-/// `; waiting for acme (HTTP 429) until 2026-08-01T12:00:10Z`: whom the jobs wait for, each provider once.
+/// `; waiting for acme (HTTP 429) until 2026-08-01T12:00:10Z`: the providers that the jobs wait
+/// for, each once.
 fn waits(jobs: &[Value]) -> String {
     let all = jobs
         .iter()
@@ -279,7 +285,7 @@ fn waits(jobs: &[Value]) -> String {
     reported.collect()
 }
 
-/// `412 found, 15 not found`: what there is any of.
+/// Lists the counts above zero: `412 found, 15 not found`.
 fn counts(of: impl Fn(&str) -> u64) -> String {
     let reported: Vec<String> = OUTCOMES
         .iter()
@@ -321,7 +327,10 @@ mod tests {
 
     #[test]
     fn each_error_is_counted_by_itself_the_most_frequent_first() {
-        let failed = |code: &str, detail: &str| serde_json::json!({"status": "failed", "error": {"code": code, "detail": detail}});
+        let failed = |code: &str, detail: &str| {
+            serde_json::json!({"status": "failed",
+            "error": {"code": code, "detail": detail}})
+        };
         let mut results = vec![
             failed("provider_error", "h: HTTP 500"),
             failed("provider_error", "h: HTTP 401"),
@@ -337,8 +346,8 @@ mod tests {
         assert_eq!(
             commonest(&results, "").as_deref(),
             Some(
-                "  3 records with provider_error: h: not JSON\n  1 record with provider_error: h: HTTP 401\n  \
-                 1 record with provider_error: h: HTTP 500"
+                "  3 records with provider_error: h: not JSON\n  1 record with provider_error: h: \
+                 HTTP 401\n  1 record with provider_error: h: HTTP 500"
             )
         );
         results.extend([failed("rate_limited", "a"), failed("rate_limited", "b")]);
@@ -353,7 +362,10 @@ mod tests {
 
     #[test]
     fn errors_whose_text_names_the_record_are_counted_by_their_code() {
-        let failed = |code: &str, detail: String| serde_json::json!({"status": "failed", "error": {"code": code, "detail": detail}});
+        let failed = |code: &str, detail: String| {
+            serde_json::json!({"status": "failed",
+            "error": {"code": code, "detail": detail}})
+        };
         let refused = |n: u32| failed("robots_refused", format!("{n:03}.example: robots.txt"));
         let mut results: Vec<Value> = (0..900).map(refused).collect();
         assert_eq!(
@@ -369,17 +381,17 @@ mod tests {
             "{reported}"
         );
         results.truncate(900);
-        // Texts that several records have are told by themselves.
+        // Texts that several records share are shown by themselves.
         results.extend((0..140).map(|_| failed("robots_refused", "no robots.txt".to_owned())));
         results.extend((0..50).map(|_| failed("provider_unpaid", "h: HTTP 402".to_owned())));
         results.extend((0..5).map(|n| failed("provider_error", format!("{n}.example: HTTP 500"))));
         assert_eq!(
             commonest(&results, " of the first results").as_deref(),
             Some(
-                "  900 records of the first results with robots_refused, such as: 000.example: robots.txt\n  \
-                 140 records of the first results with robots_refused: no robots.txt\n  \
-                 50 records of the first results with provider_unpaid: h: HTTP 402\n  \
-                 5 records of the first results with other errors"
+                "  900 records of the first results with robots_refused, such as: 000.example: \
+                 robots.txt\n  140 records of the first results with robots_refused: no \
+                 robots.txt\n  50 records of the first results with provider_unpaid: h: HTTP \
+                 402\n  5 records of the first results with other errors"
             )
         );
     }
@@ -394,14 +406,18 @@ mod tests {
 
     #[test]
     fn whom_jobs_wait_for_is_told_once() {
-        let wait = |provider: &str, status: Value| json!({"provider": provider, "status": status, "since": "s", "until": "2026-08-01T12:00:10Z"});
+        let wait = |provider: &str, status: Value| {
+            json!({"provider": provider, "status": status,
+            "since": "s", "until": "2026-08-01T12:00:10Z"})
+        };
         let jobs = [
             json!({"waiting_for": [wait("acme", json!(429)), wait("own", Value::Null)]}),
             json!({"waiting_for": [wait("acme", json!(429))]}),
             json!({"waiting_for": []}),
             json!({}),
         ];
-        let reported = "; waiting for acme (HTTP 429) until 2026-08-01T12:00:10Z; waiting for own until 2026-08-01T12:00:10Z";
+        let reported = "; waiting for acme (HTTP 429) until 2026-08-01T12:00:10Z; waiting for own \
+            until 2026-08-01T12:00:10Z";
         assert_eq!(
             (waits(&jobs).as_str(), waits(&jobs[2..]).as_str()),
             (reported, "")

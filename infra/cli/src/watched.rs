@@ -1,9 +1,10 @@
-//! What providers ask the network, and what they are answered: remembered, and told to a person who wants to see it.
+//! The exchanges of providers with the network: remembered, and shown to a person on request.
 //!
-//! Told are method and URL, and of the answer its status, type, time, size and beginning. Not told are the headers and body of
-//! a request. A piece of a path or a query whose template reads a secret is masked whatever it comes to, and so is that, or
-//! what a header comes to, where the upstream repeats it. A secret anywhere else is masked in the forms that it is likely
-//! to have: encoded, in capitals, as part of a base 64 text. The answer that holds an access token is not shown at all.
+//! Shown are method and URL, and the answer's status, type, time, size and beginning; the headers
+//! and body of a request are not. A piece of a path or query whose template reads a secret is
+//! always masked. So is that piece, or a header's value, where the upstream repeats it. A secret
+//! anywhere else is masked in its likely forms: encoded, in capitals, inside a base 64 text. An
+//! answer with an access token is not shown at all.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +26,7 @@ use crate::settings::CliSettings;
 const MAX_BODY: usize = 600;
 /// The most characters of a URL, a header or a reason.
 const MAX_PART: usize = 300;
-/// What is shorter is no secret, and masking it would only make the rest unreadable.
+/// A shorter value is not treated as a secret: masking it would make the rest unreadable.
 const LEAST_SECRET: usize = 4;
 
 /// Takes a line for the person.
@@ -36,7 +37,7 @@ pub(crate) struct TracingSender {
     inner: Arc<dyn HttpSender>,
     clock: Arc<dyn Clock>,
     telling: Option<(Sink, Redactor)>,
-    /// How many exchanges there were.
+    /// The number of exchanges.
     count: AtomicU64,
     last: Mutex<Option<u16>>,
     /// The last answer's body; empty where there was none since a status was last taken.
@@ -44,7 +45,7 @@ pub(crate) struct TracingSender {
 }
 
 impl TracingSender {
-    /// `telling` is who is told, and what not.
+    /// Wraps a sender; `telling` is where lines go, and what they must not show.
     pub(crate) fn new(
         inner: Arc<dyn HttpSender>,
         clock: Arc<dyn Clock>,
@@ -75,7 +76,7 @@ impl TracingSender {
         serde_json::from_slice(&self.body.lock().unwrap_or_else(PoisonError::into_inner)).ok()
     }
 
-    /// What to add to "not found": the last status, and how to see the answer.
+    /// Returns the text that follows "not found": the last status, and how to see the answer.
     pub(crate) fn about_nothing(&self) -> String {
         let Some(status) = self.take_status() else {
             return String::new();
@@ -131,21 +132,21 @@ impl HttpSender for TracingSender {
     }
 }
 
-/// What nobody is shown. Has no `Debug`.
+/// Masks what must not be shown. Has no `Debug`.
 pub(crate) struct Redactor {
     masks: Mutex<Masks>,
     /// Of every request that may be sent.
     places: Vec<Places>,
-    /// What answers from there is an access token.
+    /// URLs whose answers are access tokens.
     token_urls: Vec<String>,
 }
 
 /// The forms of secrets, the longest first: one may be part of another. Has no `Debug`.
 #[derive(Default)]
 struct Masks {
-    /// In small letters, and looked for in any.
+    /// In lower case, and matched in any.
     texts: Vec<String>,
-    /// What a secret comes to within a base 64 text, without the letters that it shares with its neighbours.
+    /// The secrets as parts of a base 64 text, without the letters shared with their neighbours.
     cores: Vec<String>,
 }
 
@@ -190,7 +191,7 @@ impl Masks {
         for core in &self.cores {
             text = masked_where(&text, |text| {
                 let at = text.find(core)?;
-                // The letters beside it hold the secret's first and last bits.
+                // The letters beside it have the secret's first and last bits.
                 let shares = |c: &char| c.is_ascii_alphanumeric() || "+/-_".contains(*c);
                 let before = text[..at]
                     .chars()
@@ -212,8 +213,8 @@ impl Masks {
     }
 }
 
-/// The letters that are the secret's own where it begins `before` bytes into a group of three, in both alphabets, plain and as
-/// they stand in a URL.
+/// The letters that are the secret's own where it begins `before` bytes into a group of three, in
+/// both alphabets, plain and as they stand in a URL.
 fn base64_core(secret: &[u8], before: usize) -> Vec<String> {
     let encoded = STANDARD_NO_PAD.encode([&[0; 2][..before], secret].concat());
     let own = (before * 8).div_ceil(6)..(before + secret.len()) * 8 / 6;
@@ -234,7 +235,7 @@ fn masked_where(text: &str, find: impl Fn(&str) -> Option<(usize, usize)>) -> St
     shown + rest
 }
 
-/// Where the requests of one template have values that are made of secrets. Has no secret itself.
+/// The places in requests of one template with values made of secrets. Has no secret itself.
 struct Places {
     /// The URL as it is declared, with [`SECRET`] and [`VALUE`] for what a template puts there.
     url: String,
@@ -271,8 +272,8 @@ impl Places {
         }
     }
 
-    /// The secret pieces of a URL, each with how much of it is not secret: the mark that it begins with, and the name of a
-    /// parameter. Values are encoded, so that none of them begins a piece.
+    /// The secret pieces of a URL, each with how much of it is not secret: the mark that it begins
+    /// with, and the name of a parameter. Values are encoded, so that none of them begins a piece.
     fn secret_pieces(&self, url: &[&str]) -> Vec<(usize, usize)> {
         let mut secret = Vec::new();
         for (at, piece) in url.iter().enumerate() {
@@ -400,7 +401,7 @@ impl Redactor {
             .collect()
     }
 
-    /// What secrets came to in a request may come back in its answer.
+    /// Masks values that were made of secrets in a request, since its answer may repeat them.
     fn learn_request(&self, request: &HttpRequest) {
         let url = pieces(&request.url);
         let of_url = self
@@ -430,7 +431,7 @@ impl Redactor {
         }
     }
 
-    /// An access token is a secret too: it may come back in an answer.
+    /// Masks an access token too, since an answer may repeat it.
     fn learn(&self, body: &[u8]) {
         let Ok(Value::Object(members)) = serde_json::from_slice(body) else {
             return;
@@ -445,7 +446,7 @@ impl Redactor {
         }
     }
 
-    /// What became of an exchange with `url` that took `took` ms.
+    /// Describes the outcome of an exchange with `url` that took `took` ms.
     fn reported(&self, url: &str, answer: &Result<HttpAnswer, HttpError>, took: u64) -> String {
         let took = thousands(took);
         let answer = match answer {

@@ -254,7 +254,7 @@ fn refused(status: u16, body: &[u8]) -> AssetError {
     }
     match coded(code.as_deref(), status) {
         Failure::Throttled => AssetError::Unavailable("too many questions".to_owned()),
-        Failure::Conflict => AssetError::Unavailable("another call holds it".to_owned()),
+        Failure::Conflict => AssetError::Unavailable("another call has locked it".to_owned()),
         Failure::Unavailable(why) => AssetError::Unavailable(why),
         Failure::Refused(why) => AssetError::Refused(why),
     }
@@ -319,7 +319,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_told_apart_by_code() {
+    fn each_error_follows_from_its_code() {
         let json = |code: &str| {
             format!(r#"{{"__type": "com.amazonaws.ssm#{code}", "message": "secret-in-message"}}"#)
         };

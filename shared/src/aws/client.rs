@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn unusable_settings_are_told_apart() {
+    fn each_unusable_setting_has_its_own_error() {
         assert!(AwsClients::new(&settings()).is_ok());
         let with = |pem: &[u8]| {
             AwsClients::new(&AwsSettings {

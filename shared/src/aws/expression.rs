@@ -116,7 +116,8 @@ pub(super) fn condition(
     })
 }
 
-/// `SET … ADD … REMOVE …`. No changes at all, or two of one attribute, are the caller's mistake.
+/// Writes `SET … ADD … REMOVE …`. No changes at all, or two of one attribute, are the caller's
+/// mistake.
 pub(super) fn changes(changes: &[Change], aliases: &mut Aliases) -> Result<String, StoreError> {
     let (mut set, mut add, mut remove) = (Vec::new(), Vec::new(), Vec::new());
     let mut seen = BTreeSet::new();
@@ -208,7 +209,7 @@ pub(super) fn item(raw: Raw) -> Result<Item, StoreError> {
                 Ok(number) => Value::N(number),
                 Err(_) => {
                     return refused(format!(
-                        "stored attribute {name} is no whole number of 64 bits"
+                        "stored attribute {name} is not a whole number of 64 bits"
                     ));
                 }
             },

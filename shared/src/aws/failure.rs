@@ -87,11 +87,11 @@ pub(super) fn coded(code: Option<&str>, status: u16) -> Failure {
     }
 }
 
-/// The verdict over a cancelled transaction, one reason for each action.
+/// Returns the error of a cancelled transaction, from one reason for each action.
 ///
-/// An action that was refused decides, then one that was held or throttled: only where every other
-/// action was looked at is the list of failed conditions complete, and callers decide by which of
-/// them failed. Source of the codes: Amazon `DynamoDB` API reference, `TransactWriteItems`,
+/// A refused action decides, then one that was locked or throttled: the list of failed conditions
+/// is complete only where every other action was checked, and callers decide by which of them
+/// failed. Source of the codes: Amazon `DynamoDB` API reference, `TransactWriteItems`,
 /// `TransactionCanceledException`.
 pub(super) fn cancelled(reasons: &[CancellationReason]) -> StoreError {
     let mut failed = Vec::new();
@@ -116,7 +116,7 @@ pub(super) fn cancelled(reasons: &[CancellationReason]) -> StoreError {
     }
 }
 
-/// The item that a failed condition was held against.
+/// Returns the item that a failed condition was checked against.
 pub(super) fn existing(raw: Option<Raw>) -> Result<Option<crate::ports::Item>, StoreError> {
     raw.filter(|raw| !raw.is_empty())
         .map(expression::item)
@@ -142,7 +142,7 @@ impl Unknown {
         }
     }
 
-    /// Returns what the caller may be told.
+    /// Returns the error that the caller may see.
     pub(super) fn honest(&self, error: StoreError) -> StoreError {
         if self.seen.load(Ordering::SeqCst)
             && !matches!(error, StoreError::Unavailable(_) | StoreError::Refused(_))

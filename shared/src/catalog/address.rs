@@ -1,8 +1,9 @@
-//! Where a request may go.
+//! Checks of where a request may go.
 
 use super::template::{Part, Template};
 
-/// A URL template's scheme, host and port must be literal: nobody's input chooses where a request goes.
+/// Checks a URL template. Its scheme, host and port must be literal: no input chooses where a
+/// request goes.
 pub(crate) fn check_url(template: &Template) -> Result<(), String> {
     let shape = |part: &Part| {
         if let Part::Text(text) = part {
@@ -23,7 +24,10 @@ pub(crate) fn check_url(template: &Template) -> Result<(), String> {
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.contains("{{") || authority.contains("}}") {
-        return Err("the host of the URL is written out; a template may stand in the path and in query only".to_owned());
+        return Err(
+            "the host of the URL is written out; a template may stand in the path and in query only"
+                .to_owned(),
+        );
     }
     if authority.contains('@') {
         return Err(

@@ -10,12 +10,12 @@ use super::reader::{Entry, Table};
 use super::request::{BodyTemplate, RequestTemplate};
 use super::template::{Part, Template};
 
-/// How records share a call.
+/// The settings by which records share a call.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BatchConfig {
     /// The most records of one call, 2 to 1,000.
     pub max: usize,
-    /// How long the first record waits for others, 1 to 1,000 ms; 20 ms where the file says nothing.
+    /// The time that the first record waits for others, 1 to 1,000 ms; 20 ms by default.
     pub wait: Duration,
     /// A record's element in the request.
     pub item: BodyTemplate,
@@ -23,30 +23,35 @@ pub struct BatchConfig {
     pub body: BodyTemplate,
     /// A JSON Pointer to the list of results; the whole response where empty.
     pub results: String,
-    /// How results are told apart.
+    /// The way results are matched to records.
     pub matching: Matching,
-    /// How further pages are asked for; `None` if there is one page.
+    /// The way further pages are requested; `None` if there is one page.
     pub next: Option<Next>,
-    /// The most calls for one batch, the first included, 1 to 100; 10 where the file says nothing.
+    /// The most calls for one batch, the first included, 1 to 100; 10 by default.
     pub pages: u32,
 }
 
-/// Which result is whose. Pages continue the order of the elements.
+/// The record of each result. Pages continue the order of the elements.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Matching {
     /// The results stand in the order of the elements.
     Position,
-    /// A JSON Pointer into a result, and what it must be for a record.
-    Key { pointer: String, key: Template },
+    /// A result belongs to the record for which both of these are equal.
+    Key {
+        /// A JSON Pointer (RFC 6901) into one result.
+        pointer: String,
+        /// The value there, from the record's input; never a text alone.
+        key: Template,
+    },
 }
 
-/// How the next page is asked for.
+/// The way the next page is requested.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Next {
     /// A JSON Pointer to it in a response; absent, null or empty on the last page.
     pub pointer: String,
-    /// The query parameter that takes it in the same request; where there is none, it is the address of the next page, on the
-    /// same origin, and a `GET`.
+    /// The query parameter that takes it in the same request. Without one, it is the address of the
+    /// next page, on the same origin, and a `GET`.
     pub parameter: Option<String>,
 }
 
@@ -98,7 +103,8 @@ impl Next {
 }
 
 impl BatchConfig {
-    const EXAMPLE: &'static str = "{ max = 50, items = { domain = \"{{ input.domain }}\" }, body = { records = \"{{ items }}\" }, \
+    const EXAMPLE: &'static str = "{ max = 50, items = { domain = \"{{ input.domain }}\" }, \
+                                   body = { records = \"{{ items }}\" }, \
                                    results = \"/results\", match = { by = \"position\" } }";
 
     /// Reads the `batch` table of a provider whose request is `request`.
@@ -149,7 +155,7 @@ impl BatchConfig {
         })
     }
 
-    /// Checks that a request suits many records at once: nothing of it is one record's own.
+    /// Checks that a request suits many records at once: none of it belongs to a single record.
     fn check_shared(table: &Table<'_>, request: &RequestTemplate) -> Result<(), ConfigError> {
         if request.method == "GET" || request.body.is_some() {
             return Err(table.error(
@@ -163,7 +169,8 @@ impl BatchConfig {
         });
         if !shared || about_one {
             return Err(table.error(
-                "the URL, query and headers belong to many records: they read secrets only; what is a record's own stands in `items`",
+                "the URL, query and headers belong to many records: they read secrets only; what \
+                 is a record's own stands in `items`",
             ));
         }
         Ok(())

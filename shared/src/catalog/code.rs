@@ -1,7 +1,7 @@
-//! A hash of sources that the compiler computes, so that code can be told from other code.
+//! A hash of sources that the compiler computes, to distinguish versions of the code.
 //!
 //! FNV-1a by words, because a compiler's loops are slow. It guards against accidents, not against
-//! attackers: whoever can write one file can write the other.
+//! attackers: those who can write one file can write the other.
 
 /// The hash of nothing.
 pub(super) const SEED: u64 = 0xcbf2_9ce4_8422_2325;

@@ -1,7 +1,9 @@
-//! `providers.toml` as it was parsed when the bundle was made: JSON, which a function reads faster at Init.
+//! `providers.toml` as it was parsed when the bundle was made. It is JSON, which a function reads
+//! faster at Init.
 //!
-//! The first line says by which code and of which text it was made. One of other code or of another text is not read at
-//! all, so that a function can never work by a file that is not beside it, and that its own parser would read otherwise.
+//! The first line says by which code and of which text it was made. A file of other code or of
+//! another text is not read. So a function never works by a file other than the one beside it, or
+//! one that its own parser would read otherwise.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Error;
@@ -55,9 +57,8 @@ sources![
 /// writes the JSON.
 const LOCK: &[u8] = include_bytes!("../../../Cargo.lock");
 
-/// Tells apart the code that made a file and the code that reads it: whatever changes in the parser,
-/// in its types or in what they are made with changes this number. The compiler computes it; the
-/// sources are not in the binary.
+/// Identifies the code that makes and reads a file: a change in the parser, in its types or in what
+/// builds them changes this number. The compiler computes it; the sources are not in the binary.
 const CODE: u64 = fingerprint(SOURCES, LOCK);
 
 /// Returns a hash of each file's name and content.
@@ -77,10 +78,10 @@ fn code_with(kinds: &[KindReader]) -> u64 {
     codes.fold(CODE, code::mixed)
 }
 
-/// Why the text has to be parsed.
+/// The reason why the text has to be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// There is no such file.
+    /// The file does not exist.
     #[error("is not there")]
     Missing,
     /// The file system refuses it, for this reason.
@@ -159,7 +160,7 @@ pub fn compile(
 /// that `providers.toml` has in messages.
 ///
 /// # Errors
-/// Why the text has to be parsed instead.
+/// The reason why the text has to be parsed instead.
 pub fn read(
     kinds: &[KindReader],
     compiled: &[u8],

@@ -1,4 +1,4 @@
-//! What is wrong with the file, and where.
+//! Faults of the file, with their places.
 
 use std::fmt;
 
@@ -25,17 +25,17 @@ impl Place {
     }
 }
 
-/// What is wrong with the configuration, where, and what to do: `FILE:LINE:COLUMN: message`.
+/// A fault of the configuration, its place, and what to do: `FILE:LINE:COLUMN: message`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// Where the fault is.
     pub at: Place,
-    /// What is wrong, and what to write instead.
+    /// The fault, and what to write instead.
     pub message: String,
 }
 
 impl ConfigError {
-    /// A fault of a whole file.
+    /// Creates the error of a whole file.
     pub fn file(file: &str, message: impl Into<String>) -> Self {
         Self {
             at: Place {

@@ -1,11 +1,14 @@
-//! Expressions in templates and in the mapping of answers: minijinja's, with the few filters and tests named here.
+//! Expressions in templates and in the mapping of answers: minijinja's, with the few filters and
+//! tests named here.
 //!
-//! An expression computes one value of what is known: `input.first_name ~ ' ' ~ input.last_name`,
-//! `response.data.score / 10`, `input.country | default('DE')`, `'yes' if input.fresh else 'no'`. Statements (`{% … %}`) are not
-//! taken: an expression has no loops, and a template stays literal text with values between, each encoded for its place.
+//! An expression computes one value from what is known: `input.first_name ~ ' ' ~ input.last_name`,
+//! `response.data.score / 10`, `input.country | default('DE')`, `'yes' if input.fresh else 'no'`.
+//! It has no loops, and statements (`{% … %}`) are refused. A template stays literal text with
+//! values between, each encoded for its place.
 //!
-//! What is null counts as absent, and an expression over something absent has no value itself, unless `default(…)`,
-//! `is defined` or `a if b else c` says otherwise. A condition without a value does not hold.
+//! Null counts as absent. An expression over an absent value has no value itself, unless
+//! `default(…)`, `is defined` or `a if b else c` says otherwise. A condition without a value does
+//! not hold.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,14 +19,15 @@ use minijinja::{Environment, Error, ErrorKind, Expression, UndefinedBehavior, Va
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value as Json};
 
-/// An expression that was found right, ready to be compiled when it is first used.
+/// A valid expression, ready to be compiled when it is first used.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Expr {
     /// The expression as it was written.
     pub text: String,
-    /// What it reads, as `ROOT.NAME.NAME`, in alphabetic order; a root alone where no name follows.
+    /// The names that it reads, as `ROOT.NAME.NAME`, in alphabetic order; a root alone where no
+    /// name follows.
     pub names: Vec<String>,
-    /// It has a value even where nothing of what it reads is there.
+    /// It has a value even where nothing that it reads is there.
     pub total: bool,
     #[serde(skip)]
     compiled: Arc<OnceLock<Expression<'static, 'static>>>,
@@ -77,7 +81,7 @@ impl Expr {
                 return Err(format!("`{text}`: write which {root}, such as {root}.NAME"));
             }
         }
-        // What it comes to with nothing there. Names of filters and tests are looked up then.
+        // Evaluated with nothing there. Names of filters and tests are looked up then.
         let total = match compiled.eval(context(
             roots.iter().map(|root| ((*root).to_owned(), empty())),
         )) {
@@ -110,7 +114,7 @@ impl Expr {
         })
     }
 
-    /// The names of one root that it reads.
+    /// Returns the names of one root that it reads.
     pub fn of<'a>(&'a self, root: &'a str) -> impl Iterator<Item = &'a str> {
         self.names.iter().filter_map(move |name| {
             name.strip_prefix(root)?
@@ -120,14 +124,15 @@ impl Expr {
         })
     }
 
-    /// Whether it reads anything of this root.
+    /// Returns whether it reads anything of this root.
     pub fn reads(&self, root: &str) -> bool {
         self.names
             .iter()
             .any(|name| name.split('.').next() == Some(root))
     }
 
-    /// What it comes to; `None` where something that it needs is absent. The error is a kind of fault, without any value.
+    /// Evaluates it; `None` where something that it needs is absent. The error is a kind of fault,
+    /// without any value.
     pub fn eval(
         &self,
         environment: &'static Environment<'static>,
@@ -144,7 +149,7 @@ impl Expr {
         match expression.eval(known.clone()) {
             Ok(value) => Ok((!absent(&value)).then_some(value)),
             Err(e) if e.kind() == ErrorKind::UndefinedError => Ok(None),
-            // Arithmetic calls an absent operand a wrong one.
+            // Arithmetic reports an absent operand as a wrong one.
             Err(e)
                 if e.kind() == ErrorKind::InvalidOperation
                     && self.names.iter().any(|n| !is_there(known, n)) =>
@@ -156,7 +161,7 @@ impl Expr {
     }
 }
 
-/// How a root is read.
+/// Returns how a root is written where it is read.
 fn shown(root: &str) -> String {
     match root {
         "status" => "status (a number)".to_owned(),
@@ -167,7 +172,7 @@ fn shown(root: &str) -> String {
     }
 }
 
-/// Whether there is a single `=` outside of texts in quotes.
+/// Checks for a single `=` outside of texts in quotes.
 fn assigns(text: &str) -> bool {
     let (mut quote, mut before) = (None, ' ');
     let mut characters = text.chars().peekable();
@@ -191,12 +196,12 @@ fn assigns(text: &str) -> bool {
     false
 }
 
-/// The fault in a few words. Details may quote values.
+/// Returns the fault in a few words. Details may quote values.
 fn kind(error: &Error) -> String {
     error.kind().to_string()
 }
 
-/// The fault of an expression as it is written, where there are no values to quote yet.
+/// Describes the fault of an expression as it is written, where there are no values to quote yet.
 fn said(error: &Error) -> String {
     error.detail().map_or_else(
         || kind(error),
@@ -204,7 +209,7 @@ fn said(error: &Error) -> String {
     )
 }
 
-/// What an expression can do besides operators.
+/// The filters of expressions.
 const FILTERS: [&str; 14] = [
     "base64", "default", "domain", "first", "int", "join", "last", "length", "lower", "replace",
     "split", "tojson", "trim", "upper",
@@ -218,13 +223,14 @@ const TESTS: [&str; 6] = [
     "sequence",
 ];
 
-/// Instructions of one evaluation. An expression has no loops; this bounds what nobody thought of.
+/// The most instructions of one evaluation. An expression has no loops; this bounds what was not
+/// foreseen.
 const FUEL: u64 = 20_000;
 
-/// What filters need from elsewhere.
+/// Functions of other modules that filters call.
 #[derive(Clone, Copy, Debug)]
 pub struct Natives {
-    /// The host of a domain name as people write it; `None` where it is none.
+    /// Returns the host of a domain name as people write it; `None` where it is none.
     pub domain: fn(&str) -> Option<String>,
     /// Encodes a text by the standard alphabet of RFC 4648, with padding.
     pub base64: fn(&str) -> String,
@@ -238,7 +244,7 @@ static CHECKER: LazyLock<Environment<'static>> = LazyLock::new(|| {
     })
 });
 
-/// An environment for [`Expr::eval`].
+/// Makes the environment for [`Expr::eval`].
 pub fn environment(natives: Natives) -> Environment<'static> {
     let mut environment = Environment::empty();
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
@@ -349,7 +355,7 @@ fn add_list_filters(environment: &mut Environment<'static>) {
     environment.add_filter("tojson", |value: Value| {
         match to_json(&value, &Written::default()) {
             Some(json) => Ok(Value::from(json.to_string())),
-            None => Err(Error::new(ErrorKind::InvalidOperation, "this is no JSON")),
+            None => Err(Error::new(ErrorKind::InvalidOperation, "this is not JSON")),
         }
     });
 }
@@ -365,7 +371,8 @@ fn absent(value: &Value) -> bool {
     value.is_undefined() || value.is_none()
 }
 
-/// A filter of texts. Numbers and truth values count as what they are written as; what is absent stays so.
+/// Applies a filter of texts. Numbers and truth values count as the text they are written as; an
+/// absent value stays absent.
 fn on_text(value: &Value, filter: impl FnOnce(&str) -> Value) -> Result<Value, Error> {
     match value.kind() {
         ValueKind::Undefined | ValueKind::None => Ok(Value::UNDEFINED),
@@ -382,12 +389,12 @@ fn empty() -> Value {
     from_json(&Json::Object(serde_json::Map::new()))
 }
 
-/// Everything that an expression may read, by root.
+/// Joins everything that an expression may read, by root.
 pub fn context(roots: impl IntoIterator<Item = (String, Value)>) -> Value {
     Value::from_pairs(roots)
 }
 
-/// A whole number that is written as it is counted with.
+/// Returns a whole number, if it is written as it is calculated with.
 fn whole(number: &Number) -> Option<Value> {
     let signed = number
         .as_i128()
@@ -396,18 +403,18 @@ fn whole(number: &Number) -> Option<Value> {
     signed.or_else(|| number.as_u128().map(Value::from))
 }
 
-/// The nearest number that is counted with; infinite where there is none.
+/// Returns the nearest number that is calculated with; infinite where there is none.
 fn float(number: &Number) -> f64 {
     number.as_str().parse().unwrap_or_default()
 }
 
-/// The numbers that are counted with as floats, so that one which an expression only passes on is as it was written: by
-/// their bits, `None` where several are written differently.
+/// The numbers that are calculated with as floats, by their bits, so that an expression that only
+/// passes one on keeps its text. `None` where several are written differently.
 #[derive(Debug, Default)]
 pub struct Written(HashMap<u64, Option<Number>>);
 
 impl Written {
-    /// Counts a value.
+    /// Adds the numbers of a value.
     pub fn add(&mut self, json: &Json) {
         match json {
             Json::Number(number) if whole(number).is_none() => {
@@ -432,7 +439,7 @@ impl Written {
     }
 }
 
-/// JSON for expressions: null is absent.
+/// Converts JSON for expressions: null is absent.
 pub fn from_json(json: &Json) -> Value {
     match json {
         Json::Null => Value::UNDEFINED,
@@ -447,7 +454,8 @@ pub fn from_json(json: &Json) -> Value {
     }
 }
 
-/// The JSON of a value that was computed of what is `written`; `None` where JSON has no such thing.
+/// Returns the JSON of a value that was computed from what is `written`; `None` where JSON cannot
+/// express it.
 pub fn to_json(value: &Value, written: &Written) -> Option<Json> {
     Some(match value.kind() {
         ValueKind::Undefined | ValueKind::None => Json::Null,

@@ -31,8 +31,10 @@ impl Config {
             let at = e.span().unwrap_or_default();
             let place = source.place(at.start);
             match text.get(at).filter(|name| !name.is_empty()) {
-                Some(name) if e.message() == "duplicate key" => place
-                    .error(format!("duplicate key: the key or table `{name}` stands twice; remove one, or rename it")),
+                Some(name) if e.message() == "duplicate key" => place.error(format!(
+                    "duplicate key: the key or table `{name}` stands twice; remove one, or rename \
+                     it"
+                )),
                 _ => place.error(e.message().to_owned()),
             }
         })?;
@@ -49,7 +51,7 @@ impl Config {
         }
         if types.is_empty() {
             return Err(
-                root.error("there is no type; add a [types.NAME] with inputs and a waterfall")
+                root.error("no type is declared; add a [types.NAME] with inputs and a waterfall")
             );
         }
         let mut operations = Vec::new();
@@ -59,7 +61,7 @@ impl Config {
                 if !types.iter().any(|t| t.name == kind) {
                     let known: Vec<&str> = types.iter().map(|t| t.name.as_str()).collect();
                     return Err(value.error(format!(
-                        "there is no type `{kind}`; name one of: {}",
+                        "type `{kind}` does not exist; name one of: {}",
                         known.join(", ")
                     )));
                 }

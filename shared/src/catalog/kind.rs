@@ -1,4 +1,4 @@
-//! Kinds of provider as `providers.toml` declares them. Which kinds there are, the caller says.
+//! Kinds of provider as `providers.toml` declares them. The caller hands in the known ones.
 
 use std::any::Any;
 use std::fmt;
@@ -80,7 +80,7 @@ impl Kind {
         let asked = entry.str()?;
         let Some(kind) = kinds.iter().find(|kind| kind.name == asked) else {
             return Err(entry.error(format!(
-                "there is no kind of provider `{asked}`; it is one of {}",
+                "unknown kind of provider `{asked}`; it is one of {}",
                 names()
             )));
         };
@@ -91,7 +91,7 @@ impl Kind {
     }
 
     /// Reads the settings of the kind `name` from a compiled file. Their places are in `file`.
-    /// Returns `None` if there is no such kind.
+    /// Returns `None` if the kind is not known.
     pub(super) fn restore(
         kinds: &[KindReader],
         name: &str,

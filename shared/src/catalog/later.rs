@@ -1,4 +1,4 @@
-//! `later`: an upstream that takes a question and answers it later.
+//! `later`: an upstream that takes a request and answers it later.
 
 use std::time::Duration;
 
@@ -10,29 +10,30 @@ use super::mapping::{Pick, RESPONSE_ROOTS};
 use super::reader::Entry;
 use super::request::{REQUEST_KEYS, RequestTemplate};
 
-/// How the answer comes to a question that was taken.
+/// The way an answer comes after its request was taken.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LaterConfig {
-    /// The upstream's own name of the question in its first response: a text or a number.
+    /// The upstream's own id of the request in its first response: a text or a number.
     pub id: Pick,
-    /// Whether the first response says that the answer comes later; wherever it has an id, where the file says nothing.
+    /// A condition: the first response says that the answer comes later. By default, wherever it
+    /// has an id.
     pub when: Option<Expr>,
     /// The request that asks for the answer; `{{ later.id }}` in it is the id.
     pub poll: Option<RequestTemplate>,
-    /// Between two polls, 1 to 900 s; 30 s where the file says nothing.
+    /// The time between two polls, 1 to 900 s; 30 s by default.
     pub every: Duration,
-    /// Whether a response holds the answer; where the file says nothing, one of which `when` does not hold does. With a poll, one
-    /// of the two reads the response.
+    /// A condition: a response holds the answer. By default, where `when` does not hold. With a
+    /// poll, one of the two reads the response.
     pub done: Option<Expr>,
-    /// Whether a response says that there will be no answer.
+    /// A condition: a response says that no answer will come.
     pub failed: Option<Expr>,
-    /// From the question on, 10 to 86,400 s; 1,800 s where the file says nothing.
+    /// The longest wait, from the request on, 10 to 86,400 s; 1,800 s by default.
     pub give_up: Duration,
-    /// How far a posted answer is trusted.
+    /// The trust in a posted answer.
     pub verify: Verify,
 }
 
-/// What a posted answer is good for.
+/// The use of a posted answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verify {
     /// It is a hint to poll at once; its content is not read.
@@ -41,7 +42,7 @@ pub enum Verify {
     Nothing,
 }
 
-/// Between two polls, where the file says nothing.
+/// The default time between two polls.
 const DEFAULT_EVERY: Duration = Duration::from_secs(30);
 
 impl Verify {
@@ -50,7 +51,7 @@ impl Verify {
         table.only(&["verify"])?;
         let entry = table.need("verify", "\"poll\" or \"nothing\"")?;
         match entry.str()? {
-            "poll" if !polls => Err(entry.error("there is no `poll` to verify a callback by")),
+            "poll" if !polls => Err(entry.error("a `poll` is missing to verify a callback by")),
             "poll" => Ok(Self::Poll),
             "nothing" => Ok(Self::Nothing),
             other => Err(entry.error(format!(
@@ -61,7 +62,7 @@ impl Verify {
 }
 
 impl LaterConfig {
-    /// The input fields that it reads of what says when and how an answer came; `poll` has its own.
+    /// Returns the input fields that the conditions read; `poll` has its own.
     pub fn inputs(&self) -> impl Iterator<Item = &str> {
         let conditions = self.when.iter().chain(&self.done).chain(&self.failed);
         self.id
@@ -70,9 +71,11 @@ impl LaterConfig {
             .chain(conditions.flat_map(|condition| condition.of("input")))
     }
 
-    const EXAMPLE: &'static str = "{ id = \"/job_id\", done = \"response.status == 'done'\", poll = { url = \"https://…/{{ later.id }}\" } }";
+    const EXAMPLE: &'static str = "{ id = \"/job_id\", done = \"response.status == 'done'\", \
+                                   poll = { url = \"https://…/{{ later.id }}\" } }";
 
-    /// Reads the `later` table of a provider whose first request may name `{{ callback.url }}` (`calls_back`).
+    /// Reads the `later` table of a provider whose first request may name `{{ callback.url }}`
+    /// (`calls_back`).
     pub fn read(entry: &Entry<'_>, roots: &[&str], calls_back: bool) -> Result<Self, ConfigError> {
         let table = entry.table(Self::EXAMPLE)?;
         table.only(&[
@@ -104,17 +107,20 @@ impl LaterConfig {
         };
         if poll.is_none() && !calls_back {
             return Err(table.error(
-                "how does the answer come? Add poll = { url = … }, or name {{ callback.url }} in the request, or both",
+                "how does the answer come? Add poll = { url = … }, or name {{ callback.url }} in \
+                 the request, or both",
             ));
         }
-        // The status alone, which is what most say of a first response, seldom tells one answer to a poll from another.
+        // Most conditions on a first response read its status alone, which seldom tells one poll's
+        // answer from another's.
         if poll.is_some()
             && done.is_none()
             && !when.as_ref().is_some_and(|when| when.reads("response"))
         {
             return Err(table.error(
-                "how is a poll's answer told from one that is still to come? Say it in `done`, such as done = \
-                 \"response.status == 'done'\", or done = \"status == 200\" where the status tells",
+                "how is a poll's answer told from one that is still to come? Say it in `done`, \
+                 such as done = \"response.status == 'done'\", or done = \"status == 200\" where \
+                 the status tells",
             ));
         }
         let verify = match table.get("callback") {

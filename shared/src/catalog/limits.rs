@@ -1,5 +1,5 @@
-//! What any provider that asks somebody outside may say of how it is asked: how often, how many at once, when not, and
-//! for how long an answer is kept.
+//! Limits of any provider that sends requests: how often, how many at once, when not, and how long
+//! an answer is kept.
 
 use std::time::Duration;
 
@@ -10,16 +10,17 @@ use super::error::ConfigError;
 use super::reader::{Entry, Table};
 use super::settings::Settings;
 
-/// How a provider's upstream is spared.
+/// The limits that spare a provider's upstream.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LimitsConfig {
     /// The most requests in a time; `None` for any number.
     pub rate: Option<RateConfig>,
-    /// HTTP exchanges at once of one process, 1 to 64. All processes together have this many times the number of processes.
+    /// HTTP exchanges at once of one process, 1 to 64. All processes together have this many times
+    /// the number of processes.
     pub concurrency: Option<usize>,
-    /// When a dead upstream is let alone; `None` for never.
+    /// The rules for leaving a dead upstream alone; `None` for never.
     pub breaker: Option<BreakerConfig>,
-    /// How long answers are kept; `None` for not at all.
+    /// The times that answers are kept; `None` for not at all.
     pub cache: Option<CacheConfig>,
 }
 
@@ -32,18 +33,18 @@ pub struct RateConfig {
     pub per: Duration,
 }
 
-/// When an upstream is taken for dead, and for how long.
+/// The rules by which an upstream is taken for dead, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BreakerConfig {
-    /// So many failures one after the other open it.
+    /// The number of consecutive failures that opens it.
     pub failures: u32,
-    /// So great a share of failures within `window` opens it too, 0 to 1.
+    /// The share of failures within `window` that opens it too, 0 to 1.
     pub share: f64,
-    /// In which the share is counted, 1 to 3,600 s.
+    /// The time over which the share is counted, 1 to 3,600 s.
     pub window: Duration,
-    /// Open for so long at first, doubled each time a probe fails.
+    /// The first time open, doubled each time a trial request fails.
     pub open: Duration,
-    /// Never open for longer.
+    /// The longest time open.
     pub longest: Duration,
 }
 
@@ -59,14 +60,14 @@ impl Default for BreakerConfig {
     }
 }
 
-/// How long answers are kept.
+/// The times that answers are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheConfig {
     /// An answer with data; zero: not at all.
     pub found: Duration,
     /// The answer that nothing is known; zero: not at all.
     pub not_found: Duration,
-    /// Whether one tenant's answers are given to another.
+    /// One tenant's answers are given to others too.
     pub shared: bool,
 }
 
@@ -78,7 +79,7 @@ impl LimitsConfig {
                 names.iter().find_map(|name| Some((name, table.get(name)?)))
         {
             return Err(entry.error(format!(
-                "this kind only computes and asks nobody; remove `{name}`"
+                "this kind only computes and sends no requests; remove `{name}`"
             )));
         }
         let concurrency = table
@@ -135,9 +136,10 @@ impl BreakerConfig {
             return Ok(None);
         }
         if !settings.one_upstream() {
-            return Err(
-                entry.error("this kind asks many hosts, and one that is dead says nothing of the others; remove it")
-            );
+            return Err(entry.error(
+                "this kind asks many hosts, and one that is dead says nothing of the others; \
+                 remove it",
+            ));
         }
         let default = Self::default();
         if wanted.is_some() {
@@ -212,8 +214,10 @@ mod tests {
 
     fn read(more: &str) -> Result<LimitsConfig, String> {
         let text = format!(
-            "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\nkind = \"http\"\n\
-             url = \"https://api.example.com/{{{{ input.domain }}}}\"\nfields = {{ name = \"/name\" }}\n{more}"
+            "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\n\
+             kind = \"http\"\n\
+             url = \"https://api.example.com/{{{{ input.domain }}}}\"\n\
+             fields = {{ name = \"/name\" }}\n{more}"
         );
         let config = Config::parse(READERS, "p.toml", &text).map_err(|error| error.to_string())?;
         Ok(config.providers[0].limits.clone())
@@ -230,7 +234,8 @@ mod tests {
             }
         );
         let limits = read(
-            "rate = { per_second = 50 }\nconcurrency = 8\nbreaker = { failures = 3, share = 1, open_s = 900 }\ncache = {}",
+            "rate = { per_second = 50 }\nconcurrency = 8\n\
+             breaker = { failures = 3, share = 1, open_s = 900 }\ncache = {}",
         )
         .unwrap();
         assert_eq!(
@@ -275,7 +280,8 @@ mod tests {
         for (more, wanted) in [
             (
                 "rate = 5",
-                "p.toml:8:8: providers.api: rate: a rate is { per_second = 50 } or { per_minute = 30 }",
+                "p.toml:8:8: providers.api: rate: a rate is { per_second = 50 } or { per_minute = \
+                 30 }",
             ),
             (
                 "rate = {}",
@@ -283,7 +289,8 @@ mod tests {
             ),
             (
                 "rate = { per_second = 0 }",
-                "p.toml:8:23: providers.api: rate: per_second: must be a whole number from 1 to 1000",
+                "p.toml:8:23: providers.api: rate: per_second: must be a whole number from 1 to \
+                 1000",
             ),
             (
                 "concurrency = 65",
@@ -291,7 +298,8 @@ mod tests {
             ),
             (
                 "breaker = { share = 2 }",
-                "p.toml:8:21: providers.api: breaker: share: a share of failures is a number from 0 to 1",
+                "p.toml:8:21: providers.api: breaker: share: a share of failures is a number from \
+                 0 to 1",
             ),
             (
                 "cache = { shared = 1 }",
@@ -300,12 +308,14 @@ mod tests {
         ] {
             assert_eq!(read(more).unwrap_err(), wanted);
         }
-        let hem = "[types.t]\ninputs = [[\"email\"]]\nwaterfall = [\"hem\"]\n[providers.hem]\nkind = \"hem\"\ncache = {}\n";
+        let hem = "[types.t]\ninputs = [[\"email\"]]\nwaterfall = [\"hem\"]\n[providers.hem]\n\
+                   kind = \"hem\"\ncache = {}\n";
         assert_eq!(
             Config::parse(READERS, "p.toml", hem)
                 .unwrap_err()
                 .to_string(),
-            "p.toml:6:9: providers.hem: cache: this kind only computes and asks nobody; remove `cache`"
+            "p.toml:6:9: providers.hem: cache: this kind only computes and sends no requests; \
+             remove `cache`"
         );
     }
 }

@@ -1,4 +1,5 @@
-//! What a response means: which of its values are fields, and when it says that nothing is known.
+//! The meaning of a response: which of its values are fields, and when it says that nothing is
+//! known.
 
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
@@ -7,7 +8,7 @@ use super::error::ConfigError;
 use super::expression::Expr;
 use super::reader::{Entry, FIELD_RULE, Table, is_field};
 
-/// What expressions about a response may read.
+/// The roots that expressions about a response may read.
 pub(super) const RESPONSE_ROOTS: [&str; 3] = ["response", "status", "input"];
 
 /// A value of a response.
@@ -40,7 +41,7 @@ impl Pick {
     }
 }
 
-/// How a response becomes an answer.
+/// The mapping of a response to an answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Mapping {
     /// (output field, its value). Never empty.
@@ -49,7 +50,7 @@ pub struct Mapping {
     pub missing: Vec<String>,
     /// A condition that means "nothing known".
     pub nothing: Option<Expr>,
-    /// How sure the answer is: a number from 0 to 1.
+    /// The answer's confidence: a number from 0 to 1.
     pub confidence: Option<Pick>,
 }
 
@@ -57,7 +58,8 @@ impl Mapping {
     /// Its keys in the file, besides `confidence`.
     pub const KEYS: [&str; 2] = ["fields", "not_found"];
 
-    /// Reads `fields`, `not_found` and a `confidence` that is no number, and the statuses that mean "nothing known".
+    /// Reads `fields`, `not_found`, a `confidence` other than a number, and the statuses that mean
+    /// "nothing known".
     pub fn read(table: &Table<'_>) -> Result<(Self, Vec<u16>), ConfigError> {
         let mut fields = Vec::new();
         let fields_entry = table.need(
@@ -97,7 +99,7 @@ impl Mapping {
         }
         let computed = table.get("confidence").filter(|entry| !entry.is_number());
         let confidence = match computed {
-            // Fails, and says what is wrong with it.
+            // Fails, and reports its fault.
             Some(entry) if entry.is_quoted_number() => {
                 return Err(entry
                     .fraction()

@@ -1,10 +1,11 @@
 //! `providers.toml`: the types of record and the providers behind them.
 //!
-//! `millrace providers compile` reads the file when a bundle is made, so that a wrong one stops the build with the same message
-//! that would stop the function's Init; what it read goes into the bundle too (`compiled.rs`).
+//! `millrace providers compile` reads the file when a bundle is made, so that a faulty one stops
+//! the build with the message that would stop the function's Init. The result goes into the bundle
+//! too (`compiled.rs`).
 //!
-//! This room has what declarations are made of. What one kind of provider says stands with that
-//! kind, in `providers/kinds`; its caller hands the kinds in, as a table of [`KindReader`].
+//! This module has the parts of declarations. Those of one kind of provider stand with that kind,
+//! in `providers/kinds`; the caller passes the kinds, as a table of [`KindReader`].
 
 mod address;
 mod batch;

@@ -8,24 +8,24 @@ use super::reader::Entry;
 use super::secret::SecretConfig;
 use super::template::Part;
 
-/// Where access tokens come from. They are sent as bearer tokens.
+/// The source of access tokens. They are sent as bearer tokens.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OauthConfig {
     /// The address that gives tokens: an absolute URL without values.
     pub token_url: String,
-    /// Who the client is.
+    /// The client's id.
     pub client_id: SecretConfig,
-    /// How it proves that.
+    /// The client's secret.
     pub client_secret: SecretConfig,
-    /// What access is asked for, in words of the upstream divided by spaces.
+    /// The access to ask for, in the upstream's words, separated by spaces.
     pub scope: Option<String>,
-    /// Not of the RFC, and asked for by many.
+    /// The audience: not of the RFC, but often required.
     pub audience: Option<String>,
-    /// How id and secret are sent.
+    /// The way id and secret are sent.
     pub auth: ClientAuth,
 }
 
-/// How the client shows who it is (RFC 6749 section 2.3.1).
+/// The way the client authenticates (RFC 6749 section 2.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClientAuth {
     /// In an `Authorization` header.
@@ -35,7 +35,8 @@ pub enum ClientAuth {
 }
 
 impl OauthConfig {
-    const EXAMPLE: &'static str = "{ token_url = \"https://…\", client_id = { ssm = \"/…\" }, client_secret = { ssm = \"/…\" } }";
+    const EXAMPLE: &'static str = "{ token_url = \"https://…\", client_id = { ssm = \"/…\" }, \
+                                   client_secret = { ssm = \"/…\" } }";
 
     /// Reads the `oauth` table of a provider.
     pub fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
@@ -57,7 +58,11 @@ impl OauthConfig {
         let secret = |name: &str| {
             SecretConfig::read(
                 name,
-                &table.need(name, "a reference: { ssm = \"/path/of/parameter\" } or { env = \"NAME_OF_VARIABLE\" }")?,
+                &table.need(
+                    name,
+                    "a reference: { ssm = \"/path/of/parameter\" } or { env = \"NAME_OF_VARIABLE\" \
+                     }",
+                )?,
             )
         };
         let auth = match table.get("auth") {

@@ -1,4 +1,4 @@
-//! `[providers.NAME]`: whom to ask, and on what terms.
+//! `[providers.NAME]`: a provider, its price and its limits.
 
 use std::time::Duration;
 
@@ -19,16 +19,16 @@ pub struct ProviderConfig {
     pub confidence: Option<f64>,
     /// SPDX identifier or the provider's own words.
     pub license: Option<String>,
-    /// 0 to 1000, for a record to which it contributed a field; 1 where the file says nothing.
+    /// The price, 0 to 1000, of a record to which it contributed a field; 1 by default.
     pub credits: u32,
-    /// How its upstream is spared.
+    /// The limits that spare its upstream.
     pub limits: LimitsConfig,
     /// Its kind, with the settings of that kind.
     pub kind: Kind,
 }
 
 impl ProviderConfig {
-    /// The longest this provider takes for one record; nothing where it only computes.
+    /// Returns the longest time this provider takes for one record; `None` where it only computes.
     pub fn timeout(&self) -> Option<Duration> {
         self.kind.settings().timeout()
     }
@@ -39,7 +39,7 @@ impl ProviderConfig {
         table: &Table<'_>,
     ) -> Result<Self, ConfigError> {
         let kind = Kind::read(kinds, table)?;
-        // Where it is no number, it is computed from each answer.
+        // If it is not a number, it is computed from each answer.
         let computes = kind.settings().computes_confidence();
         let computed = |entry: &Entry<'_>| computes && !entry.is_number();
         let confidence = table.get("confidence").filter(|entry| !computed(entry));
@@ -54,7 +54,7 @@ impl ProviderConfig {
         })
     }
 
-    /// Whether it needs what the operator keeps outside of the bundle, parameters or objects, in this environment.
+    /// Returns whether it needs parameters or objects outside of the bundle in this environment.
     pub fn uses_assets(&self, environment: Environment<'_>) -> bool {
         let settings = self.kind.settings();
         let unread = |secret: &&SecretConfig| {

@@ -1,4 +1,5 @@
-//! The file as tables and entries that know where they stand, so that every fault has its line and column.
+//! The file as tables and entries that know where they stand, so that every fault has its line and
+//! column.
 
 use std::fmt;
 
@@ -8,7 +9,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::error::{ConfigError, Place};
 use super::expression::Expr;
 
-/// What is said of a text that cannot be the name of a field.
+/// The message for a text that cannot be the name of a field.
 pub const FIELD_RULE: &str = "a field's name has 1 to 64 letters, digits and _";
 
 pub(crate) fn is_field(name: &str) -> bool {
@@ -117,7 +118,7 @@ impl<'t> Table<'t> {
     /// Reads a text and where it stands; `None` if the key is absent.
     ///
     /// # Errors
-    /// A value that is no text, or an empty one.
+    /// A value that is not a text, or an empty text.
     pub fn text(&self, name: &str) -> Result<Option<(String, Entry<'t>)>, ConfigError> {
         self.get(name)
             .map(|entry| Ok((entry.str()?.to_owned(), entry)))
@@ -153,7 +154,7 @@ impl<'t> Table<'t> {
             .map_or_else(|| Ok(default.to_owned()), |entry| entry.field())
     }
 
-    /// Every member.
+    /// Returns every member.
     pub fn members(&self) -> impl Iterator<Item = (&'t str, Entry<'t>)> {
         self.entries.iter().map(|(key, value)| {
             let name: &'t str = key.get_ref();
@@ -164,7 +165,7 @@ impl<'t> Table<'t> {
         })
     }
 
-    /// The tables of a table by name, in the file's order.
+    /// Returns the tables of a table by name, in the file's order.
     pub fn tables(&self, name: &str) -> Result<Vec<(&'t str, Table<'t>)>, ConfigError> {
         let Some(entry) = self.get(name) else {
             return Ok(Vec::new());
@@ -231,7 +232,7 @@ impl<'t> Entry<'t> {
     /// Reads a text.
     ///
     /// # Errors
-    /// A value that is no text, or an empty one.
+    /// A value that is not a text, or an empty text.
     pub fn str(&self) -> Result<&'t str, ConfigError> {
         match self.value {
             DeValue::String(text) if !text.is_empty() => Ok(text),
@@ -244,7 +245,7 @@ impl<'t> Entry<'t> {
         matches!(self.value, DeValue::Float(_) | DeValue::Integer(_))
     }
 
-    /// A number from 0 to 1.
+    /// Reads a number from 0 to 1.
     pub fn fraction(&self) -> Result<f64, ConfigError> {
         let number = match self.value {
             DeValue::Float(f) => f.as_str().replace('_', "").parse::<f64>().ok(),
@@ -260,12 +261,13 @@ impl<'t> Entry<'t> {
         number.filter(|n| (0.0..=1.0).contains(n)).ok_or_else(wrong)
     }
 
-    /// Returns whether it is a number in quotes, which is a mistake mostly.
+    /// Returns whether it is a number in quotes, usually a mistake.
     pub fn is_quoted_number(&self) -> bool {
         matches!(self.value, DeValue::String(text) if text.trim().parse::<f64>().is_ok())
     }
 
-    /// A file below the directory of `providers.toml`, without `..`; its name ends in one of `ends`, where there are any.
+    /// Reads the name of a file below the directory of `providers.toml`, without `..`. It ends in
+    /// one of `ends`, where there are any.
     pub fn file(&self, ends: &[&str]) -> Result<String, ConfigError> {
         let file = self.str()?;
         let name = self.path.rsplit(": ").next().unwrap_or_default();
@@ -293,7 +295,7 @@ impl<'t> Entry<'t> {
     /// Reads a field's name.
     ///
     /// # Errors
-    /// What [`FIELD_RULE`] does not allow.
+    /// A text that [`FIELD_RULE`] does not allow.
     pub fn field(&self) -> Result<String, ConfigError> {
         let name = self.str()?;
         if is_field(name) {
@@ -306,7 +308,7 @@ impl<'t> Entry<'t> {
     /// Returns the elements of a list, each with its place.
     ///
     /// # Errors
-    /// A value that is no list.
+    /// A value that is not a list.
     pub fn array(&self) -> Result<Vec<Entry<'t>>, ConfigError> {
         match self.value {
             DeValue::Array(items) => Ok(items
@@ -317,7 +319,7 @@ impl<'t> Entry<'t> {
         }
     }
 
-    /// A list of field names, none twice.
+    /// Reads a list of field names, none twice.
     pub fn fields(&self) -> Result<Vec<String>, ConfigError> {
         let mut fields = Vec::new();
         for item in self.array()? {
@@ -333,7 +335,7 @@ impl<'t> Entry<'t> {
     /// Reads a list of HTTP statuses, each from 100 to 599.
     ///
     /// # Errors
-    /// A value that is no list, or the first element that is no status.
+    /// A value that is not a list, or the first element that is not a status.
     pub fn statuses(&self) -> Result<Vec<u16>, ConfigError> {
         let statuses = self.array()?;
         let statuses = statuses.iter().map(|item| match item.value {
@@ -346,7 +348,7 @@ impl<'t> Entry<'t> {
         statuses.collect()
     }
 
-    /// The members of a table, in the file's order.
+    /// Returns the members of a table, in the file's order.
     pub fn entries(&self) -> Result<Vec<(&'t str, Entry<'t>)>, ConfigError> {
         let DeValue::Table(inner) = self.value else {
             return Err(self.error("must be a table, { NAME = … }"));
@@ -369,12 +371,12 @@ impl<'t> Entry<'t> {
             .collect())
     }
 
-    /// An expression over these roots.
+    /// Reads an expression over these roots.
     pub fn expression(&self, roots: &[&str]) -> Result<Expr, ConfigError> {
         Expr::parse(self.str()?, roots).map_err(|why| self.error(why))
     }
 
-    /// A table; `example` shows one.
+    /// Reads a table; `example` shows one.
     pub fn table(&self, example: &str) -> Result<Table<'t>, ConfigError> {
         let DeValue::Table(inner) = self.value else {
             return Err(self.error(format!("must be a table: {example}")));
@@ -382,7 +384,7 @@ impl<'t> Entry<'t> {
         Ok(Table::new(self.source, &self.path, self.at, inner))
     }
 
-    /// The value as JSON.
+    /// Converts the value to JSON.
     pub fn json(&self) -> Result<serde_json::Value, ConfigError> {
         Ok(match self.value {
             DeValue::String(text) => text.as_ref().into(),
@@ -420,7 +422,8 @@ impl<'t> Entry<'t> {
         })
     }
 
-    /// A JSON Pointer, RFC 6901. Chosen because it names exactly one place and `serde_json` follows it by itself.
+    /// Reads a JSON Pointer, RFC 6901. Chosen because it names exactly one place and `serde_json`
+    /// follows it by itself.
     pub fn pointer(&self) -> Result<String, ConfigError> {
         let text = self.str()?;
         let escapes = text

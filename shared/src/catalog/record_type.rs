@@ -1,4 +1,4 @@
-//! What `providers.toml` says about types, without a provider behind it.
+//! The types of `providers.toml`, without the providers themselves.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,14 +17,15 @@ pub const CONFIG_FILE: &str = "providers.toml";
 /// The most characters a required input field may have.
 pub const MAX_INPUT_CHARS: usize = 2_048;
 
-/// A type of record as callers see it: what it needs, what it costs, how it is run.
+/// A type of record as callers see it: its input, its price and its limits.
 #[derive(Debug, Clone)]
 pub struct RecordType {
     name: String,
     description: String,
     inputs: Vec<Vec<String>>,
     optional_inputs: Vec<String>,
-    /// Provider names in the order asked, with the credits each takes for a record it contributes to.
+    /// Provider names in the order asked, with the credits each takes for a record it contributes
+    /// to.
     waterfall: Vec<(String, u32)>,
     until: Until,
     record_timeout: Duration,
@@ -39,52 +40,55 @@ impl RecordType {
         &self.name
     }
 
-    /// One line for people.
+    /// Returns one line for people.
     pub fn description(&self) -> &str {
         &self.description
     }
 
-    /// The sets of input fields: a record has every field of at least one set.
+    /// Returns the sets of input fields: a record has every field of at least one set.
     pub fn inputs(&self) -> &[Vec<String>] {
         &self.inputs
     }
 
-    /// Fields that a record may have besides.
+    /// Returns the fields that a record may have besides.
     pub fn optional_inputs(&self) -> &[String] {
         &self.optional_inputs
     }
 
-    /// The names of the providers in the order they are asked unless a request says otherwise.
+    /// Returns the names of the providers in the order they are asked unless a request says
+    /// otherwise.
     pub fn providers(&self) -> impl Iterator<Item = &str> {
         self.waterfall.iter().map(|(name, _)| name.as_str())
     }
 
-    /// When the waterfall stops before its end.
+    /// Returns when the waterfall stops before its end.
     pub fn until(&self) -> &Until {
         &self.until
     }
 
-    /// How long one record may take.
+    /// Returns the most time for one record.
     pub fn record_timeout(&self) -> Duration {
         self.record_timeout
     }
 
-    /// How many records of a chunk are worked on at once, 1 to 64.
+    /// Returns how many records of a chunk are worked on at once, 1 to 64.
     pub fn concurrency(&self) -> usize {
         self.concurrency
     }
 
-    /// How long a record waits for an upstream that cannot be asked, where nobody else could answer.
+    /// Returns how long a record waits for an unavailable upstream that alone could still answer.
     pub fn wait(&self) -> Duration {
         self.wait
     }
 
-    /// Whether this type can be run at all; where not, what to configure (for the error `provider_unconfigured`).
+    /// Checks that this type can be run. The error says what to configure (for the error
+    /// `provider_unconfigured`).
     pub fn usable(&self) -> Result<(), &str> {
         self.unconfigured.as_deref().map_or(Ok(()), Err)
     }
 
-    /// The most credits one record can cost, in the type's own order or in the given one. Unknown names cost nothing.
+    /// Returns the most credits one record can cost, in the type's own order or in the given one.
+    /// Unknown names cost nothing.
     pub fn price(&self, order: Option<&[String]>) -> u32 {
         let asked = |name: &str| order.is_none_or(|o| o.iter().any(|n| n == name));
         let prices = self
@@ -93,14 +97,15 @@ impl RecordType {
             .filter(|(name, _)| asked(name))
             .map(|(_, credits)| *credits);
         match self.until {
-            // The first that finds anything is the only one that is paid.
+            // Only the first that finds anything is paid.
             Until::Any { confidence: 0.0 } => prices.max().unwrap_or(0),
             Until::Any { .. } | Until::All(_) => prices.fold(0, u32::saturating_add),
         }
     }
 
-    /// Whether a request may override the order so: some of the type's own providers, each once. `Err` holds the names
-    /// that are unknown to this type or repeated; an empty order is `Err` without names.
+    /// Checks the order that a request gives: some of the type's own providers, each once. `Err`
+    /// holds the names that are unknown to this type or repeated; an empty order is `Err` without
+    /// names.
     pub fn validate_order(&self, order: &[String]) -> Result<(), Vec<String>> {
         let wrong: Vec<String> = order
             .iter()
@@ -117,9 +122,9 @@ impl RecordType {
         }
     }
 
-    /// Whether an input has the shape this type asks for: every field of at least one set, each a string of at most
-    /// [`MAX_INPUT_CHARS`] characters, and no field that the type does not know. Blank fields count as absent. `Err` holds
-    /// every fault as (JSON Pointer into the input, what is wrong).
+    /// Checks that an input has this type's shape: every field of at least one set, each a string
+    /// of at most [`MAX_INPUT_CHARS`] characters, and no unknown field. Blank fields count as
+    /// absent. `Err` holds every fault as (JSON Pointer into the input, what is wrong).
     pub fn check_input(&self, input: &Map<String, Value>) -> Result<(), Vec<(String, String)>> {
         let known = |name: &str| {
             self.inputs
@@ -170,7 +175,8 @@ fn text_fault(value: &Value) -> Option<String> {
         .then(|| format!("is longer than {MAX_INPUT_CHARS} characters"))
 }
 
-/// What `providers.toml` says about types: enough to check, price and accept a job. No table and no secret is touched.
+/// The types of `providers.toml`: enough to check, price and accept a job. No table and no secret
+/// is touched.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     types: Vec<Arc<RecordType>>,
@@ -187,7 +193,7 @@ impl Catalog {
         Ok(Self::of(&load_config(kinds, dir)?))
     }
 
-    /// The catalog of a configuration already read.
+    /// Makes the catalog of a configuration already read.
     pub fn of(config: &Config) -> Self {
         let credits = |name: &String| {
             config
@@ -224,7 +230,7 @@ impl Catalog {
             .map(AsRef::as_ref)
     }
 
-    /// The name of the type that answers an operation of a surface.
+    /// Returns the name of the type that answers an operation of a surface.
     pub fn operation(&self, surface: &str, operation: &str) -> Option<&str> {
         self.operations
             .iter()
@@ -232,33 +238,33 @@ impl Catalog {
             .map(|(.., kind)| kind.as_str())
     }
 
-    /// Every (surface, operation) that is mapped to a type.
+    /// Returns every (surface, operation) that is mapped to a type.
     pub fn operations(&self) -> impl Iterator<Item = (&str, &str)> {
         self.operations
             .iter()
             .map(|(surface, operation, _)| (surface.as_str(), operation.as_str()))
     }
 
-    /// Every type, in the file's order, to be held by whoever runs it.
+    /// Returns every type, in the file's order, to share with the code that runs it.
     pub(crate) fn shared_kinds(&self) -> &[Arc<RecordType>] {
         &self.types
     }
 
-    /// Every type, in the file's order.
+    /// Returns every type, in the file's order.
     pub fn kinds(&self) -> impl Iterator<Item = &RecordType> {
         self.types.iter().map(AsRef::as_ref)
     }
 }
 
-/// Reads `providers.toml` in `dir` at Init; touches no table and no secret. Takes what the bundle step read of it where that
-/// was made of this very text by this code, and parses the text where not. Reading JSON takes a fraction of what reading
-/// TOML with its places takes, and it is most of what Init computes.
+/// Reads `providers.toml` in `dir` at Init; touches no table and no secret. Takes the compiled file
+/// where this code made it of this very text, else parses the text. JSON is read in a fraction of
+/// the time of TOML with its places, and that is most of what Init computes.
 pub fn load_config(kinds: &[KindReader], dir: &Path) -> Result<Config, ConfigError> {
     let (label, text) = config_text(dir)?;
     match read_compiled(kinds, dir, &label, &text) {
         Ok(config) => Ok(config),
         Err(why) => {
-            // There is none in a checkout; one that does not fit is a mistake of whoever made the bundle.
+            // A checkout has none; one that does not fit is a mistake in how the bundle was made.
             if why == Unfit::Missing {
                 tracing::info!(
                     file = label,
@@ -281,7 +287,7 @@ pub fn parse_config(kinds: &[KindReader], dir: &Path) -> Result<Config, ConfigEr
     Config::parse(kinds, &label, &text)
 }
 
-/// The file's name in messages, and its text.
+/// Returns the file's name in messages, and its text.
 fn config_text(dir: &Path) -> Result<(String, String), ConfigError> {
     let label = dir.join(CONFIG_FILE).display().to_string();
     match std::fs::read_to_string(&label) {
@@ -354,7 +360,8 @@ mod tests {
     fn init_takes_the_compiled_file_of_this_text_and_the_text_where_it_does_not_fit() {
         let toml = |kind: &str| {
             format!(
-                "[types.{kind}]\ninputs = [[\"a\"]]\nwaterfall = [\"h\"]\n[providers.h]\nkind = \"hem\"\ninput = \"a\"\n"
+                "[types.{kind}]\ninputs = [[\"a\"]]\nwaterfall = [\"h\"]\n[providers.h]\n\
+                 kind = \"hem\"\ninput = \"a\"\n"
             )
         };
         let compile = |text: &str| {
@@ -418,7 +425,8 @@ mod tests {
     #[test]
     fn an_input_has_every_field_of_one_set_and_no_unknown_one() {
         let catalog = catalog(
-            "[types.t]\ninputs = [[\"a\"], [\"b\", \"c\"]]\noptional_inputs = [\"n\"]\nwaterfall = [\"hem\"]",
+            "[types.t]\ninputs = [[\"a\"], [\"b\", \"c\"]]\noptional_inputs = [\"n\"]\n\
+             waterfall = [\"hem\"]",
         );
         let kind = catalog.kind("t").unwrap();
         for good in [

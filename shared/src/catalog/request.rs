@@ -1,4 +1,4 @@
-//! Whole requests of texts with values in them.
+//! Whole requests, made of texts with values in them.
 
 use std::borrow::Cow;
 

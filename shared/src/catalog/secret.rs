@@ -1,16 +1,17 @@
-//! Secrets by reference: where they are, never what they are.
+//! Secrets by reference: their places, never their values.
 
 use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, Place};
 use super::reader::{Entry, FIELD_RULE, is_field};
 
-/// Where a secret is kept.
+/// The place of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SecretRef {
     /// An environment variable, read when the function starts.
     Env(String),
-    /// A parameter of AWS Systems Manager, by its full name; read when the first record asks, and again from time to time.
+    /// A parameter of AWS Systems Manager, by its full name; read when the first record asks, and
+    /// again from time to time.
     Parameter(String),
 }
 
@@ -23,10 +24,10 @@ impl std::fmt::Display for SecretRef {
     }
 }
 
-/// The value of a secret; `None` where there is none.
+/// Returns the value of a secret; `None` where there is none.
 pub type Secrets<'a> = &'a dyn Fn(&SecretConfig) -> Option<String>;
 
-/// The value of an environment variable; `None` where it is not set.
+/// Returns the value of an environment variable; `None` where it is not set.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A secret, by the name it has in templates.
@@ -34,9 +35,9 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub struct SecretConfig {
     /// Its name in templates: `{{ secret.NAME }}`.
     pub name: String,
-    /// Where it is kept.
+    /// The place of its value.
     pub from: SecretRef,
-    /// A variable that goes before a parameter where it is set: for trying things out away from AWS.
+    /// A variable that, where it is set, goes before the parameter: for trials away from AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unless: Option<String>,
     /// Where the file refers to it.
@@ -44,7 +45,7 @@ pub struct SecretConfig {
 }
 
 impl SecretConfig {
-    /// The environment variable that may hold it.
+    /// Returns the environment variable that may hold it.
     pub fn variable(&self) -> Option<&str> {
         if let SecretRef::Env(variable) = &self.from {
             Some(variable)
@@ -53,12 +54,12 @@ impl SecretConfig {
         }
     }
 
-    /// Its value, where that is in this environment.
+    /// Returns its value, where that is in this environment.
     pub fn known(&self, environment: Environment<'_>) -> Option<String> {
         environment(self.variable()?).filter(|value| !value.is_empty())
     }
 
-    /// `secrets = { NAME = { ssm = "/path/name" } }`.
+    /// Reads `secrets = { NAME = { ssm = "/path/name" } }`.
     pub fn read_all(entry: &Entry<'_>) -> Result<Vec<Self>, ConfigError> {
         let mut secrets = Vec::new();
         for (name, value) in entry.entries()? {
@@ -70,9 +71,10 @@ impl SecretConfig {
         Ok(secrets)
     }
 
-    /// `{ env = "VARIABLE" }`, `{ ssm = "/path/name" }`, or both.
+    /// Reads `{ env = "VARIABLE" }`, `{ ssm = "/path/name" }`, or both.
     pub fn read(name: &str, entry: &Entry<'_>) -> Result<Self, ConfigError> {
-        const REFERENCE: &str = "a secret is a reference: { ssm = \"/path/of/parameter\" } or { env = \"NAME_OF_VARIABLE\" }; never the value";
+        const REFERENCE: &str = "a secret is a reference: { ssm = \"/path/of/parameter\" } or { \
+                                 env = \"NAME_OF_VARIABLE\" }; never the value";
         let inner = entry.table("{}").map_err(|_| entry.error(REFERENCE))?;
         inner.only(&["env", "ssm"])?;
         let env = inner.get("env").map(|env| variable(&env)).transpose()?;
@@ -99,8 +101,8 @@ fn variable(entry: &Entry<'_>) -> Result<String, ConfigError> {
     Err(entry.error("the name of an environment variable has letters, digits and _ only"))
 }
 
-/// The full name of a parameter: that is what a role is given permission for. Source of the rule: AWS Systems Manager, "Creating
-/// parameters" (at most 1,011 characters, 15 levels).
+/// Reads the full name of a parameter: permission is given to a role for that. Source of the rule:
+/// AWS Systems Manager, "Creating parameters" (at most 1,011 characters, 15 levels).
 fn parameter(entry: &Entry<'_>) -> Result<String, ConfigError> {
     let name = entry.str()?;
     let part = |part: &str| {
@@ -117,9 +119,10 @@ fn parameter(entry: &Entry<'_>) -> Result<String, ConfigError> {
         || name.len() > 1_011
         || !levels.iter().all(|level| part(level))
     {
-        return Err(
-            entry.error("the full name of a parameter is such as /millrace/acme-key: letters, digits, . _ - and /")
-        );
+        return Err(entry.error(
+            "the full name of a parameter is such as /millrace/acme-key: letters, digits, . _ - \
+             and /",
+        ));
     }
     Ok(name.to_owned())
 }

@@ -1,4 +1,4 @@
-//! What is known of every kind of provider.
+//! The settings that every kind of provider has.
 
 use std::any::Any;
 use std::time::Duration;
@@ -40,7 +40,8 @@ pub trait KindConfig: Settings + Serialize + DeserializeOwned {
     fn read(table: &Table<'_>) -> Result<Self, ConfigError>;
 }
 
-/// What is asked of the settings of every kind. Submit and status know no more of a provider.
+/// The questions that the settings of every kind answer. Submit and status know no more of a
+/// provider.
 pub trait Settings: Any + Send + Sync {
     /// Returns the input fields that it uses, needed or not: a type must know all of them.
     fn needs(&self) -> Vec<String>;

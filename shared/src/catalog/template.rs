@@ -35,7 +35,7 @@ impl Part {
 }
 
 impl Template {
-    /// Every input field that is named, needed or not.
+    /// Returns every input field that is named, needed or not.
     pub fn inputs(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flat_map(|part| match part {
             Part::Input(name) => vec![name.as_str()],
@@ -44,7 +44,7 @@ impl Template {
         })
     }
 
-    /// The input fields without which it has no value.
+    /// Returns the input fields without which it has no value.
     pub fn needs(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flat_map(Part::needs)
     }
@@ -58,7 +58,7 @@ impl Template {
         })
     }
 
-    /// Whether it reads anything of a root besides input and secrets.
+    /// Returns whether it reads anything of a root besides input and secrets.
     pub fn reads(&self, root: &str) -> bool {
         self.0
             .iter()
@@ -76,7 +76,8 @@ impl Template {
             rest = &rest[start + 2..];
             let mut fault = None;
             let mut ends = rest.match_indices("}}").map(|(end, _)| end);
-            // A `}}` may stand in a text or end a map within the expression: the first that leaves a right one is the end.
+            // A `}}` may stand in a text or end a map within the expression: the first one that
+            // leaves a valid expression is the end.
             let (part, end) = loop {
                 let Some(end) = ends.next() else {
                     return Err(fault.unwrap_or_else(|| "a template's `{{` has no `}}`".to_owned()));
@@ -121,7 +122,7 @@ fn literal(text: &str) -> Result<String, String> {
 }
 
 impl Entry<'_> {
-    /// A template that may read these roots.
+    /// Reads a template that may read these roots.
     pub fn template(&self, roots: &[&str]) -> Result<Template, ConfigError> {
         Template::parse(self.str()?, roots).map_err(|why| self.error(why))
     }

@@ -5,11 +5,15 @@ use crate::providers::kinds::READERS;
 use crate::providers::kinds::http::config::HttpConfig;
 use crate::providers::kinds::web::{DomainFinderConfig, SignalsConfig, SiteConfig};
 
-const GOOD: &str = "[types.company]\ninputs = [[\"domain\"]]\nwaterfall = [\"brands\"]\n\n[providers.brands]\n\
-                    kind = \"dataset\"\nfile = \"data/b.csv\"\nkey = { domain = \"domain\" }\nfields = { name = \"name\" }\n";
+const GOOD: &str = "[types.company]\ninputs = [[\"domain\"]]\nwaterfall = [\"brands\"]\n\n\
+                    [providers.brands]\n\
+                    kind = \"dataset\"\nfile = \"data/b.csv\"\nkey = { domain = \"domain\" }\n\
+                    fields = { name = \"name\" }\n";
 
-const HTTP: &str = "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\nkind = \"http\"\n\
-                    url = \"https://api.example.com/{{ input.domain }}\"\nfields = { name = \"/name\" }\n";
+const HTTP: &str = "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"api\"]\n[providers.api]\n\
+                    kind = \"http\"\n\
+                    url = \"https://api.example.com/{{ input.domain }}\"\n\
+                    fields = { name = \"/name\" }\n";
 
 fn error(text: &str) -> String {
     match Config::parse(READERS, "p.toml", text) {
@@ -69,8 +73,8 @@ fn the_shipped_file_and_its_commented_example_are_right() {
         with(
             before,
             "inputs = [[\"domain\"]]\nwaterfall = [\"brands\"]",
-            "inputs = [[\"domain\"]]\noptional_inputs = \
-             [\"country\"]\nwaterfall = [\"brands\", \"my-api\"]"
+            "inputs = [[\"domain\"]]\noptional_inputs = [\"country\"]\nwaterfall = [\"brands\", \
+             \"my-api\"]"
         )
     );
     let config = Config::parse(READERS, "example", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
@@ -82,7 +86,8 @@ fn faults_name_line_column_and_what_to_do() {
     for (text, wanted) in [
         (
             with(GOOD, "waterfall =", "unconfigured = \"x\"\nwaterfall ="),
-            "p.toml:3:16: types.company: unconfigured: the waterfall names providers; take `unconfigured` out",
+            "p.toml:3:16: types.company: unconfigured: the waterfall names providers; remove \
+             `unconfigured`",
         ),
         (
             with(GOOD, "waterfall", "waterfal"),
@@ -90,7 +95,8 @@ fn faults_name_line_column_and_what_to_do() {
         ),
         (
             with(GOOD, "[\"brands\"]", "[\"brand\"]"),
-            "p.toml:3:14: types.company: waterfall: there is no provider `brand`; add [providers.brand] or name one of: brands",
+            "p.toml:3:14: types.company: waterfall: provider `brand` does not exist; add \
+             [providers.brand] or name one of: brands",
         ),
         (
             with(GOOD, "[\"brands\"]", "[\"brands\", \"brands\"]"),
@@ -114,7 +120,8 @@ fn faults_name_line_column_and_what_to_do() {
         ),
         (
             with(GOOD, "[[\"domain\"]]", "[\"domain\"]"),
-            "p.toml:2:11: types.company: inputs: inputs is a list of lists, each of fields that are enough together: [[\"domain\"]]",
+            "p.toml:2:11: types.company: inputs: inputs is a list of lists, each of fields that \
+             are enough together: [[\"domain\"]]",
         ),
         (
             with(GOOD, "[[\"domain\"]]", "\"domain\""),
@@ -126,7 +133,8 @@ fn faults_name_line_column_and_what_to_do() {
         ),
         (
             with(GOOD, "[[\"domain\"]]", "[[\"name\"]]"),
-            "p.toml:3:14: types.company: waterfall: `brands` asks for the input `domain`, which this type does not have",
+            "p.toml:3:14: types.company: waterfall: `brands` asks for the input `domain`, which \
+             this type does not have",
         ),
         (
             with(GOOD, "\n\n[prov", "\nuntil = [\"nmae\"]\n[prov"),
@@ -150,7 +158,7 @@ fn faults_name_line_column_and_what_to_do() {
         ),
         (
             with(GOOD, "\"dataset\"", "\"datset\""),
-            "p.toml:6:8: providers.brands: kind: there is no kind of provider `datset`; it is one of ",
+            "p.toml:6:8: providers.brands: kind: unknown kind of provider `datset`; it is one of ",
         ),
         (
             with(GOOD, "kind = \"dataset\"\n", ""),
@@ -202,7 +210,8 @@ fn faults_name_line_column_and_what_to_do() {
         ),
         (
             format!("{GOOD}confidence = \"0.7\"\n"),
-            "p.toml:10:14: providers.brands: confidence: a confidence is a number from 0 to 1; take the quotes off",
+            "p.toml:10:14: providers.brands: confidence: a confidence is a number from 0 to 1; \
+             take the quotes off",
         ),
         (
             format!("{GOOD}confidence = nan\n"),
@@ -229,7 +238,7 @@ fn faults_name_line_column_and_what_to_do() {
             "p.toml:10:2: the file: the key `other` is not known",
         ),
         (format!("{GOOD}x = \n"), "p.toml:10:"),
-        (String::new(), "p.toml:1:1: the file: there is no type"),
+        (String::new(), "p.toml:1:1: the file: no type is declared"),
         ("[types.tä\n".to_owned(), "p.toml:1:"),
     ] {
         let error = error(&text);
@@ -382,7 +391,8 @@ fn faults_of_an_http_provider() {
         ),
         (
             "secrets = { key = { ssm = \"acme-key\" } }",
-            "p.toml:8:27: providers.api: secrets.key: ssm: the full name of a parameter is such as /millrace/acme-key",
+            "p.toml:8:27: providers.api: secrets.key: ssm: the full name of a parameter is such as \
+             /millrace/acme-key",
         ),
         (
             "secrets = { key = { ssm = \"/a//b\" } }",
@@ -406,17 +416,18 @@ fn faults_of_an_http_provider() {
         ),
         (
             "not_found = { when = \"secret.x\" }",
-            "p.toml:8:22: providers.api: not_found: when: `secret.x` is not known here; known are response.NAME, status (a \
-             number), input.NAME",
+            "p.toml:8:22: providers.api: not_found: when: `secret.x` is not known here; known are \
+             response.NAME, status (a number), input.NAME",
         ),
         (
             "not_found = { when = \"status.code == 404\" }",
-            "p.toml:8:22: providers.api: not_found: when: `status.code`: `status` is a number, such as in status == 202",
+            "p.toml:8:22: providers.api: not_found: when: `status.code`: `status` is a number, \
+             such as in status == 202",
         ),
         (
             "secrets = { key = { env = \"A\" } }",
-            "p.toml:8:19: providers.api: secrets.key is used nowhere; name it where it belongs, such as headers = { \
-             Authorization = \"Bearer {{ secret.key }}\" }, or remove it",
+            "p.toml:8:19: providers.api: secrets.key is used nowhere; name it where it belongs, \
+             such as headers = { Authorization = \"Bearer {{ secret.key }}\" }, or remove it",
         ),
         (
             "confidence = 3",
@@ -424,7 +435,8 @@ fn faults_of_an_http_provider() {
         ),
         (
             "confidence = \"0.7\"",
-            "p.toml:8:14: providers.api: confidence: a confidence is a number from 0 to 1; take the quotes off",
+            "p.toml:8:14: providers.api: confidence: a confidence is a number from 0 to 1; take \
+             the quotes off",
         ),
         (
             "confidence = \"score\"",
@@ -440,12 +452,14 @@ fn faults_of_an_http_provider() {
         ),
         (
             "later = { id = \"/id\", poll = { url = \"https://a.example/{{ later.id }}\" } }",
-            "p.toml:8:9: providers.api: later: how is a poll's answer told from one that is still to come? Say it in `done`, such as \
-             done = \"response.status == 'done'\", or",
+            "p.toml:8:9: providers.api: later: how is a poll's answer told from one that is still \
+             to come? Say it in `done`, such as done = \"response.status == 'done'\", or",
         ),
         (
-            "later = { id = \"/id\", when = \"status == 202\", poll = { url = \"https://a.example/{{ later.id }}\" } }",
-            "p.toml:8:9: providers.api: later: how is a poll's answer told from one that is still to come?",
+            "later = { id = \"/id\", when = \"status == 202\", poll = { url = \
+             \"https://a.example/{{ later.id }}\" } }",
+            "p.toml:8:9: providers.api: later: how is a poll's answer told from one that is still \
+             to come?",
         ),
         (
             "query = { c = \"{{ callback.url }}\" }",
@@ -486,12 +500,13 @@ fn faults_of_an_http_provider() {
     let error = error(&with(HTTP, "\"/name\"", "\"$.data.name\""));
     assert_eq!(
         error,
-        "p.toml:7:19: providers.api: fields.name: `$.data.name` is not a JSON Pointer (RFC 6901); write \"/data/name\""
+        "p.toml:7:19: providers.api: fields.name: `$.data.name` is not a JSON Pointer (RFC 6901); \
+         write \"/data/name\""
     );
 }
 
 #[test]
-fn a_comparison_with_one_sign_is_told() {
+fn a_comparison_with_one_sign_is_reported() {
     for (condition, reported) in [
         ("response.state = 'done'", true),
         ("response.state == 'a' and status = 200", true),
@@ -519,7 +534,8 @@ fn a_poll_needs_a_word_for_done() {
         "when = \"status == 202\", done = \"status == 200\"",
     ] {
         let later = format!(
-            "later = {{ id = \"/id\", {said}, poll = {{ url = \"https://a.example/{{{{ later.id }}}}\" }} }}"
+            "later = {{ id = \"/id\", {said}, poll = {{ url = \"https://a.example/{{{{ later.id \
+             }}}}\" }} }}"
         );
         Config::parse(READERS, "p.toml", &format!("{HTTP}{later}\n"))
             .unwrap_or_else(|e| panic!("{said}: {e}"));
@@ -530,7 +546,8 @@ fn a_poll_needs_a_word_for_done() {
 fn the_kinds_that_read_web_sites() {
     let file = |kind: &str, more: &str| {
         format!(
-            "[types.t]\ninputs = [[\"domain\", \"company_name\"]]\nwaterfall = [\"w\"]\n[providers.w]\nkind = \"{kind}\"\n{more}\n"
+            "[types.t]\ninputs = [[\"domain\", \"company_name\"]]\nwaterfall = [\"w\"]\n\
+             [providers.w]\nkind = \"{kind}\"\n{more}\n"
         )
     };
     let kind = |text: String| {
@@ -608,7 +625,7 @@ fn the_kinds_that_read_web_sites() {
         (
             "domain_finder",
             "tlds = [\".com\"]",
-            "p.toml:6:9: providers.w: tlds: `.com` is no top-level domain",
+            "p.toml:6:9: providers.w: tlds: `.com` is not a top-level domain",
         ),
         (
             "domain_finder",

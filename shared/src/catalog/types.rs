@@ -1,4 +1,4 @@
-//! `[types.NAME]`: what a record has, whom to ask about it, and when to stop.
+//! `[types.NAME]`: a record's input, its providers, and when to stop.
 
 use std::time::Duration;
 
@@ -12,11 +12,13 @@ use super::reader::{Entry, FIELD_RULE, Table, is_field};
 /// When a waterfall stops before its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Until {
-    /// As soon as a provider found anything with at least this confidence, 0 to 1. At 0 any find will do, whatever its
-    /// provider says of it.
-    Any { confidence: f64 },
-    /// As soon as each of these fields is there with its confidence (field, 0 to 1). Never empty. A provider that can give
-    /// none of those still wanted is not asked.
+    /// As soon as a provider finds anything with enough confidence.
+    Any {
+        /// The least confidence, 0 to 1. At 0 any find will do, whatever its provider says of it.
+        confidence: f64,
+    },
+    /// As soon as each of these fields is there with its confidence (field, 0 to 1). Never empty.
+    /// A provider that can give none of those still wanted is not asked.
     All(Vec<(String, f64)>),
 }
 
@@ -35,18 +37,19 @@ pub struct TypeConfig {
     pub waterfall: Vec<String>,
     /// When the waterfall stops before its end.
     pub until: Until,
-    /// 1 to 100 s; 30 s where the file says nothing.
+    /// The most time for one record, 1 to 100 s; 30 s by default.
     pub record_timeout: Duration,
-    /// Records of a chunk at once, 1 to 64; 16 where the file says nothing.
+    /// Records of a chunk at once, 1 to 64; 16 by default.
     pub concurrency: usize,
-    /// How long a record waits for an upstream that cannot be asked, where nobody else could answer; 0 to 86,400 s.
+    /// The longest wait of a record for an unavailable upstream that alone could still answer, 0 to
+    /// 86,400 s.
     #[serde(default = "default_wait")]
     pub wait: Duration,
-    /// What to configure before this type can be used.
+    /// The advice on what to configure before this type can be used.
     pub unconfigured: Option<String>,
 }
 
-/// A record waits so long for an upstream that is dead, where nobody else could answer and the file says nothing.
+/// The default of [`TypeConfig::wait`].
 pub const DEFAULT_WAIT: Duration = Duration::from_secs(600);
 
 fn default_wait() -> Duration {
@@ -152,7 +155,7 @@ impl TypeConfig {
             let Some(provider) = providers.iter().find(|p| p.name == asked) else {
                 let known: Vec<&str> = providers.iter().map(|p| p.name.as_str()).collect();
                 return Err(item.error(format!(
-                    "there is no provider `{asked}`; add [providers.{asked}] or name one of: {}",
+                    "provider `{asked}` does not exist; add [providers.{asked}] or name one of: {}",
                     known.join(", ")
                 )));
             };
@@ -164,25 +167,27 @@ impl TypeConfig {
             let needs = provider.kind.settings().needs();
             if let Some(missing) = needs.iter().find(|field| !fields.contains(field)) {
                 return Err(item.error(format!(
-                    "`{asked}` asks for the input `{missing}`, which this type does not have; add it to inputs or \
-                     optional_inputs"
+                    "`{asked}` asks for the input `{missing}`, which this type does not have; add \
+                     it to inputs or optional_inputs"
                 )));
             }
             waterfall.push(asked.to_owned());
         }
         if waterfall.is_empty() && configured {
-            return Err(entry
-                .error("the waterfall is empty; name a provider, or say in `unconfigured` what has to be configured"));
+            return Err(entry.error(
+                "the waterfall is empty; name a provider, or say in `unconfigured` what has to be \
+                 configured",
+            ));
         }
         if let Some(entry) = table.get("unconfigured").filter(|_| !waterfall.is_empty()) {
             return Err(entry.error(
-                "the waterfall names providers; take `unconfigured` out, or nobody is asked",
+                "the waterfall names providers; remove `unconfigured`, or no provider is asked",
             ));
         }
         Ok(waterfall)
     }
 
-    /// The lists in `inputs`.
+    /// Returns the lists in `inputs`.
     fn sets<'t>(entry: &Entry<'t>) -> Result<Vec<Entry<'t>>, ConfigError> {
         let flat = |value: &DeValue<'_>| match value {
             DeValue::String(name) => Some(if is_field(name) {
@@ -209,10 +214,11 @@ impl TypeConfig {
 }
 
 impl Until {
-    /// `"any"`, `["a", "b"]`, `{ confidence = 0.8 }`, `{ all = ["a", "b"], confidence = 0.8 }` or
-    /// `{ all = { a = 0.9, b = 0 } }`.
+    /// Reads `"any"`, `["a", "b"]`, `{ confidence = 0.8 }`, `{ all = ["a", "b"], confidence = 0.8
+    /// }` or `{ all = { a = 0.9, b = 0 } }`.
     fn read(entry: &Entry<'_>) -> Result<Self, ConfigError> {
-        const RULE: &str = "until is \"any\", a list of output fields, or { all = [ … ], confidence = 0.8 } with one or both";
+        const RULE: &str = "until is \"any\", a list of output fields, or { all = [ … ], \
+                            confidence = 0.8 } with one or both";
         match entry.value {
             DeValue::String(text) if text == "any" => Ok(Self::Any { confidence: 0.0 }),
             DeValue::Array(_) => Self::all(entry, 0.0),
@@ -251,8 +257,8 @@ impl Until {
             return Ok(());
         };
         Err(entry.error(format!(
-            "no provider of this waterfall gives `{field}`, so that it would never stop early; correct the name \
-             or remove it"
+            "no provider of this waterfall gives `{field}`, so that it would never stop early; \
+             correct the name or remove it"
         )))
     }
 

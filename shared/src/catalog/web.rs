@@ -1,4 +1,4 @@
-//! What the kinds that read web sites have in common.
+//! The settings that the kinds that read web sites share.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::error::ConfigError;
 use super::reader::Table;
 
-/// How sites are asked.
+/// The settings of requests to sites.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WebConfig {
-    /// The `User-Agent`; `Millrace/VERSION` where the file says nothing. Its first word, without the version, is what
-    /// robots.txt calls us (RFC 9309, section 2.2.1).
+    /// The `User-Agent`; `Millrace/VERSION` by default. Its first word, without the version, is our
+    /// name in robots.txt (RFC 9309, section 2.2.1).
     pub user_agent: Option<String>,
     /// For one record, 1 to 100 s.
     pub timeout: Duration,
@@ -29,7 +29,8 @@ impl WebConfig {
             if !begins || text.len() > 256 || !text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
                 return Err(entry.error(
                     "user_agent begins with a name of letters and says whom to ask, such as \
-                     \"Acme-Bot/1.0 (+https://acme.example/bot)\": printable ASCII, at most 256 characters",
+                     \"Acme-Bot/1.0 (+https://acme.example/bot)\": printable ASCII, at most 256 \
+                     characters",
                 ));
             }
         }

@@ -16,8 +16,8 @@ pub const MAX_CHUNK_BYTES: usize = 256 * 1024;
 /// Chunks of one progress shard: a set ADD bills the whole item, so sets stay short.
 pub const SHARD_CHUNKS: u32 = 100;
 
-/// Why a chunk's message was sent. A hint like all of the message: it decides only whether this
-/// start is counted.
+/// The reason why a chunk's message was sent. A hint like all of the message: it decides only
+/// whether this attempt is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Start {
@@ -41,11 +41,11 @@ pub struct ChunkMessage {
     pub chunk: u32,
     /// The reason of the message.
     pub start: Start,
-    /// Of a resumption: the hold that the run before it leaves to it.
+    /// Of a resumption: the end of the lease that the previous run leaves to it.
     #[serde(rename = "hold", default, skip_serializing_if = "Option::is_none")]
     pub lease_until: Option<i64>,
-    /// When the chunk's first parked record may go on, in milliseconds: the message waits for that
-    /// time.
+    /// When the chunk's first suspended record may go on, in milliseconds: the message waits for
+    /// that time.
     #[serde(rename = "wake", default, skip_serializing_if = "Option::is_none")]
     pub poll_at: Option<i64>,
 }
@@ -81,7 +81,7 @@ pub fn chunks_in_shard(shard: u32, chunks: u32) -> u32 {
         .min(SHARD_CHUNKS)
 }
 
-/// One record a chunk, for jobs that tell of each record as soon as it has ended.
+/// Plans one record a chunk, for jobs that report each record as soon as it has ended.
 pub fn plan_singly(records: usize) -> Vec<Range<usize>> {
     (0..records).map(|at| at..at + 1).collect()
 }

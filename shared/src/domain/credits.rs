@@ -1,4 +1,4 @@
-//! Credits: dealt at submit, charged per found record, settled once.
+//! Credits: reserved at submit, charged per found record, settled once.
 
 /// The split of a job's budget: the first `funded` records may run, the rest are `skipped`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,8 +9,8 @@ pub struct Reservation {
     pub reserved: u64,
 }
 
-/// Deals records, in index order, their worst-case price until `max_credits` is reached. Nothing
-/// needs to be counted at run time, because no record can cost more than it was dealt.
+/// Reserves each record's worst-case price, in index order, until `max_credits` is reached. Nothing
+/// needs to be counted at run time, because no record can cost more than was reserved for it.
 pub fn reserve(records: usize, price: u32, max_credits: Option<u64>) -> Reservation {
     let affordable = match (max_credits, price) {
         (None, _) | (_, 0) => records,

@@ -12,22 +12,22 @@ use super::ids::{DeliveryId, JobId, TenantId};
 use super::lease::Lease;
 use super::time::Timestamp;
 
-/// An attempt's lease ends so long after its exchange has, so that the outcome can be recorded
-/// under it.
+/// The time from the end of an attempt's exchange to that of its lease, so that the outcome can be
+/// recorded under it.
 pub const LEASE_MARGIN: Duration = Duration::from_secs(5);
-/// So much longer is a lease for the time that it takes to be written, so that a receiver has its
-/// whole time-out.
+/// The time added to a lease because writing it takes time, so that a receiver has its whole
+/// time-out.
 pub const LEASE_WRITE: Duration = Duration::from_secs(2);
-/// The time from the end of a lease, or a missed attempt, to the sweep's look at it.
+/// The time from the end of a lease, or a missed attempt, to the sweep's check of it.
 pub const GRACE: Duration = Duration::from_secs(60);
-/// Waits up to this are handed to the queue, longer ones to the sweep, which hands over what is
-/// left so long before.
+/// Waits up to this are left to the queue, longer ones to the sweep, which sends the message this
+/// long before the end.
 pub const QUEUE_HORIZON: Duration = Duration::from_secs(14 * 60);
 /// The longest wait a receiver can ask for with `Retry-After`.
 pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(3600);
 /// Attempts kept in the log; older ones go first.
 pub const LOG_LENGTH: usize = 40;
-/// A test event is tried again so often at most.
+/// The most retries of a test event.
 pub const TEST_RETRIES: usize = 2;
 /// Bytes kept of a receiver's answer.
 pub const RESPONSE_LOG_BYTES: usize = 1024;
@@ -35,8 +35,8 @@ pub const RESPONSE_LOG_BYTES: usize = 1024;
 pub const SLOW_AFTER: Duration = Duration::from_secs(5);
 /// The time that facts about a receiver are kept after the last exchange.
 pub const ENDPOINT_MEMORY: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Of a job's record events this many go through the fast lane: more at once could fill it for as
-/// long as a receiver hangs.
+/// The number of a job's record events that go through the fast lane: more at once could fill it
+/// for as long as a receiver hangs.
 pub const FAST_EVENTS: u32 = 10;
 
 /// The rules by which a surface delivers.
@@ -81,8 +81,8 @@ impl DeliveryRules {
         }
     }
 
-    /// Rules of a surface with a schedule of its own: every answer but 2xx is tried again exactly
-    /// so long after the failed attempt has ended.
+    /// Makes the rules of a surface with a schedule of its own: every answer but 2xx is retried
+    /// exactly that long after the failed attempt has ended.
     pub fn exact(delays: &[Duration], timeout: Duration) -> Self {
         Self {
             delays: delays.to_vec(),
@@ -288,8 +288,8 @@ impl Delivery {
         }
     }
 
-    /// When the sweep has to look, if nothing happens before: after the planned attempt was missed,
-    /// or early enough to hand a late one to the queue.
+    /// Returns when the sweep has to check it, if nothing happens before: after the planned attempt
+    /// was missed, or early enough to leave a late one to the queue.
     pub fn due(&self, now: Timestamp) -> Timestamp {
         if self.next_attempt_at.since(now) > QUEUE_HORIZON {
             self.next_attempt_at.minus(QUEUE_HORIZON)
@@ -320,7 +320,7 @@ impl Delivery {
         let in_round = usize::try_from(attempt.number.saturating_sub(self.round_start).max(1))
             .unwrap_or(usize::MAX);
         let delays = if self.event == EventType::WebhookTest {
-            // Somebody waits for what comes of a test.
+            // A person waits for the result of a test.
             &rules.delays[..rules.delays.len().min(TEST_RETRIES)]
         } else {
             &rules.delays

@@ -41,7 +41,7 @@ pub enum ApiError {
         /// The missing scope, by name.
         needs: &'static str,
     },
-    /// Not there, or another tenant's: never told apart.
+    /// Not there, or another tenant's: the two look the same.
     NotFound {
         /// The kind of thing that was asked for: `job`, `delivery`.
         what: &'static str,

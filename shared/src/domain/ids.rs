@@ -90,12 +90,12 @@ impl JobId {
         format!("evt_{}_{n}", self.ulid())
     }
 
-    /// The delivery that tells of this job's end.
+    /// Returns the id of the delivery of this job's end.
     pub fn end_delivery(&self) -> DeliveryId {
         self.delivery(0)
     }
 
-    /// The delivery that tells of the record at `index`.
+    /// Returns the id of the delivery of the end of the record at `index`.
     pub fn record_delivery(&self, index: u32) -> DeliveryId {
         self.delivery(index.saturating_add(1))
     }
@@ -118,7 +118,7 @@ impl fmt::Display for JobId {
 impl TryFrom<String> for JobId {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        Self::parse(&text).ok_or_else(|| format!("{text:?} is no job id"))
+        Self::parse(&text).ok_or_else(|| format!("{text:?} is not a job id"))
     }
 }
 
@@ -155,7 +155,7 @@ impl DeliveryId {
         (number.to_string() == n).then_some(Self { job, n: number })
     }
 
-    /// The index of the record that it tells of; `None` for the job's end.
+    /// Returns the index of the record whose end it delivers; `None` for the job's end.
     pub fn record(&self) -> Option<u32> {
         self.n.checked_sub(1)
     }
@@ -203,7 +203,7 @@ impl TryFrom<String> for TenantId {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         Self::parse(&text)
-            .ok_or_else(|| format!("{text:?} is no tenant id: 1 to 64 of a-z 0-9 - _"))
+            .ok_or_else(|| format!("{text:?} is not a tenant id: 1 to 64 of a-z 0-9 - _"))
     }
 }
 

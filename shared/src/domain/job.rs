@@ -63,15 +63,15 @@ pub struct Submission {
     pub records: Vec<Record>,
     /// The records among them that end `invalid`.
     pub invalid: InvalidRecords,
-    /// Told of the job's end.
+    /// The URL that is notified of the job's end.
     pub webhook: Option<Webhook>,
-    /// Told of each record's end.
+    /// The URL that is notified of each record's end.
     pub record_webhook: Option<Webhook>,
     /// Replaces the waterfall's order.
     pub providers: Option<Vec<String>>,
     /// The most credits that the job may cost; records past them end `skipped`.
     pub max_credits: Option<u64>,
-    /// Where the balance does not cover every record: deal out what there is, instead of refusing
+    /// Where the balance does not cover every record: reserve what there is, instead of refusing
     /// the job.
     pub partial_budget: bool,
     /// Reserves nothing and stores nothing: the answer is [`Accepted::Priced`].
@@ -123,7 +123,7 @@ pub enum Accepted {
         price: u32,
         /// The records that would end `invalid`.
         invalid: InvalidRecords,
-        /// Why every record of such a job would fail, where its type cannot be run.
+        /// The reason why every record of such a job would fail, where its type cannot be run.
         unconfigured: Option<String>,
     },
 }
@@ -149,7 +149,7 @@ pub struct Spec {
     /// The receiver of the event of its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<Webhook>,
-    /// Where each record's end is told; such a job has one record a chunk.
+    /// The URL that is notified of each record's end; such a job has one record a chunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_webhook: Option<Webhook>,
     /// The providers to ask, in this order, in place of the waterfall's.
@@ -172,7 +172,7 @@ pub struct Spec {
     /// The job whose failed records these are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<JobId>,
-    /// Why no provider of this type can be asked; such a job fails.
+    /// The reason why no provider of this type can be asked; such a job fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unconfigured: Option<String>,
     /// The balance did not cover every record; those past it are `skipped`.
@@ -245,11 +245,11 @@ pub struct Job {
     pub started_at: Option<Timestamp>,
     /// The sums of a job that has ended.
     pub end: Option<End>,
-    /// When the sweep looks at it next.
+    /// The time of the sweep's next check.
     pub due: Option<Timestamp>,
-    /// Finished chunks when the sweep last looked.
+    /// Finished chunks at the sweep's last check.
     pub seen: u32,
-    /// The wait of the sweep before it looks again.
+    /// The time until the sweep checks it again.
     pub window: Duration,
     /// Shards whose every chunk is done.
     pub shards_done: u32,
@@ -269,10 +269,10 @@ pub struct JobView {
     pub job: Job,
     /// Of a live job; a job that has ended has its counts in `end`.
     pub progress: Progress,
-    /// The path in front of the API's own, as who asked reaches it. Empty in an event: its bytes
-    /// stay the same, whatever the deployment is told meanwhile.
+    /// The path in front of the API's own, as the caller reaches it. Empty in an event: its bytes
+    /// stay the same, whatever address the deployment has meanwhile.
     pub base_path: String,
-    /// Whom its records wait for, where that was asked.
+    /// The providers that its records wait for, where they were read.
     pub waiting_for: Vec<WaitingFor>,
 }
 

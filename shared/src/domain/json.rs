@@ -7,7 +7,7 @@
 //! derived. `to_value` and `json!` read anew what they are given: they are for our own words, and
 //! [`object`] is for what was sent.
 
-use std::fmt;
+use std::{fmt, io};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::value::RawValue;
@@ -59,7 +59,22 @@ impl NotJson {
 /// bound, and a sum of such sizes still fits.
 pub fn size(value: &(impl Serialize + ?Sized)) -> usize {
     const UNWRITABLE: usize = u32::MAX as usize;
-    serde_json::to_vec(value).map_or(UNWRITABLE, |json| json.len())
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, value).map_or(UNWRITABLE, |()| count.0)
+}
+
+/// Counts the bytes that are written, and stores none.
+struct Count(usize);
+
+impl io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Counts the bytes that a text of JSON takes inside a JSON string, as in Lambda's envelope: its
@@ -368,7 +383,7 @@ impl Reader<'_> {
     }
 }
 
-/// An object of what was sent. `json!` would write its numbers anew.
+/// Makes an object of what was sent. `json!` would write its numbers anew.
 pub fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
     members
         .map(|(name, value)| (name.to_owned(), value))

@@ -12,13 +12,13 @@ pub struct Lease {
     pub until: Timestamp,
 }
 
-/// The mark that tells a lease from others of the same thing.
+/// The token that distinguishes a lease from others of the same thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Token {
     /// A random text, stored beside the end.
     Random(String),
     /// The end itself, and nothing is stored beside it. The end has to differ between holders, as a
-    /// chunk's does by its jitter, or need not be told apart.
+    /// chunk's does by its jitter, or need not be distinguished.
     Until,
 }
 

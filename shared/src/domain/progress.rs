@@ -220,8 +220,8 @@ impl Progress {
         self.sum(|summary| summary.bytes)
     }
 
-    /// Returns the same without sources; see [`ChunkSummary::public_bytes`]. A chunk that does not say
-    /// counts in full.
+    /// Returns the same without sources; see [`ChunkSummary::public_bytes`]. A chunk that does not
+    /// say counts in full.
     pub fn public_bytes(&self) -> u64 {
         self.sum(|summary| summary.public_bytes.unwrap_or(summary.bytes))
     }

@@ -24,9 +24,9 @@ pub fn depth(value: &Value) -> usize {
     }
 }
 
-/// Returns whether a value says nothing, as spreadsheets and forms leave a field: `null`, or text
-/// of nothing but white space of Unicode. What says nothing counts as absent wherever it is looked
-/// at, and is echoed as it was sent.
+/// Returns whether a value is blank, as spreadsheets and forms leave a field: `null`, or text of
+/// nothing but white space of Unicode. A blank value counts as absent wherever it is read, and is
+/// echoed as it was sent.
 pub fn is_blank(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
@@ -87,7 +87,7 @@ pub struct Record {
     /// The known facts, by field name.
     #[serde(deserialize_with = "json::sent")]
     pub input: Map<String, Value>,
-    /// The caller's own data, echoed and never looked at.
+    /// The caller's own data, echoed and never read.
     #[serde(
         default,
         deserialize_with = "json::sent",
@@ -152,7 +152,7 @@ pub enum OutcomeStatus {
     Failed,
     /// The input cannot be what any of the providers asks for (no domain, no e-mail address).
     Invalid,
-    /// The job's budget was dealt out before this record.
+    /// The job's budget was used up before this record.
     Skipped,
     /// The job was canceled before this record was begun.
     Canceled,
@@ -210,11 +210,11 @@ pub struct OutcomeError {
     pub detail: String,
 }
 
-/// Why a provider did not answer. What is decided about a failure is decided by this; its word is
-/// for callers.
+/// The reason why a provider did not answer. All decisions about a failure follow from it; its word
+/// is for callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureCode {
-    /// The upstream takes our credentials no more. Callers are told no more than of a
+    /// The upstream no longer takes our credentials. Callers see it as a
     /// [`ProviderError`](Self::ProviderError).
     CredentialsRefused,
     /// The record's own time was over.
@@ -228,7 +228,7 @@ pub enum FailureCode {
     ProviderTimeout,
     /// The type has no provider that could be asked.
     ProviderUnconfigured,
-    /// The provider kept failing, or the record's turn never came.
+    /// The provider kept failing, or the record was never begun.
     ProviderUnavailable,
     /// The vendor wants to be paid first (HTTP 402).
     ProviderUnpaid,

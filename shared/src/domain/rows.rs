@@ -7,7 +7,8 @@ use std::cmp::Reverse;
 /// A byte order mark in UTF-8.
 pub const MARK: &[u8] = b"\xef\xbb\xbf";
 /// The error of a line that is not UTF-8, with the remedy.
-pub const NOT_UTF_8: &str = "is not UTF-8; save the file as UTF-8 (Excel: CSV UTF-8), or convert it: iconv -f WINDOWS-1252 -t UTF-8";
+pub const NOT_UTF_8: &str = "is not UTF-8; save the file as UTF-8 (Excel: CSV UTF-8), or convert \
+                             it: iconv -f WINDOWS-1252 -t UTF-8";
 
 /// Programs whose own files are taken for tables, by the end of the name, and how each saves one as
 /// CSV.
@@ -50,16 +51,17 @@ pub(crate) fn unmarked_utf_16_is_little_endian(bytes: &[u8]) -> Option<bool> {
     }
 }
 
-/// Returns the bytes as UTF-8 without byte order marks; UTF-16 becomes UTF-8. What is neither stays
-/// as it is: its lines are told later.
+/// Returns the bytes as UTF-8 without byte order marks; UTF-16 becomes UTF-8. Anything else stays
+/// as it is: its lines are reported later.
 ///
 /// # Errors
-/// What the file is instead.
+/// The file's actual format.
 pub fn decode(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     if ZIP.iter().any(|magic| bytes.starts_with(magic)) || bytes.starts_with(OLE) {
         let [(_, excel), (_, office), (_, numbers)] = SPREADSHEETS;
         return Err(format!(
-            "the file is a spreadsheet or an archive, whatever its name says; save it as CSV first, {excel}; {office}; {numbers}"
+            "the file is a spreadsheet or an archive, whatever its name says; save it as CSV \
+             first, {excel}; {office}; {numbers}"
         ));
     }
     if bytes.starts_with(b"\xff\xfe\0\0") || bytes.starts_with(b"\0\0\xfe\xff") {

@@ -145,7 +145,8 @@ pub enum Unverified {
     Timestamp,
     /// No signature is this secret's over these bytes.
     #[error(
-        "no signature matches: another secret, or the body was changed on the way (sign the raw bytes)"
+        "no signature matches: another secret, or the body was changed on the way (sign the raw \
+         bytes)"
     )]
     Signature,
 }

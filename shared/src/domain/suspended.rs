@@ -55,8 +55,8 @@ impl Suspended {
         self.callbacks_seen
     }
 
-    /// Returns whether `later` is the same but for the time of the next look, and what the upstream
-    /// said meanwhile.
+    /// Returns whether `later` is the same but for the time of the next poll and the upstream's
+    /// latest response.
     pub fn waits_as(&self, later: &Self) -> bool {
         Self {
             resume_at: later.resume_at,

@@ -7,7 +7,7 @@ use crate::schema::{
     api_key_key, credits_key, profile_key, read_api_key, read_credits, read_profile,
 };
 
-/// Who holds this key, if it is one and may do what it is used for.
+/// Returns who holds this key, if there is such a key and it may do what it is used for.
 pub async fn authenticate(
     ports: &Ports,
     key: Option<&str>,

@@ -1,6 +1,6 @@
-//! Takes what an upstream posts for a record that waits for it. It is stored under the record and the provider, what says
-//! the same once; a message has the chunk's next run look at it. A message that is lost costs time: the run that was due
-//! anyway finds it.
+//! Takes what an upstream posts for a record that waits for it. The post is stored under the record
+//! and the provider; a repeated one is stored once. A message then has the chunk's next run read
+//! it. Where that message is lost, the next planned run finds the post, only later.
 
 use std::time::Duration;
 
@@ -18,27 +18,28 @@ use crate::schema::{
     read_call, read_credits, read_meta,
 };
 
-/// How long what is posted waits for more of the same chunk: an upstream that answers for a thousand records would
-/// otherwise have each chunk read as often as it has records.
+/// The time that a post waits for more of the same chunk. Otherwise an upstream that answers for a
+/// thousand records would have each chunk read once for each of them.
 const GATHER: Duration = Duration::from_secs(2);
-/// What a URL takes: an upstream may say first that it has begun, or say what belongs to another question, and that must
-/// not keep its answer out. More than that is a nuisance, and each costs a run.
+/// The most posts that a URL takes. An upstream may first report that it has begun, or post what
+/// belongs to another request, and that must not keep its answer out. Each post costs a run.
 pub const MAX_POSTS: usize = 3;
-/// How far two instances' clocks may be apart.
+/// The most that two instances' clocks differ.
 const SKEW: Duration = Duration::from_millis(500);
 
-/// What became of what was posted.
+/// The outcome of an upstream's post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Posted {
+    /// It is stored, and the chunk is sent to be worked on again.
     Taken,
-    /// It was said before, or enough was, or nobody waits any more: nothing was changed.
+    /// Nothing changed: it repeats an earlier post, the URL is used up, or the record has ended.
     NoOp,
 }
 
 /// Takes `body` for the record that the claim names.
 ///
 /// # Errors
-/// [`ApiError::NotFound`] where the job's key did not sign this, which is also said of jobs that there are not.
+/// [`ApiError::NotFound`] where the job's key did not sign this, or the job does not exist.
 pub async fn post(ports: &Ports, claimed: &Claimed, body: &Value) -> Result<Posted, ApiError> {
     const UNKNOWN: ApiError = ApiError::NotFound { what: "callback" };
     let meta = ports
@@ -51,7 +52,7 @@ pub async fn post(ports: &Ports, claimed: &Claimed, body: &Value) -> Result<Post
         return Err(UNKNOWN);
     }
     let of = &claimed.of;
-    // Not before: who has no signature does not choose what a line is about.
+    // Only now: a caller without a signature does not choose what a line is about.
     tracing::Span::current()
         .record("job.id", tracing::field::display(&of.job))
         .record("chunk", of.chunk);
@@ -60,12 +61,12 @@ pub async fn post(ports: &Ports, claimed: &Claimed, body: &Value) -> Result<Post
         return Ok(Posted::NoOp);
     }
     let posted = store_post(ports, &job, of, body).await?;
-    // What was said before may be ours, whose answer was lost: its message may not have been sent.
+    // An equal post may be our own earlier one, whose answer was lost, and its message with it.
     enqueue_chunk(ports, &job, of).await?;
     Ok(posted)
 }
 
-/// Stores what was posted behind what was posted before, unless that says the same or there is no place.
+/// Stores a post behind the earlier ones, unless it repeats one or there are [`MAX_POSTS`].
 async fn store_post(
     ports: &Ports,
     job: &Job,
@@ -88,7 +89,8 @@ async fn store_post(
     Ok(Posted::NoOp)
 }
 
-/// Sends for the chunk, unless somebody has within [`GATHER`]: that message comes after what was just stored.
+/// Sends a message for the chunk, unless one was sent within [`GATHER`]: that one arrives after the
+/// post that was just stored.
 async fn enqueue_chunk(ports: &Ports, job: &Job, of: &CallbackFor) -> Result<(), StepError> {
     let now = ports.clock.now();
     let update = enqueue_callbacks(of, now.plus(GATHER), now.plus(SKEW), job.spec.expires_at);
@@ -97,7 +99,8 @@ async fn enqueue_chunk(ports: &Ports, job: &Job, of: &CallbackFor) -> Result<(),
         Err(StoreError::ConditionFailed(_)) => return Ok(()),
         Err(error) => return Err(error.into()),
     }
-    // By the rule of a submission: a tenant whose upstreams answer for much at once keeps nobody waiting.
+    // By the rule of a submission: a tenant whose upstreams answer for much at once does not delay
+    // the other tenants.
     let credits = ports.store.get(&credits_key(&job.spec.tenant)).await?;
     let open = read_credits(credits.as_ref()).open_chunks;
     for (lane, chunks) in lanes(ports, job, open, &[of.chunk]) {

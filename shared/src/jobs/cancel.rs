@@ -1,4 +1,5 @@
-//! Cancel: what has not begun ends `canceled`; partial results stay and credits settle when the last chunk has its result.
+//! Cancel: what has not begun ends `canceled`; partial results stay and credits settle when the
+//! last chunk has its result.
 
 use std::time::Duration;
 
@@ -10,10 +11,11 @@ use crate::jobs::read;
 use crate::ports::StoreError;
 use crate::schema;
 
-/// What an invocation of enrich has over its time-out before the sweep takes it for over.
+/// The time after an invocation of enrich must have ended, before the sweep takes it for dead.
 const MARGIN: Duration = Duration::from_secs(30);
 
-/// Asks a live job to stop; `timeout` is that of enrich. Asking again, or asking a canceled job, changes nothing and answers the job.
+/// Asks a live job to stop; `timeout` is that of enrich. Repeating it, or canceling a canceled job,
+/// changes nothing and returns the job.
 pub async fn cancel(
     ports: &Ports,
     tenant: &TenantId,
@@ -38,9 +40,9 @@ pub async fn cancel(
                 });
             }
         };
-        // Messages that wait are worked on without asking anybody; the sweep makes up for those that were lost. It looks
-        // at a running job only when what is being worked on has ended, with the answers it has; records that wait for
-        // upstreams end then.
+        // Waiting messages are handled without a request to any provider; the sweep replaces those
+        // that were lost. It checks a running job only once the records under way have ended, with
+        // the answers they got. Suspended records end then.
         let now = ports.clock.now();
         let ended = now.plus(timeout + MARGIN);
         let due = if view.job.status == Status::Queued {

@@ -1,4 +1,5 @@
-//! What every use case stands on: the ports it runs over, the error of a step, and writes that are tried again.
+//! The base of every use case: the ports it runs over, the error of a step, and writes that are
+//! retried.
 
 use std::sync::Arc;
 
@@ -16,17 +17,24 @@ use crate::surfaces::Surface;
 /// Everything outside, as a use case sees it.
 #[derive(Clone)]
 pub struct Ports {
+    /// The one table.
     pub store: Arc<dyn Store>,
+    /// The queues of chunks and of deliveries.
     pub queue: Arc<dyn Queue>,
+    /// Sends requests to upstreams and receivers, within the egress policy.
     pub http: Arc<dyn HttpSender>,
+    /// Resolves names for the providers that ask about them.
     pub dns: Arc<dyn Dns>,
+    /// Reads what operators keep outside of the bundle: parameters and objects.
     pub assets: Arc<dyn Assets>,
+    /// Tells the time, and waits.
     pub clock: Arc<dyn Clock>,
+    /// Gives random bytes: ids, lease tokens, secrets, jitter.
     pub entropy: Arc<dyn Entropy>,
-    /// How the world outside is talked to; [`crate::surfaces::SURFACES`], and in tests others.
+    /// The surfaces that are served: [`crate::surfaces::SURFACES`], and in tests others.
     pub surfaces: &'static [Surface],
-    /// Where the API is reached from outside, without a slash at the end: upstreams that answer later post there. `None`
-    /// where they could not.
+    /// The API's address from outside, without a slash at the end: upstreams that answer later post
+    /// there. `None` where they could not.
     pub public_url: Option<String>,
     /// A tenant's share of the fast enrich lane; [`crate::domain::tenant::fast_chunks`].
     pub fast_chunks: i64,
@@ -41,7 +49,8 @@ impl std::fmt::Debug for Ports {
 }
 
 impl Ports {
-    /// The path of [`Self::public_url`], without a slash at the end: it stands in front of the API's own paths.
+    /// The path of [`Self::public_url`], without a slash at the end: it stands in front of the
+    /// API's own paths.
     pub fn base_path(&self) -> &str {
         let url = self.public_url.as_deref().unwrap_or_default();
         let behind = url.split_once("://").map_or("", |(_, rest)| rest);
@@ -57,11 +66,13 @@ impl Ports {
     }
 }
 
-/// Why a step could not be carried to its end. Running it again is always safe.
+/// The reason why a step did not finish. Running it again is always safe.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StepError {
+    /// The table failed or refused, or conflicts outlasted the retries.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A message was not sent. What it asks for is stored, and the sweep sends it.
     #[error("queue: {0}")]
     Queue(#[from] QueueError),
     /// A stored item is not what this version writes.
@@ -82,7 +93,7 @@ impl From<schema::Corrupt> for ApiError {
 }
 
 impl From<StepError> for ApiError {
-    /// For a caller: whether trying again is of use. The cause goes into the log, and not to the caller.
+    /// Tells a caller whether a retry is of use. The cause goes into the log only.
     fn from(error: StepError) -> Self {
         tracing::error!(error = %error, "a request met an error that is not its own");
         match error {
@@ -100,17 +111,19 @@ pub(crate) async fn full_range(ports: &Ports, select: Select) -> Result<Vec<Item
     ports.store.query(&Query::full_range(select)).await
 }
 
-/// How often a transaction is tried against conflicts and throttling before the caller is told.
+/// The most tries of a transaction against conflicts and throttling.
 const TRIES: u32 = 6;
 
-/// Runs a transaction, trying again with jitter while others hold its items. An answer that was lost is tried again too:
-/// the writes carry conditions, and the caller tells its own earlier success from another's by what the condition found.
+/// Runs a transaction, and retries with jitter while others hold its items. It also retries where
+/// the answer was lost: the writes carry conditions, and from what a condition found the caller
+/// knows its own earlier success from another's.
 pub(crate) async fn transact(ports: &Ports, writes: Vec<Write>) -> Result<(), StoreError> {
-    transact_told(ports, writes).await.0
+    transact_and_report(ports, writes).await.0
 }
 
-/// As [`transact`], and whether a try before the last got no answer: such a one may take effect after all the others.
-pub(crate) async fn transact_told(
+/// As [`transact`], and also returns whether a try before the last got no answer. Such a try may
+/// take effect after all the others.
+pub(crate) async fn transact_and_report(
     ports: &Ports,
     writes: Vec<Write>,
 ) -> (Result<(), StoreError>, bool) {
@@ -129,15 +142,16 @@ pub(crate) async fn transact_told(
     }
 }
 
-/// What came of an update.
+/// The outcome of an update.
 pub(crate) enum Updated {
     Yes,
     /// Its condition did not hold; the item as it was then.
     No(Option<Item>),
 }
 
-/// Updates an item, trying again for longer than others do: for what must not be lost to a moment's trouble. The condition
-/// must hold again for a try whose answer was lost, or the caller must take what it finds for its own.
+/// Updates an item, with more retries than [`transact`]: for what must not be lost to a short
+/// outage. The condition must hold again for a try whose answer was lost, or the caller must take
+/// what it finds for its own.
 pub(crate) async fn update_with_retry(ports: &Ports, update: Update) -> Result<Updated, StepError> {
     let mut tries = 0;
     loop {

@@ -1,5 +1,5 @@
-//! Delete: a tombstone first, which also settles a live job, then the items, now and once more after every worker that
-//! could still be writing has ended.
+//! Delete: a tombstone first, which also settles a live job, then the items, now and once more
+//! after every worker that could still be writing has ended.
 
 use std::time::Duration;
 
@@ -16,8 +16,9 @@ use crate::schema::{detail_ranges, progress_key, read_progress, settle, shard_ra
 /// Items read at once to erase them: a query brings their contents along.
 const ERASED_AT_ONCE: usize = 50;
 
-/// Erases a job: its inputs, results, progress and deliveries. A live one is ended first: what its finished records cost
-/// is charged, the rest given back, and no event is sent. Repeating it answers not found, like any erased job.
+/// Erases a job: its inputs, results, progress and deliveries. A live one is ended first: what its
+/// finished records cost is charged, the rest given back, and no event is sent. Repeating it
+/// answers not found, like any erased job.
 pub async fn delete(
     ports: &Ports,
     tenant: &TenantId,
@@ -37,7 +38,8 @@ pub async fn delete(
         match transact(ports, writes).await {
             Ok(()) => return erased(ports, &view.job).await,
             Err(StoreError::ConditionFailed(failed)) => {
-                // Erased meanwhile: by our own earlier try, whose answer was lost, or by another's request.
+                // Erased meanwhile: by our own earlier try, whose answer was lost, or by another's
+                // request.
                 let head = failed
                     .iter()
                     .find(|f| f.at == 0)
@@ -54,8 +56,8 @@ pub async fn delete(
     })
 }
 
-/// Settles a live job by its progress, on condition that this does not move meanwhile: a chunk that ends at the last
-/// moment is charged like the others.
+/// Settles a live job by its progress, on condition that this does not change meanwhile: a chunk
+/// that ends at the last moment is charged like the others.
 async fn settled(ports: &Ports, job: &Job) -> Result<Vec<Write>, StepError> {
     let keys: Vec<Key> = (0..shard_count(job.spec.chunks))
         .map(|shard| progress_key(&job.spec.id, shard))
@@ -67,7 +69,7 @@ async fn settled(ports: &Ports, job: &Job) -> Result<Vec<Write>, StepError> {
     Ok(writes)
 }
 
-/// Erases what is under a tombstone. What fails here the sweep makes up for.
+/// Erases what is under a tombstone. The sweep repeats what fails here.
 async fn erased(ports: &Ports, job: &Job) -> Result<(), ApiError> {
     if let Err(error) = erase(ports, job).await {
         tracing::warn!(error = %error, "job not wholly erased yet; the sweep will");
@@ -75,7 +77,7 @@ async fn erased(ports: &Ports, job: &Job) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Removes everything of a job but its head. Whatever is there, in any state; may be repeated.
+/// Removes everything of a job but its head, in any state; may be repeated.
 pub(crate) async fn erase(ports: &Ports, job: &Job) -> Result<(), StepError> {
     let shards = (0..shard_count(job.spec.chunks)).map(|shard| shard_range(&job.spec.id, shard));
     for select in shards.chain(detail_ranges(&job.spec.id)) {

@@ -1,4 +1,4 @@
-//! Idempotency keys: the same key and request give the same job, whatever was lost on the way.
+//! Idempotency keys: the same key and request give the same job, whichever answers were lost.
 
 use std::time::Duration;
 
@@ -13,28 +13,31 @@ use crate::schema::{
     Claim, claim_key, current, idempotency_key, read_claimed_job, read_faults, read_fingerprint,
 };
 
-/// How long a key is remembered.
+/// The time that a key is remembered.
 pub const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// The most characters of a key.
 pub const MAX_KEY_CHARS: usize = 255;
 
-/// What an earlier request with the same key made, and was answered.
+/// The answer to an earlier request with the same key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Earlier {
+    /// The job that it made.
     pub job: JobId,
-    /// Of records that end `invalid`.
+    /// The faults of its records that end `invalid`.
     pub faults: Vec<InputError>,
 }
 
-/// A caller's key, and what it was used for.
+/// A caller's key, and the request that it came with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
+    /// As the caller sent it; 1 to [`MAX_KEY_CHARS`] characters.
     pub key: String,
     /// SHA-256 in hex over method, path and body.
     pub fingerprint: String,
 }
 
 impl Idempotency {
+    /// Takes the fingerprint of the request that `key` came with. The key is not checked here.
     pub fn new(key: &str, method: &str, path: &str, body: &[u8]) -> Self {
         let mut hash = Sha256::new();
         for part in [method.as_bytes(), path.as_bytes(), body] {
@@ -47,7 +50,8 @@ impl Idempotency {
         }
     }
 
-    /// What an earlier request with this key made, if one did. Another fingerprint is an error.
+    /// Finds what an earlier request with this key made, if one did. Another fingerprint is an
+    /// error.
     pub async fn find(
         &self,
         ports: &Ports,
@@ -75,7 +79,8 @@ impl Idempotency {
         })
     }
 
-    /// The write that takes the key, on condition that it is free, and keeps the `faults` that the answer lists.
+    /// Returns the write that takes the key, on condition that it is free, and stores the `faults`
+    /// that the answer lists.
     pub(crate) fn claim(
         &self,
         tenant: &TenantId,

@@ -1,4 +1,4 @@
-//! What callers may read. Nothing here writes.
+//! Reads for callers. Nothing here writes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,18 +21,18 @@ use crate::schema::{
     read_progress, tenant_jobs,
 };
 
-/// A job of this tenant. Another tenant's, an expired and an erased one are all not there.
+/// Reads a job of this tenant. Another tenant's, an expired or an erased job is not found.
 pub async fn job(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<JobView, ApiError> {
     let view = load(ports, id).await?;
     view.filter(|v| v.job.spec.tenant == *tenant)
         .ok_or(ApiError::NotFound { what: "job" })
 }
 
-/// A job that ends sooner waits for nobody worth reading of.
+/// The age from which a job shows what it waits for: a younger one may just end.
 const YOUNG: Duration = Duration::from_secs(10);
 
-/// A job with whom its records wait for, where it is not over and older than [`YOUNG`]. `order` are its type's providers.
-/// Where that cannot be read, the job is shown without.
+/// Adds the providers that its records wait for to a live job older than [`YOUNG`]. `order` are its
+/// type's providers. Where they cannot be read, the job is shown without.
 pub async fn with_waits<'a>(
     ports: &Ports,
     mut view: JobView,
@@ -48,15 +48,15 @@ pub async fn with_waits<'a>(
         match waiting_for(ports.store.as_ref(), asked, now).await {
             Ok(waits) => view.waiting_for = waits,
             Err(error) => {
-                tracing::warn!(error = %error, "whom it waits for is not read");
+                tracing::warn!(error = %error, "the providers that it waits for are not read");
             }
         }
     }
     view
 }
 
-/// Why an item of a job is not there: the job was erased since its head was read. If it was not, the item is lost, which
-/// cannot be.
+/// Explains why an item of a job is missing: the job was erased since its head was read. Otherwise
+/// the item is lost, which cannot be.
 pub(crate) async fn missing(ports: &Ports, id: &JobId, what: &'static str) -> ApiError {
     match is_gone(ports, id).await {
         Ok(true) => ApiError::NotFound { what: "job" },
@@ -65,15 +65,16 @@ pub(crate) async fn missing(ports: &Ports, id: &JobId, what: &'static str) -> Ap
     }
 }
 
-/// Whether a job has expired or was erased by now.
+/// Checks whether a job has expired or was erased by now.
 pub(crate) async fn is_gone(ports: &Ports, id: &JobId) -> Result<bool, StepError> {
     Ok(load(ports, id).await?.is_none())
 }
 
-/// How often a held request looks again.
+/// The time between two reads of a held request.
 const POLL: Duration = Duration::from_millis(500);
 
-/// Holds until `settled` says that the job is worth answering with, or the time is up; then answers with what is there.
+/// Polls until `settled` says that the job is worth answering with, or the time is up; then answers
+/// with what is there.
 pub async fn wait_for(
     ports: &Ports,
     tenant: &TenantId,
@@ -94,15 +95,19 @@ pub async fn wait_for(
     }
 }
 
-/// A place in a job's results: a chunk, and a record in it. It carries positions only; whose results they are is decided
-/// by the request.
+/// A place in a job's results: a chunk, and a record in it. It carries positions only; whose
+/// results they are is decided by the request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ResultCursor {
+    /// The chunk's number in the job, from 0.
     pub chunk: u32,
+    /// The record's position in the chunk, from 0; less than a chunk's most records.
     pub offset: u32,
 }
 
 impl ResultCursor {
+    /// Reads what [`Display`](std::fmt::Display) writes: `CHUNK.OFFSET`, in decimal. Returns `None`
+    /// for anything else and for an offset that no chunk has.
     pub fn parse(text: &str) -> Option<Self> {
         let (chunk, offset) = text.split_once('.')?;
         let cursor = Self {
@@ -122,16 +127,17 @@ impl std::fmt::Display for ResultCursor {
 /// A page of results, in input order without gaps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResultPage {
+    /// The records with their outcomes; empty where none from here on has ended yet.
     pub lines: Vec<ResultLine>,
-    /// Where to go on. While the job runs this may name a place that has no results yet; ask again later.
+    /// The place to go on from. While the job runs, it may have no results yet; ask again later.
     pub next: Option<ResultCursor>,
 }
 
 /// The most chunks read at once.
 const CHUNKS_AT_ONCE: u32 = 8;
 
-/// How many chunks to read at once: about a page's worth, by what the finished ones have on average. Parsed JSON takes
-/// many times its text, so large chunks are read one by one.
+/// Returns how many chunks to read at once: about a page's worth, by the finished ones' average.
+/// Parsed JSON takes many times its text, so large chunks are read one by one.
 fn chunks_at_once(view: &JobView) -> u32 {
     let (bytes, chunks) = match &view.job.end {
         Some(end) => (end.bytes, view.job.spec.chunks),
@@ -143,7 +149,7 @@ fn chunks_at_once(view: &JobView) -> u32 {
         .clamp(1, CHUNKS_AT_ONCE)
 }
 
-/// Reads at most `at_once` chunks from `from` on, all of one shard, and says which is the last of them.
+/// Reads at most `at_once` chunks from `from` on, all of one shard, and returns which is the last.
 async fn chunks_from(
     ports: &Ports,
     job: &Job,
@@ -159,7 +165,7 @@ async fn chunks_from(
     Ok((to, read_chunks(&items)?))
 }
 
-/// As [`results`], for a caller: of a job that was erased since its head was read there may be parts left.
+/// As [`results`], for a caller: an erased job may have left parts since its head was read.
 pub async fn page(
     ports: &Ports,
     view: &JobView,
@@ -172,8 +178,8 @@ pub async fn page(
     }
 }
 
-/// Results from `cursor` on: at most `limit` lines, at most [`MAX_PAGE_BYTES`] of JSON, and up to the first chunk that
-/// has no result yet.
+/// Reads results from `cursor` on: at most `limit` lines, at most [`MAX_PAGE_BYTES`] of JSON, and
+/// up to the first chunk that has no result yet.
 pub async fn results(
     ports: &Ports,
     view: &JobView,
@@ -227,7 +233,7 @@ pub async fn results(
     Ok(ResultPage { lines, next: None })
 }
 
-/// Every record of a job in input order, those without an outcome too.
+/// Reads every record of a job in input order, those without an outcome too.
 ///
 /// # Errors
 /// [`ApiError::ResultsTooLarge`] past [`MAX_PAGE_BYTES`] of JSON, or what a response can carry.
@@ -276,12 +282,13 @@ pub async fn entries(ports: &Ports, view: &JobView) -> Result<Vec<Entry>, ApiErr
 /// A page of a tenant's jobs, newest first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobPage {
+    /// May be empty although `next` says that there is more: a filter can leave out a whole page.
     pub jobs: Vec<JobView>,
-    /// The last job looked at, where there may be more.
+    /// The last job that was read, where there may be more.
     pub next: Option<JobId>,
 }
 
-/// Jobs of this tenant before `before`, at most `limit`, of one status where one is given.
+/// Reads jobs of this tenant before `before`, at most `limit`, of one status where one is given.
 pub async fn jobs(
     ports: &Ports,
     tenant: &TenantId,
@@ -290,7 +297,7 @@ pub async fn jobs(
     limit: usize,
 ) -> Result<JobPage, ApiError> {
     let (mut found, mut at) = (Vec::new(), before);
-    // A rare status is looked for in so many index pages; the cursor goes on from there.
+    // A rare status is searched for in this many index pages; the cursor goes on from there.
     for _ in 0..10 {
         let select = Select::JobsOfTenant {
             tenant_jobs: tenant_jobs(tenant),
@@ -310,7 +317,7 @@ pub async fn jobs(
                 continue;
             };
             let stored = read_status(item);
-            // Queued and running are told apart by progress; the index has neither.
+            // Only progress distinguishes queued from running; the index has none.
             let shown =
                 |s: Status| matches!(s, Status::Queued | Status::Running | Status::Expiring);
             let may_match = match (status, stored) {
@@ -376,13 +383,15 @@ async fn views(ports: &Ports, ids: &[JobId]) -> Result<Vec<JobView>, StepError> 
 /// A page of a job's delivery log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeliveryPage {
+    /// In the order of their ids.
     pub deliveries: Vec<Delivery>,
     /// The position to go on from.
     pub next: Option<u32>,
 }
 
-/// What a delivery takes of a response at most, as Lambda returns it: its log is shown much as it is stored, and each
-/// attempt has names and nulls besides, the rest of the delivery no more than its URL and some hundred bytes.
+/// Estimates the most bytes that a delivery takes of a response, as Lambda returns it. Its log is
+/// shown much as it is stored, each attempt adds names and nulls, and the rest is its URL and a few
+/// hundred bytes.
 fn shown_bytes(delivery: &Delivery, log: &str) -> usize {
     const ATTEMPT: usize = 256;
     const REST: usize = 1024;
@@ -390,8 +399,8 @@ fn shown_bytes(delivery: &Delivery, log: &str) -> usize {
     escaped(log) + ATTEMPT * delivery.log.len() + 2 * escaped(&delivery.url) + REST
 }
 
-/// Deliveries of a job from position `from` on, as many as a response takes, and one at least: a receiver's answers of a
-/// few bytes can be large in a log.
+/// Reads deliveries of a job from position `from` on, as many as fit a response and one at least: a
+/// receiver's answers of a few bytes can be large in a log.
 pub async fn deliveries(
     ports: &Ports,
     tenant: &TenantId,
@@ -430,7 +439,7 @@ pub async fn deliveries(
     })
 }
 
-/// One delivery of this tenant.
+/// Reads one delivery of this tenant.
 pub async fn delivery(
     ports: &Ports,
     tenant: &TenantId,

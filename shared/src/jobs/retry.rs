@@ -1,4 +1,5 @@
-//! Retry: a new job of the records that failed, or that nobody knew while somebody could not be asked.
+//! Retry: a new job of the records that failed, or that no provider knew while one could not be
+//! asked.
 
 use super::Ports;
 use super::idempotency::Idempotency;
@@ -9,7 +10,7 @@ use crate::domain::job::{Accepted, Submission};
 use crate::domain::tenant::Caller;
 use crate::jobs::read::{ResultCursor, job, missing, results};
 
-/// Submits what [`read`] reads, under the terms of its type.
+/// Submits what [`read`] reads, at the prices of its type.
 pub async fn retry(
     ports: &Ports,
     caller: &Caller,
@@ -17,7 +18,8 @@ pub async fn retry(
     pricing: impl FnOnce(&Submission) -> Pricing,
     idempotency: Option<&Idempotency>,
 ) -> Result<Accepted, ApiError> {
-    // Before the job is read: it may have been erased since the answer that this caller did not get.
+    // Before the job is read: it may have been erased since the answer that this caller did not
+    // get.
     if let Some(accepted) = earlier(ports, caller, idempotency).await? {
         return Ok(accepted);
     }
@@ -26,9 +28,10 @@ pub async fn retry(
     accept(ports, caller, submission, &pricing, idempotency).await
 }
 
-/// Reads the submission that retries a job: the records that
-/// [may be retried](crate::domain::record::Outcome::may_be_retried), in order, with the job's own settings. The budget was
-/// the old job's and is not carried over. 409 while the job is not over, or when nothing failed.
+/// Reads the submission that retries a job: the records that [may be
+/// retried](crate::domain::record::Outcome::may_be_retried), in order, with the job's own settings.
+/// The budget was the old job's and is not carried over. 409 while the job is not over, or when
+/// nothing failed.
 pub async fn read(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<Submission, ApiError> {
     let view = job(ports, tenant, id).await?;
     if view.job.status.is_live() {

@@ -1,14 +1,15 @@
 //! Submit: chunks first, then one transaction that makes them a job, then the messages.
 //!
-//! Killed before the transaction, nothing has happened: the chunks belong to no job and expire. Killed after it, the job
-//! stands, and the sweep sends the messages. A caller that got no answer asks again with its idempotency key.
+//! Killed before the transaction, nothing has happened: the chunks belong to no job and expire.
+//! Killed after it, the job stands, and the sweep sends the messages. A caller that got no answer
+//! asks again with its idempotency key.
 
 use std::time::Duration;
 
 use tracing::{Instrument, error_span};
 
 use super::idempotency::{Earlier, Idempotency};
-use super::{Ports, StepError, transact_told};
+use super::{Ports, StepError, transact_and_report};
 use crate::domain::chunk::{ChunkMessage, Start, plan, plan_singly, shard_count};
 use crate::domain::credits::{Reservation, reserve};
 use crate::domain::error::{ApiError, InputError};
@@ -25,22 +26,23 @@ use crate::schema::{
     ChunkOf, chunk_item, chunk_key, credits_key, known_item, known_key, meta_key, read_credits,
 };
 
-/// How long the sweep waits before it looks at a job that nobody has begun.
+/// The age from which the sweep checks a job that no run has begun.
 pub const FIRST_LOOK: Duration = Duration::from_secs(60);
 
-/// What the type of a submission costs and whether it can run.
+/// The price of a submission's type, and whether the type can run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pricing {
     /// The most credits one record can cost.
     pub price: u32,
     /// Why no provider of the type can be asked.
     pub unconfigured: Option<String>,
-    /// How long results are kept.
+    /// The time that results are kept.
     pub retention: Duration,
 }
 
-/// Accepts a job for good, or says why not and leaves nothing that counts. The request is read where no earlier one had its
-/// key: what was answered stands, whatever a request is refused for by now.
+/// Accepts a job for good, or refuses it and leaves nothing that counts. `read` runs only where no
+/// earlier request had the key: an earlier answer stands, whatever the request is refused for by
+/// now.
 pub async fn submit(
     ports: &Ports,
     caller: &Caller,
@@ -54,8 +56,8 @@ pub async fn submit(
     accept(ports, caller, submission, &pricing, idempotency).await
 }
 
-/// As [`submit`], where the caller has looked for [`earlier`] itself. A request that came in between is found by the
-/// transaction's condition.
+/// As [`submit`], where the caller has looked for [`earlier`] itself. The transaction's condition
+/// finds a request that came in between.
 pub(crate) async fn accept(
     ports: &Ports,
     caller: &Caller,
@@ -69,8 +71,9 @@ pub(crate) async fn accept(
         pricing.price
     };
     let mut balance = caller.balance;
-    // Others may spend between reading the balance and reserving; then the next turn judges by what is there now.
-    for _ in 0..TURNS {
+    // Others may spend between reading the balance and reserving; the next round decides on what is
+    // there then.
+    for _ in 0..ROUNDS {
         let budget = Budget::of(&submission, price, balance)?;
         if submission.dry_run {
             return Ok(Accepted::Priced {
@@ -99,7 +102,7 @@ pub(crate) async fn accept(
     })
 }
 
-/// What an earlier request with this key was answered, if there was one.
+/// Returns the answer to an earlier request with this key, if there was one.
 pub(crate) async fn earlier(
     ports: &Ports,
     caller: &Caller,
@@ -114,10 +117,10 @@ pub(crate) async fn earlier(
     }
 }
 
-/// More turns than a tenant's other submissions are likely to take between a read and a write.
-const TURNS: u32 = 8;
+/// More rounds than a tenant's other submissions are likely to take between a read and a write.
+const ROUNDS: u32 = 8;
 
-/// What a job may spend.
+/// The records and credits that a job may use.
 struct Budget {
     reservation: Reservation,
     price: u32,
@@ -183,7 +186,8 @@ async fn persist(
             rollback(ports, &job).await;
             return Ok(None);
         }
-        // What it would need is left to expire. Whoever asks again with the key finds the job, if it came to be.
+        // Its chunks are left to expire. A caller that repeats the key finds the job, if it was
+        // made.
         Commit::Unsure => {
             return Err(ApiError::Unavailable {
                 retry_after_seconds: 2,
@@ -209,7 +213,7 @@ async fn persist(
     }))
 }
 
-/// The outcomes of a chunk's records that cannot be worked on, by position in the chunk.
+/// Returns the outcomes of a chunk's records that cannot be worked on, by position in the chunk.
 fn known(submission: &Submission, chunk: &ChunkOf<'_>) -> Vec<(u32, Outcome)> {
     let first = usize::try_from(chunk.first).unwrap_or(usize::MAX);
     let within = submission
@@ -222,16 +226,18 @@ fn known(submission: &Submission, chunk: &ChunkOf<'_>) -> Vec<(u32, Outcome)> {
         .collect()
 }
 
-/// The position up to which records may run, so that `funded` of those that can be worked on do.
+/// Returns the position up to which records may run, so that `funded` of those that can be worked
+/// on do.
 fn funded_until(submission: &Submission, funded: usize) -> usize {
     let records = submission.records.len();
     let mut workable = (0..records).filter(|at| !submission.invalid.records.contains_key(at));
     workable.nth(funded).unwrap_or(records)
 }
 
-/// Which lane each of a job's chunks goes through, while its tenant has so many open chunks, this job's among them. What
-/// the tenant's other jobs leave of its share of the fast lane is for this job's first chunks. So whenever a chunk enters
-/// that lane, those of its job that were ever sent there and all open chunks of the others together are within the share.
+/// Assigns each of a job's chunks to a lane. `open_chunks` counts the tenant's, this job's among
+/// them. The share of the fast lane that the tenant's other jobs leave is for this job's first
+/// chunks. So whenever a chunk enters that lane, the sum is within the share: this job's chunks
+/// that were ever sent there, and all open chunks of the others.
 pub(crate) fn lanes<'a>(
     ports: &Ports,
     job: &Job,
@@ -269,7 +275,8 @@ pub(crate) async fn send(
     send_later(ports, tenant, messages, lane, Duration::ZERO).await
 }
 
-/// As [`send`], to arrive after `delay`, whole seconds rounded up and cut to the longest that a queue takes.
+/// As [`send`], to arrive after `delay`, whole seconds rounded up and cut to the longest that a
+/// queue takes.
 pub(crate) async fn send_later(
     ports: &Ports,
     tenant: &TenantId,
@@ -366,7 +373,7 @@ enum Commit {
     Unsure,
 }
 
-/// The places of the writes in the transaction.
+/// The position of the head among the transaction's writes.
 const META: usize = 0;
 const IDEM: usize = 2;
 
@@ -381,14 +388,16 @@ async fn commit(
     if let Some(key) = idempotency {
         writes.push(key.claim(&spec.tenant, &spec.id, faults, spec.created_at)?);
     }
-    // Not with the chunks: a batch has no conditions, and a try of it that comes in late would undo what was done since.
+    // Not with the chunks: a batch has no conditions, and a late try of it would undo what was done
+    // since.
     let shards = 0..shard_count(spec.chunks);
     writes.extend(shards.map(|n| schema::progress::insert(&spec.id, n, spec.expires_at)));
-    let (answer, unanswered) = transact_told(ports, writes).await;
+    let (answer, unanswered) = transact_and_report(ports, writes).await;
     match answer {
         Ok(()) => Ok(Commit::Done),
         Err(StoreError::ConditionFailed(failed)) => {
-            // The job's id is fresh: a head under it was written by an earlier try whose answer was lost.
+            // The job's id is fresh: a head under it was written by an earlier try whose answer was
+            // lost.
             if failed.iter().any(|f| f.at == META) {
                 return Ok(Commit::Done);
             }

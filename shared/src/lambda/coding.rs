@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_whole_gzip_is_refused() {
+    fn a_body_that_is_not_one_whole_gzip_is_refused() {
         let whole = packed(b"{\"records\": []}");
         let mut malformed = whole.clone();
         let last = malformed.len() - 5;

@@ -11,12 +11,12 @@ use crate::domain::tenant::ENRICH_CONCURRENCY;
 use crate::net::{Cidr, PlainHttp};
 use crate::ports::QueueName;
 
-/// The longest that a waiting GET may be held: its answer must come before API Gateway gives up,
-/// after 30 s.
+/// The longest time that a GET may wait: its answer must come before API Gateway gives up, after 30
+/// seconds.
 pub const MAX_WAIT: Duration = Duration::from_secs(25);
 
-/// Everything a function is told by its environment. Secrets of providers are not in it; they are
-/// looked up by name.
+/// Everything that a function reads from its environment. Secrets of providers are not in it; they
+/// are looked up by name.
 #[derive(Debug)]
 pub struct Config {
     /// The table's name, from `MILLRACE_TABLE`.
@@ -33,7 +33,7 @@ pub struct Config {
     pub enrich_timeout: Duration,
     /// The chunks that the fast enrich lane works on at once.
     pub enrich_concurrency: u32,
-    /// The longest time that a waiting GET is held.
+    /// The longest time that a GET waits.
     pub max_wait: Duration,
     /// The time that jobs and results are kept.
     pub retention: Duration,
@@ -65,9 +65,9 @@ pub struct EgressPolicy {
 #[error("the configuration is not usable: {}", .0.join("; "))]
 pub struct ConfigError(pub Vec<String>);
 
-/// The value of an environment variable; an empty one counts as not set. The one door to the
-/// environment.
-#[expect(clippy::disallowed_methods, reason = "the one door")]
+/// Returns the value of an environment variable; an empty one counts as not set. The only place
+/// that reads the environment.
+#[expect(clippy::disallowed_methods, reason = "the only place")]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -99,7 +99,8 @@ impl Reader<'_> {
             None => false,
         };
         if local && !here {
-            let why = "MILLRACE_LOCAL is for a stack on this machine, and AWS_ENDPOINT_URL names none here";
+            let why = "MILLRACE_LOCAL is for a stack on this machine, and AWS_ENDPOINT_URL names \
+                       none here";
             self.wrong.push(why.to_owned());
         }
         local && here

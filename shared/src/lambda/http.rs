@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_or_host_that_is_no_uri_made_the_function_panic() {
+    fn a_query_or_host_that_is_not_a_uri_is_read() {
         for (sent, read_as) in [
             (
                 "cursor=<1>&limit=5",
@@ -169,7 +169,11 @@ mod tests {
             serde_json::to_value(GatewayResponse::from(response)).unwrap(),
             json!({
                 "statusCode": 202,
-                "headers": {"cache-control": "no-store", "content-type": "application/json", "location": "/v1/jobs/x"},
+                "headers": {
+                    "cache-control": "no-store",
+                    "content-type": "application/json",
+                    "location": "/v1/jobs/x",
+                },
                 "body": "{\"a\":\"ü\"}",
                 "isBase64Encoded": false,
             })

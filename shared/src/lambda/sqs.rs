@@ -241,7 +241,10 @@ async fn one<M: DeserializeOwned, T>(
             (Some(message), outcome)
         }
         Err(error) => {
-            tracing::error!(error = %error, "the message cannot be read; it goes to the dead-letter queue");
+            tracing::error!(
+                error = %error,
+                "the message cannot be read; it goes to the dead-letter queue"
+            );
             (None, Err(Failed::Unreadable(error.to_string())))
         }
     };
@@ -265,7 +268,7 @@ async fn one<M: DeserializeOwned, T>(
     }
 }
 
-/// How often a message was received, this time included.
+/// Returns how often a message was received, this time included.
 fn receives(record: &SqsMessage) -> u32 {
     let count = record.attributes.get("ApproximateReceiveCount");
     count.and_then(|n| n.parse().ok()).unwrap_or(1)

@@ -1,4 +1,4 @@
-//! The real clock and the real randomness: their one door each.
+//! The real clock and the real randomness: the only place that reads each.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +16,7 @@ pub struct SystemClock;
 
 #[async_trait]
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one door")]
+    #[expect(clippy::disallowed_methods, reason = "the only place")]
     fn now(&self) -> Timestamp {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -24,7 +24,7 @@ impl Clock for SystemClock {
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one door")]
+    #[expect(clippy::disallowed_methods, reason = "the only place")]
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }
@@ -38,7 +38,7 @@ impl Entropy for SystemEntropy {
     #[expect(
         clippy::disallowed_methods,
         clippy::expect_used,
-        reason = "the one door; without randomness no id or secret is safe"
+        reason = "the only place; without randomness no id or secret is safe"
     )]
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system gives random bytes");

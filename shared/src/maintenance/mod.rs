@@ -1,4 +1,4 @@
-//! What runs by the clock and for operators.
+//! Work that runs by the clock and for operators.
 
 pub mod sweep;
 pub mod tenants;

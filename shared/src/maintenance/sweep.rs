@@ -1,5 +1,5 @@
-//! Sweep: every minute, looks at what is due and repairs it. It retries nothing itself; it sends the message that was
-//! lost, or calls the step that nobody lived to call.
+//! Sweep: every minute, checks what is due and repairs it. It retries nothing itself; it sends the
+//! message that was lost, or calls the step that a run died before calling.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -26,32 +26,37 @@ use crate::schema::{
     read_progress, settle,
 };
 
-/// The longest wait between two looks at a job that does not move.
+/// The longest wait between two checks of a job that does not change.
 const MAX_WINDOW: Duration = Duration::from_secs(30 * 60);
-/// The most chunks asked for again at one look: half of the most that a job can have, one a record.
+/// The most chunks redriven at one check: half of the most that a job can have, one a record.
 const MAX_REDRIVES: usize = 500;
 /// The most items of a shard of the index read at once.
 const PER_SHARD: usize = 100;
-/// The most items of one job's tenant in one run: a tenant with much to repair does not keep the others waiting.
+/// The most items of one tenant in one run: a tenant with much to repair does not delay the others.
 const PER_TENANT: usize = 200;
 /// No item is begun with less of the invocation left.
 const RESERVE: Duration = Duration::from_secs(8);
 
-/// What one run did.
+/// The counts of one run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Items that were due.
     pub due: u32,
+    /// Jobs whose chunks were all done, and that this run ended.
     pub finished: u32,
+    /// Chunks for which a message was sent again.
     pub redriven_chunks: u32,
+    /// Deliveries for which a message was sent again.
     pub redriven_deliveries: u32,
+    /// Deleted jobs whose data is erased.
     pub erased: u32,
+    /// Jobs past their run limit, of which what has not begun now fails.
     pub expiring: u32,
-    /// Items whose repair failed; they are due again at their next look.
+    /// Items whose repair failed; they are due again at their next check.
     pub errors: u32,
 }
 
-/// Looks at everything that is due, shard by shard, until all is done or the time is up.
+/// Checks everything that is due, shard by shard, until all is done or the time is up.
 pub async fn step(
     ports: &Ports,
     timeout: Duration,
@@ -63,8 +68,8 @@ pub async fn step(
     let mut seen = BTreeSet::new();
     // A run that ends early begins elsewhere the next time.
     let first = ports.random::<1>()[0] % DUE_SHARDS;
-    // Round by round, so that a shard with much in it keeps neither the others waiting nor, for longer than this run, what
-    // stands behind it: one job can have a thousand events.
+    // Round by round, so that a full shard delays neither the others nor, for longer than this run,
+    // its own later items: one job can have a thousand events.
     let mut left: VecDeque<u8> = (0..DUE_SHARDS).map(|n| (first + n) % DUE_SHARDS).collect();
     while let Some(n) = left.pop_front() {
         let shard = due_shard_name(n);
@@ -77,7 +82,8 @@ pub async fn step(
                 continue;
             }
         };
-        // What was looked at and is still there is not looked at again: the index lags, or the repair failed.
+        // What was checked and is still there is not checked again: the index lags, or the repair
+        // failed.
         let full = items.len() == PER_SHARD;
         let fresh: Vec<Item> = items
             .into_iter()
@@ -128,7 +134,7 @@ async fn due_now(ports: &Ports, shard: &str) -> Result<Vec<Item>, StoreError> {
     ports.store.query(&query).await
 }
 
-/// Looks at one item that is due. A repair that fails is counted; what cannot be read is set aside.
+/// Checks one item that is due. Counts a repair that fails; sets aside what cannot be read.
 async fn look_at_item(
     ports: &Ports,
     item: &Item,
@@ -170,18 +176,19 @@ fn span(key: &Key) -> Span {
     span
 }
 
-/// Items looked at in this run, by tenant.
+/// Items checked in this run, by tenant.
 type ByTenant = BTreeMap<String, usize>;
 
-/// Counts an item, and says whether its tenant has had its share of this run. The surplus moves behind the others, so
-/// that what one tenant has in plenty does not stand before what they have.
+/// Counts an item, and returns whether its tenant has had its share of this run. The surplus moves
+/// behind the others.
 fn surplus(by_tenant: &mut ByTenant, tenant: &TenantId) -> bool {
     let position = by_tenant.entry(tenant.to_string()).or_default();
     *position += 1;
     *position > PER_TENANT
 }
 
-/// Puts an item off that this version cannot read, so that it does not stand before all others at every look.
+/// Puts off an item that this version cannot read, so that it does not stand before the others at
+/// every check.
 async fn set_aside(ports: &Ports, item: &Item, shard: &str) {
     let Some(due) = read_due(item) else { return };
     let at = ports.clock.now().plus(MAX_WINDOW);
@@ -191,7 +198,7 @@ async fn set_aside(ports: &Ports, item: &Item, shard: &str) {
     }
 }
 
-/// Makes an update that moves `due` on condition that it is what was read, and returns whether it was:
+/// Makes an update that moves `due` on condition that it is unchanged, and returns whether it was:
 /// of two sweeps only one goes on.
 async fn claim(ports: &Ports, update: Update) -> Result<bool, StepError> {
     match ports.store.update(update).await {
@@ -242,8 +249,8 @@ async fn look_at_job(
     repair(ports, &view, due, timeout, swept).await
 }
 
-/// A job that outlived its own retention: nobody can ask for it any more and no event is sent, but its tenant gets back
-/// what it did not use.
+/// Ends a job that outlived its own retention. It can no longer be read and no event is sent, but
+/// its tenant gets back the credits that it did not use.
 async fn lapse(ports: &Ports, job: &Job, expired: Status) -> Result<(), StepError> {
     let id = &job.spec.id;
     let keys: Vec<Key> = (0..shard_count(job.spec.chunks))
@@ -304,7 +311,7 @@ async fn repair(
     } else if moved {
         return Ok(());
     }
-    let chunks = unheld(ports, view).await?;
+    let chunks = unleased(ports, view).await?;
     let credits = ports.store.get(&credits_key(&job.spec.tenant)).await?;
     let open = read_credits(credits.as_ref()).open_chunks;
     for (lane, chunks) in lanes(ports, job, open, &chunks) {
@@ -314,8 +321,8 @@ async fn repair(
     Ok(())
 }
 
-/// The first chunks that are neither done nor held by a run that may still be alive.
-async fn unheld(ports: &Ports, view: &JobView) -> Result<Vec<u32>, StepError> {
+/// Returns the first chunks that are neither done nor leased by a run that may still be alive.
+async fn unleased(ports: &Ports, view: &JobView) -> Result<Vec<u32>, StepError> {
     let (id, chunks, now) = (&view.job.spec.id, view.job.spec.chunks, ports.clock.now());
     let keys: Vec<Key> = (0..shard_count(chunks))
         .map(|shard| progress_key(id, shard))
@@ -337,7 +344,7 @@ async fn unheld(ports: &Ports, view: &JobView) -> Result<Vec<u32>, StepError> {
         .collect())
 }
 
-/// Past its run limit: what has not begun fails, and the job ends `expired`.
+/// Ends a job past its run limit: what has not begun fails, and the job becomes `expired`.
 async fn expire(ports: &Ports, job: &Job, expiring: Status) -> Result<(), StepError> {
     match ports.store.update(schema::job::expire(job, expiring)).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => Ok(()),
@@ -368,9 +375,10 @@ async fn look_at_delivery(
         let later = move_due(delivery_key(id), due, due_shard(&id.job), at);
         return claim(ports, later).await.map(drop);
     }
-    // The message waits in a queue that is behind, or was lost: each time it is sent again only after twice as long.
+    // The message waits in a queue that is behind, or was lost: it is sent again after waits that
+    // double.
     let window = read_window(&item).unwrap_or(2 * GRACE);
-    // An attempt under way is left alone; one that is far off is looked at again in time.
+    // An attempt under way is left alone; one that is far off is checked again in time.
     let busy = delivery.lease.as_ref().filter(|lease| lease.is_live(now));
     let far = delivery.next_attempt_at.since(now) > QUEUE_HORIZON + GRACE;
     let next = match busy {

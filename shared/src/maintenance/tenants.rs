@@ -17,7 +17,9 @@ use crate::schema::{
 /// A new tenant's secrets, shown once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTenant {
+    /// The key in full, as callers send it; only its digest is stored.
     pub api_key: String,
+    /// Signs the tenant's deliveries.
     pub webhook_secret: Secret,
 }
 
@@ -56,8 +58,9 @@ pub async fn create(
     })
 }
 
-/// Runs writes of which one puts a fresh key. A condition that fails because an earlier try of this very call had gone
-/// through, its answer lost, is success: nobody else can have put that key.
+/// Runs writes of which one puts a fresh key. If a condition fails because an earlier try of this
+/// very call went through and its answer was lost, that is success: no other call can have put that
+/// key.
 async fn commit(ports: &Ports, writes: Vec<Write>, key: &str) -> Result<(), StoreError> {
     match transact(ports, writes).await {
         Err(StoreError::ConditionFailed(failed)) => {
@@ -70,7 +73,7 @@ async fn commit(ports: &Ports, writes: Vec<Write>, key: &str) -> Result<(), Stor
     }
 }
 
-/// Makes another key for a tenant. `ConditionFailed` when there is no such tenant.
+/// Makes another key for a tenant. `ConditionFailed` when the tenant does not exist.
 pub async fn create_key(
     ports: &Ports,
     tenant: &TenantId,
@@ -85,7 +88,7 @@ pub async fn create_key(
     Ok(key)
 }
 
-/// Takes a key back. It stops working at once.
+/// Revokes a key. It stops working at once.
 pub async fn revoke_key(ports: &Ports, key: &str) -> Result<(), StoreError> {
     ports
         .store
@@ -96,9 +99,13 @@ pub async fn revoke_key(ports: &Ports, key: &str) -> Result<(), StoreError> {
 /// A tenant's profile and credits, for an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
+    /// Status, limits and schedule.
     pub profile: Profile,
+    /// Credits that are left to spend; those of running jobs are taken off already.
     pub balance: i64,
+    /// Credits that ended jobs have cost.
     pub used: i64,
+    /// Chunks of jobs that have not ended.
     pub open_chunks: i64,
 }
 
@@ -120,14 +127,15 @@ pub async fn show(ports: &Ports, tenant: &TenantId) -> Result<Option<Account>, S
     }))
 }
 
-/// Adds credits to a tenant, or takes some away, once however often its writes are tried. Answers the balance, or `None`
-/// when there is no such tenant.
+/// Adds credits to a tenant, or takes some away, once however often its writes are tried. Returns
+/// the balance, or `None` when the tenant does not exist.
 pub async fn add_credits(
     ports: &Ports,
     tenant: &TenantId,
     credits: i64,
 ) -> Result<Option<i64>, StepError> {
-    // The grant leaves a mark of its own, so that a try whose answer was lost is known by the next.
+    // The grant leaves a mark of its own, so that the next try recognises one whose answer was
+    // lost.
     let mark = format!("grant {}", hex::encode(ports.random::<16>()));
     let expires_at = ports.clock.now().plus(LIFETIME);
     let writes = vec![
@@ -143,7 +151,8 @@ pub async fn add_credits(
     Ok(show(ports, tenant).await?.map(|account| account.balance))
 }
 
-/// Sets, or with `None` unsets, a tenant's own webhook schedule (seconds). `ConditionFailed` when there is no such tenant.
+/// Sets, or with `None` unsets, a tenant's own webhook schedule (seconds). `ConditionFailed` when
+/// the tenant does not exist.
 pub async fn set_webhook_schedule(
     ports: &Ports,
     tenant: &TenantId,

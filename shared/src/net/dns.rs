@@ -379,7 +379,7 @@ mod tests {
         assert_eq!(
             asked.read(&asked.bytes),
             None,
-            "an echo of the question is no answer"
+            "an echo of the question is not an answer"
         );
         let other = DnsQuery {
             host: "b.example",

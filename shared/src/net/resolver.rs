@@ -132,8 +132,8 @@ impl Resolver {
 
 #[async_trait]
 impl Dns for Resolver {
-    /// Asks the configured name server, or else the first of the system's. Addresses are told as
-    /// they are: no one connects to what this returns.
+    /// Asks the configured name server, or else the first of the system's. Addresses are returned
+    /// as they are: no connection is made to what this returns.
     async fn look_up(&self, name: &str, kind: DnsKind) -> Result<Vec<DnsRecord>, DnsFailure> {
         let server = self.nameserver.or_else(NameServer::of_the_system);
         let server = server

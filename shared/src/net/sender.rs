@@ -298,7 +298,7 @@ fn kept_headers(received: &HeaderMap) -> Vec<(String, String)> {
     kept
 }
 
-/// The error's class, told by the types along its chain of causes; texts are for people only.
+/// Returns the error's class, from the types along its chain of causes; texts are for people only.
 fn classify(error: &reqwest::Error, https: bool) -> HttpError {
     let mut deepest_io = None;
     for cause in causes(error) {

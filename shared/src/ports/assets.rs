@@ -36,12 +36,12 @@ impl std::fmt::Debug for Object {
     }
 }
 
-/// Why something of the operator's could not be read. The texts hold error codes and nothing of the
-/// content.
+/// The reason why something of the operator's could not be read. The texts hold error codes and
+/// nothing of the content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AssetError {
     /// Neither a parameter nor an object has this name.
-    #[error("there is no such thing")]
+    #[error("it does not exist")]
     Missing,
     /// The service will not: most often a permission that the function's role does not have.
     #[error("reading it was refused ({0})")]

@@ -44,7 +44,7 @@ pub enum DnsRecord {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DnsFailure {
     /// The name does not exist, whatever the kind (NXDOMAIN).
-    #[error("there is no such name")]
+    #[error("the name does not exist")]
     NoSuchName,
     /// No server that could be asked knows. Asking again may help.
     #[error("the name server gave no answer: {0}")]

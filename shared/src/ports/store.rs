@@ -104,7 +104,7 @@ pub enum Write {
     Update(Update),
     /// Writes nothing; the transaction fails where the condition does not hold.
     Check {
-        /// The item to look at.
+        /// The item to check.
         key: Key,
         /// The condition on it.
         condition: Condition,

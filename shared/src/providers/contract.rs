@@ -1,4 +1,4 @@
-//! What a provider is: what it is asked, what it may use meanwhile, and what it answers.
+//! The contract of a provider: its questions, its ports, and its answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,42 +15,43 @@ use crate::domain::time::Timestamp;
 use crate::ports::{Assets, Clock, Dns, Entropy, HttpSender, Store};
 use crate::providers::guards::seen::Seen;
 
-/// What a provider knows about an input.
+/// An answer about an input.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// Something is known.
     Found {
         /// Fields by name, in the order to show them; never empty.
         fields: Map<String, Value>,
-        /// Where the provider says.
+        /// The confidence, where the provider says.
         confidence: Option<Confidence>,
     },
     /// Nothing is known about this input.
     NotFound,
     /// The input cannot be what this provider asks for (no domain, no e-mail address).
     Invalid(String),
-    /// No answer was to be had. `detail` is for people and holds no secret and no personal datum.
+    /// No answer could be had. `detail` is for people and has no secret and no personal datum.
     Failed {
-        /// What the record shows as its error.
+        /// The code of the record's error.
         code: FailureCode,
-        /// For people; at most a line.
+        /// A text for people; at most a line.
         detail: String,
     },
-    /// The upstream took the question and will answer later: the record is parked, and asked for again.
+    /// The upstream took the question and will answer later: the record is suspended, and asked for
+    /// again.
     Later(Later),
 }
 
-/// How sure an answer is, from 0 to 1.
+/// The confidence of an answer, from 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Confidence {
-    /// Of every field.
+    /// One for every field.
     Same(f64),
-    /// Of each field by its name.
+    /// One for each field, by its name.
     Each(BTreeMap<String, f64>),
 }
 
-/// By hand: where numbers keep their text, serde's `untagged` takes some for objects.
+/// Written by hand: where numbers keep their text, serde's `untagged` takes some for objects.
 impl<'de> Deserialize<'de> for Confidence {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
@@ -61,7 +62,7 @@ impl<'de> Deserialize<'de> for Confidence {
 }
 
 impl Confidence {
-    /// How sure this field is.
+    /// Returns the confidence of this field.
     pub fn of(&self, field: &str) -> Option<f64> {
         match self {
             Self::Same(confidence) => Some(*confidence),
@@ -76,30 +77,32 @@ impl From<f64> for Confidence {
     }
 }
 
-/// When and how to come back to a question that was taken and not answered yet.
+/// The time and the state for resuming a question that was taken and not answered yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Later {
-    /// What the provider needs to find its answer again, such as the upstream's id; handed back as
-    /// [`Earlier::upstream_token`]. `None`: nothing was asked yet, and the question is put afresh.
+    /// The state that the provider needs to find its answer again, such as the upstream's id;
+    /// handed back as [`Earlier::upstream_token`]. `None`: the upstream was not asked yet, and the
+    /// question is put afresh.
     pub upstream_token: Option<Value>,
-    /// Not asked again before, unless the upstream calls back.
+    /// The least time before it is asked again, unless the upstream calls back.
     pub poll_after: Duration,
-    /// From the first such answer of this provider on: with no answer by then, the provider has failed.
+    /// The time after which the provider has failed, from its first such answer on.
     pub give_up_in: Duration,
-    /// Nothing was put to the provider this time: its limits stood before it. What was posted is still unheard, and a look
-    /// after a question that was taken is made up for within `give_up_in` of the time at which it would have been given up.
+    /// Set if the provider's own limits kept the question from it. A callback still counts as
+    /// unseen. A poll of a question that was taken is made up for, within `give_up_in` of the time
+    /// at which it would have been given up.
     pub refused: bool,
-    /// That the upstream cannot be asked, where that is what is waited for, and not our own rate.
+    /// The outage that is waited for; `None` if it is our own rate.
     pub outage: Option<Outage>,
 }
 
 /// A question that a provider took before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Earlier {
-    /// As the provider gave it.
+    /// The token, as the provider gave it.
     pub upstream_token: Value,
-    /// What the upstream posted to [`Question::callback`] since, where it did. It came from outside: the URL was ours, the
-    /// content is whatever it is.
+    /// The callback that the upstream posted to [`Question::callback`] since, if any. It came from
+    /// outside: the URL was ours, the content is not checked.
     pub posted: Option<Value>,
 }
 
@@ -108,18 +111,20 @@ pub struct Earlier {
 pub struct Question<'a> {
     /// The fields of the record, by name.
     pub input: &'a Map<String, Value>,
-    /// To be answered within this; the caller drops the call when the record's own deadline comes first.
+    /// The time to answer in; the caller drops the call when the record's own deadline comes first.
     pub limit: Duration,
-    /// The same whenever this record's question is put to this provider, and different for every other: for upstreams that
-    /// recognise a repeated request.
+    /// A key that is the same whenever this record's question is put to this provider, and
+    /// different for every other: for upstreams that recognise a repeated request.
     pub key: &'a str,
-    /// Where an upstream may post an answer that it gives later. `None` where nobody could reach us.
+    /// The URL for a later answer of the upstream. `None` if upstreams cannot reach us.
     pub callback: Option<&'a str>,
-    /// The question as it was taken before, where it was.
+    /// The earlier state of the question, if it was taken before.
     pub earlier: Option<&'a Earlier>,
-    /// Nothing was found so far and nobody else is left to be asked: to wait is better than to fail.
+    /// Set if nothing was found so far and no other provider is left: to wait is better than to
+    /// fail.
     pub last: bool,
-    /// How long the record may wait for an upstream that cannot be asked, where waiting is all that is left.
+    /// The most time that the record may wait for an upstream that cannot be asked, once waiting is
+    /// all that is left.
     pub wait: Duration,
 }
 
@@ -132,10 +137,10 @@ impl Answer {
     }
 }
 
-/// What a provider may use while it answers.
+/// The ports that a provider may use while it answers.
 #[derive(Clone)]
 pub struct Ports {
-    /// Sends requests.
+    /// Sends HTTP requests.
     pub http: Arc<dyn HttpSender>,
     /// Looks up names.
     pub dns: Arc<dyn Dns>,
@@ -145,11 +150,11 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Gives random bytes.
     pub entropy: Arc<dyn Entropy>,
-    /// What all processes know together of their upstreams; `None`: each knows its own.
+    /// The table that all processes share; `None`: each knows its own state.
     pub shared: Option<Arc<dyn Store>>,
-    /// When the tenant first saw what carries no date; `None`: nobody remembers.
+    /// The tenant's memory of the first time that it saw undated things; `None`: there is none.
     pub seen: Option<Seen>,
-    /// What the requests of this question must pass, where the provider is limited; they are sent through it.
+    /// The guard that the requests of this question pass, if the provider is limited.
     pub guard: Option<Arc<dyn Guard>>,
 }
 
@@ -159,41 +164,47 @@ impl std::fmt::Debug for Ports {
     }
 }
 
-/// Why a request was not sent, and when to try again.
+/// The reason why a request was not sent, and the time of the next try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// No slot or place in time. `held`: the upstream wants to be let alone.
-    Busy { at: Timestamp, held: Option<Outage> },
-    /// The circuit is open.
+    /// No slot or place was free in time.
+    Busy {
+        /// When to try again.
+        at: Timestamp,
+        /// Set where the upstream itself asked for a pause: what it answered.
+        held: Option<Outage>,
+    },
+    /// The circuit is open until then.
     Open(Timestamp),
 }
 
-/// What became of the requests of one question, or of a call that several questions share.
+/// The fate of the requests of one question, or of a call that several questions share.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RequestFate {
-    /// One was not sent.
+    /// Set if one was not sent.
     pub refused: Option<Refused>,
-    /// The upstream may have worked on one.
+    /// Set if the upstream may have worked on one.
     pub taken: bool,
-    /// Until when the upstream wants to be let alone.
+    /// The time until which the upstream wants no requests.
     pub asked_to_wait: Option<Timestamp>,
-    /// The status with which it refused, where it did.
+    /// The status with which it refused, if it did.
     pub said: Option<u16>,
 }
 
-/// What stands between a provider that is limited and its sender, as far as one must know it whose questions share a call.
+/// The limits before a provider's sender, for a provider whose questions share a call.
 #[async_trait]
 pub trait Guard: Send + Sync {
-    /// The same limits for a call that several questions share, so that it is nobody's own.
+    /// Returns the same limits for a call that several questions share.
     fn for_call(&self) -> Arc<dyn Guard>;
 
-    /// What requests must be sent through.
+    /// Returns the sender that requests must use.
     fn sender(self: Arc<Self>) -> Arc<dyn HttpSender>;
 
-    /// What became of the requests so far.
+    /// Returns the fate of the requests so far.
     fn fate(&self) -> RequestFate;
 
-    /// Makes what became of a call that of a question in it. Never ends where a request was refused: the question does.
+    /// Adds the fate of a call to that of a question in it. Never ends if a request was refused:
+    /// the question does.
     async fn share(&self, call: RequestFate);
 }
 
@@ -203,19 +214,19 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
     /// Answers a question, within its `limit`. A fault is an answer too: `Failed`.
     async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer;
 
-    /// Whether it may answer [`Answer::Later`] and can make use of [`Question::callback`].
+    /// Returns whether it may answer [`Answer::Later`] and can use [`Question::callback`].
     fn calls_back(&self) -> bool {
         false
     }
 
-    /// Whether this question is put by a request of its own, which may wait for its turn at a rate before anything else. Others
-    /// take a slot when they send, if they do.
+    /// Returns whether this question sends a request of its own, which may wait for a slot before
+    /// anything else. Others take a slot when they send, if they do.
     fn takes_turn(&self, _question: &Question<'_>) -> bool {
         true
     }
 
-    /// Reads now what is otherwise read at the first question, and says what there is, such as `2,285 rows`. `Err` says what
-    /// is wrong with it.
+    /// Reads now what is otherwise read at the first question, and describes it, such as `2,285
+    /// rows`. `Err` says what is wrong with it.
     async fn inspect(&self, _ports: &Ports) -> Result<Vec<String>, String> {
         Ok(Vec::new())
     }

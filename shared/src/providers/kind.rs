@@ -1,4 +1,4 @@
-//! What a kind of provider adds to its declaration: how a provider is built.
+//! The part that a kind of provider adds to its declaration: building the provider.
 
 use std::any::Any;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::contract::Provider;
 use crate::catalog::{ConfigError, Environment, Kind, KindConfig, ProviderConfig, Settings};
 use crate::ports::HttpAnswer;
 
-/// What a provider is built with, besides its settings.
+/// The context of building a provider, besides its settings.
 #[derive(Clone, Copy)]
 pub struct BuildContext<'a> {
     /// The whole declaration.
@@ -31,7 +31,7 @@ impl std::fmt::Debug for BuildContext<'_> {
     }
 }
 
-/// A kind of provider: settings of which a provider can be built.
+/// A kind of provider: settings that a provider can be built from.
 pub trait BuildKind: KindConfig + Clone {
     /// Builds the provider. What is outside of the bundle is read when the first record asks.
     ///
@@ -48,7 +48,7 @@ pub trait BuildKind: KindConfig + Clone {
     }
 }
 
-/// A provider that was built, or why it was not.
+/// A provider that was built, or the reason why it was not.
 type Built = Result<Arc<dyn Provider>, ConfigError>;
 /// Settings as JSON.
 type Written = Result<Box<RawValue>, Error>;
@@ -62,11 +62,11 @@ pub struct KindBuilder {
     write: fn(&dyn Settings, Places) -> Option<Written>,
 }
 
-/// Which places written settings have.
+/// The places in written settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Places {
     Kept,
-    /// All the same, so that the settings are, whatever stands around them in the file.
+    /// All the same, so that settings do not depend on their place in the file.
     Cleared,
 }
 
@@ -118,8 +118,8 @@ pub(super) fn write(builders: &[KindBuilder], kind: &Kind, places: Places) -> Wr
     written.unwrap_or_else(|| Err(serde::ser::Error::custom(unknown)))
 }
 
-/// Returns what makes the answers of a provider comparable: its settings as JSON, wherever they
-/// stand in the file. It goes into the keys of stored answers and never changes.
+/// Returns what makes the answers of a provider comparable: its settings as JSON, without their
+/// place in the file. It goes into the keys of stored answers and never changes.
 pub(super) fn identity(builders: &[KindBuilder], kind: &Kind) -> Vec<u8> {
     let Ok(settings) = write(builders, kind, Places::Cleared) else {
         return Vec::new();
@@ -160,7 +160,7 @@ mod tests {
     use crate::catalog::Config;
     use crate::providers::kinds::{BUILDERS, READERS};
 
-    /// The keys of answers that earlier versions stored hold it.
+    /// The keys of stored answers have it.
     #[test]
     fn the_identity_of_a_provider_is_what_it_was_and_no_place_changes_it() {
         let parse = |before: &str| {

@@ -1,9 +1,9 @@
 //! Providers and the waterfall over them.
 //!
-//! A provider answers one question: what do you know about this input? The waterfall asks several in order and merges
-//! what they find. The room `catalog` reads `providers.toml`, which declares types and providers, and is all that `submit`
-//! loads. [`Registry`]
-//! is a catalog with its providers built: tables opened, secrets of the environment resolved. `enrich` loads that.
+//! A provider answers one question: what do you know about this input? The waterfall asks several
+//! in order and merges what they find. The room `catalog` reads `providers.toml`, which declares
+//! types and providers, and is all that `submit` loads. [`Registry`] is a catalog with its
+//! providers built: tables opened, secrets of the environment resolved. `enrich` loads that.
 
 mod contract;
 pub mod guards;

@@ -97,8 +97,8 @@ impl Registry {
         self.catalog.kind(name)
     }
 
-    /// Earlier answers of a type's providers to questions of this tenant, for a run over records with these inputs; `None`
-    /// where none are kept.
+    /// Returns the saved answers of a type's providers for a run of this tenant over records with
+    /// these inputs; `None` if none are saved.
     pub fn cache<'i>(
         &self,
         kind: &str,
@@ -117,7 +117,8 @@ impl Registry {
         )))
     }
 
-    /// The waterfall of a type: `registry.waterfall("company")?.run(&request, None, ports).await`.
+    /// Returns the waterfall of a type: `registry.waterfall("company")?.run(&request, None,
+    /// ports).await`.
     pub fn waterfall(&self, name: &str) -> Option<&Waterfall> {
         self.waterfalls.iter().find(|w| w.kind().name() == name)
     }
@@ -261,7 +262,7 @@ mod tests {
         assert!(registry.kind("nothing").is_none() && registry.waterfall("nothing").is_none());
     }
 
-    /// What `infra/local/demo/make_domains.py` promises of its file.
+    /// The counts that `infra/local/demo/make_domains.py` promises of its file.
     #[tokio::test]
     async fn the_demonstration_ends_as_its_maker_says() {
         let registry = Registry::load(&infra(), &|_| None).unwrap();
@@ -288,7 +289,8 @@ mod tests {
 
     #[test]
     fn a_missing_table_is_named() {
-        let text = "[types.t]\ninputs = [[\"a\"]]\nwaterfall = [\"d\"]\n[providers.d]\nkind = \"dataset\"\nfile = \"no.csv\"\n\
+        let text = "[types.t]\ninputs = [[\"a\"]]\nwaterfall = [\"d\"]\n[providers.d]\n\
+                    kind = \"dataset\"\nfile = \"no.csv\"\n\
                     key = { a = \"a\" }\nfields = { b = \"b\" }\n";
         let config = Config::parse(READERS, "p.toml", text).unwrap();
         let error = Registry::assemble(&config, |p| build(p, Path::new("/nowhere"), &|_| None))
@@ -302,7 +304,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_type_without_providers_says_what_to_configure() {
-        let text = "[types.phone]\ninputs = [[\"a\"]]\nwaterfall = []\nunconfigured = \"needs a vendor: add an http provider\"";
+        let text = "[types.phone]\ninputs = [[\"a\"]]\nwaterfall = []\n\
+                    unconfigured = \"needs a vendor: add an http provider\"";
         let config = Config::parse(READERS, "p.toml", text).unwrap();
         let registry =
             Registry::assemble(&config, |_| unreachable!("there is no provider")).unwrap();

@@ -26,7 +26,7 @@ pub(super) fn input(value: Value) -> Map<String, Value> {
     map
 }
 
-/// A first question, from where nobody can be called back.
+/// Makes a first question, without a callback.
 pub(super) fn question(input: &Map<String, Value>, limit: Duration) -> Question<'_> {
     Question {
         input,
@@ -39,7 +39,7 @@ pub(super) fn question(input: &Map<String, Value>, limit: Duration) -> Question<
     }
 }
 
-/// What a waterfall comes to with one record, where nobody answers later.
+/// Runs a waterfall for one record, where no provider answers later.
 pub(super) async fn outcome(
     waterfall: &Waterfall,
     value: Value,
@@ -62,8 +62,8 @@ pub(super) async fn outcome(
     }
 }
 
-/// Returns what a computation came to and how long it took, for bounds that nothing but a hang comes near. Where the system
-/// says how long this thread has run, what else the machine does meanwhile is not counted.
+/// Returns the result of a computation and its time, for bounds that only a hang comes near. If the
+/// system says how long this thread has run, the rest of the machine's work is not counted.
 #[expect(clippy::disallowed_methods, reason = "a computation takes real time")]
 pub(super) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let ran = || {
@@ -108,18 +108,18 @@ pub(super) struct Script {
     slept: Mutex<Vec<Duration>>,
     sleeping: Mutex<Vec<Timestamp>>,
     names: Mutex<Zone>,
-    assets: Mutex<Kept>,
+    assets: Mutex<StoredAssets>,
 }
 
-/// What the operator keeps beside the bundle.
+/// The parameters and objects outside of the bundle.
 #[derive(Default)]
-struct Kept {
+struct StoredAssets {
     parameters: BTreeMap<String, String>,
     objects: BTreeMap<String, Vec<u8>>,
     fault: Option<AssetError>,
-    /// How long reading takes.
+    /// The time that reading takes.
     slow: Duration,
-    /// How often something of it was asked for.
+    /// The number of reads.
     reads: usize,
 }
 
@@ -181,7 +181,7 @@ impl Script {
         self.slept.lock().unwrap().clone()
     }
 
-    /// What the name server says of a name; of others it says that there are none.
+    /// Sets the name server's answer about a name; other names have none.
     pub(super) fn name(
         &self,
         name: &str,
@@ -202,7 +202,7 @@ impl Script {
             .insert(name.to_owned(), value.to_owned());
     }
 
-    /// An object, by its `s3://` name.
+    /// Sets an object, by its `s3://` name.
     pub(super) fn object(&self, name: &str, bytes: &[u8]) {
         self.assets
             .lock()
@@ -211,12 +211,12 @@ impl Script {
             .insert(name.to_owned(), bytes.to_owned());
     }
 
-    /// Every asset is read with this fault from now on, or without any.
+    /// Makes every read of an asset fail from now on, or succeed with `None`.
     pub(super) fn assets_fail(&self, fault: Option<AssetError>) {
         self.assets.lock().unwrap().fault = fault;
     }
 
-    /// Reading an asset takes this long from now on.
+    /// Makes every read of an asset take this long from now on.
     pub(super) fn assets_take(&self, slow: Duration) {
         self.assets.lock().unwrap().slow = slow;
     }
@@ -227,7 +227,7 @@ impl Script {
             kept.reads += 1;
             kept.slow
         };
-        // Others have their turn meanwhile, as with a real one.
+        // Other tasks run meanwhile, as with a real one.
         if slow.is_zero() {
             tokio::task::yield_now().await;
         } else {
@@ -236,7 +236,7 @@ impl Script {
         self.assets.lock().unwrap().fault.clone()
     }
 
-    /// How often an asset was asked for so far.
+    /// Returns the number of reads so far.
     pub(super) fn reads(&self) -> usize {
         self.assets.lock().unwrap().reads
     }
@@ -322,7 +322,7 @@ impl Clock for Script {
         Timestamp(START).plus(*self.passed.lock().unwrap())
     }
 
-    /// Time passes to the earliest end of all sleeps, once everybody had a turn.
+    /// Lets time pass to the earliest end of all sleeps, once every task has run.
     async fn sleep(&self, duration: Duration) {
         let end = self.now().plus(duration);
         let sleeper = Sleeper { script: self, end };

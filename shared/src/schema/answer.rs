@@ -1,4 +1,4 @@
-//! A provider's answer that is kept, and the key under whose HMAC answers are found.
+//! A provider's cached answer, and the key under whose HMAC answers are found.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,15 +7,15 @@ use super::item::{DATA, EXPIRES_AT, ZSTD_LEVEL, get_n, insert, key, ttl};
 use crate::domain::time::Timestamp;
 use crate::ports::{Attributes, Item, Key, Put, Value};
 
-/// A packed answer that is larger is not kept, in bytes.
+/// A packed answer that is larger is not cached, in bytes.
 const MAX_PACKED_BYTES: usize = 64 * 1024;
-/// An answer whose JSON is larger is not kept, in bytes.
+/// An answer whose JSON is larger is not cached, in bytes.
 pub(crate) const MAX_BYTES: usize = 1024 * 1024;
 
 const SECRET: &str = "secret";
 
 /// Returns the key of an answer. `scope` is the tenant or, where all share it, `*`; `asked` is the
-/// HMAC of the question.
+/// HMAC of the request.
 pub(crate) fn answer_key(scope: &str, provider: &str, asked: &str) -> Key {
     key(format!("CACHE#{scope}#{provider}#{asked}"), "CACHE")
 }

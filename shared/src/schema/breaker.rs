@@ -7,13 +7,13 @@ use crate::domain::suspended::Outage;
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Item, Key, Update, Value};
 
-/// The item is removed so long after the circuit could be tried again, in seconds.
+/// The time from when the circuit may be tried again to the removal of its item, in seconds.
 const KEPT: i64 = 24 * 3600;
 
 const OPEN_UNTIL: &str = "open_until";
 const TIMES: &str = "times";
-/// The right to be the probe. Whether a probe still counts is told by the opening that it found out
-/// about.
+/// The right to send the trial request. Whether it still counts follows from the opening that it
+/// was taken for.
 const TRIAL_LEASE: LeaseSlot = LeaseSlot::ending("probe_until");
 /// The HTTP status of the failure that opened it, where there was one.
 const STATUS: &str = "open_status";
@@ -23,9 +23,9 @@ const STATUS: &str = "open_status";
 pub(crate) struct Open {
     /// When the circuit may be tried again.
     pub(crate) until: Timestamp,
-    /// How often in a row it was opened.
+    /// The number of consecutive openings.
     pub(crate) times: u32,
-    /// Of who is finding out.
+    /// The lease of the trial request.
     pub(crate) lease: Option<Lease>,
     /// The failure that opened it.
     pub(crate) outage: Outage,
@@ -55,12 +55,13 @@ pub(crate) fn read(item: Option<&Item>, now: Timestamp) -> Option<Open> {
     })
 }
 
-/// The circuit is open as it was read.
+/// Requires that the circuit is open as it was read.
 fn same(open: &Open) -> Condition {
     Condition::Equals(OPEN_UNTIL, Value::N(open.until.0))
 }
 
-/// Takes the probe of a circuit, on condition that it is open as it was read and the probe is free.
+/// Takes the lease of a circuit's trial request, on condition that it is open as it was read and
+/// the lease is free.
 pub(crate) fn lease(key: Key, open: &Open, lease: &Lease, now: Timestamp) -> Update {
     Update {
         key,

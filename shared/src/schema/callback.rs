@@ -1,4 +1,4 @@
-//! What upstreams posted for a chunk's records.
+//! Upstreams' posts for a chunk's records.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::domain::json;
 use crate::domain::time::Timestamp;
 use crate::ports::{Attributes, Change, Condition, Item, Key, Put, Select, Update, Value};
 
-/// Until when a message is on its way for what upstreams posted.
+/// The time until which a message for upstreams' posts is on its way.
 const ENQUEUED_UNTIL: &str = "wake_until";
 
-/// Returns the key of what an upstream posted, the `nth` time. Behind all chunks of the shard, so that
-/// who reads results does not read it along.
+/// Returns the key of an upstream's `nth` post. It stands behind all chunks of the shard, so that a
+/// query for results does not read it too.
 pub fn call_key(of: &CallbackFor, nth: usize) -> Key {
     let again = if nth == 0 {
         String::new()
@@ -29,7 +29,7 @@ pub fn call_key(of: &CallbackFor, nth: usize) -> Key {
     key(shard_pk(&of.job, shard_of(of.chunk)), sk)
 }
 
-/// Returns the key of the mark that a message is on its way for what upstreams posted for a chunk.
+/// Returns the key of the mark that a message for upstreams' posts to a chunk is on its way.
 fn callback_task_key(job: &JobId, chunk: u32) -> Key {
     key(
         shard_pk(job, shard_of(chunk)),
@@ -37,7 +37,7 @@ fn callback_task_key(job: &JobId, chunk: u32) -> Key {
     )
 }
 
-/// Selects all that upstreams posted for a chunk.
+/// Selects all upstreams' posts for a chunk.
 pub fn calls_range(job: &JobId, chunk: u32) -> Select {
     let pk = shard_pk(job, shard_of(chunk));
     // Letters sort after digits: the chunk's `WAKE` stays outside.
@@ -48,7 +48,7 @@ pub fn calls_range(job: &JobId, chunk: u32) -> Select {
     }
 }
 
-/// Puts what an upstream posted, the `nth` time, on condition that nothing is there.
+/// Puts an upstream's `nth` post, on condition that nothing is there.
 ///
 /// # Errors
 /// [`Corrupt`] where it cannot be packed.
@@ -65,7 +65,7 @@ pub(crate) fn insert_call(
     }))
 }
 
-/// Says that a message for what upstreams posted for a chunk is on its way until then, on condition
+/// Stores that a message for upstreams' posts to a chunk is on its way until then, on condition
 /// that none is, or that one was until `over` at most.
 pub(crate) fn enqueue_callbacks(
     of: &CallbackFor,
@@ -86,16 +86,16 @@ pub(crate) fn enqueue_callbacks(
     }
 }
 
-/// Reads what was posted, of one item.
+/// Reads the post in one item.
 ///
 /// # Errors
-/// [`Corrupt`] where it is no JSON.
+/// [`Corrupt`] where it is not JSON.
 pub fn read_call(item: &Item) -> Result<serde_json::Value, Corrupt> {
     json::read(&unpacked(item)?).map_err(|_| Corrupt(DATA))
 }
 
-/// Reads what upstreams posted for a chunk's records, in the order in which it came: by position in
-/// the chunk and provider. The items stand in the order of their keys.
+/// Reads upstreams' posts for a chunk's records, by position in the chunk and provider, in the
+/// order of arrival. The items stand in the order of their keys.
 ///
 /// # Errors
 /// As [`read_call`].

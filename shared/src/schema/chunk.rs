@@ -17,10 +17,12 @@ pub(crate) fn shard_pk(job: &JobId, shard: u32) -> String {
     format!("JOB#{job}#{shard:04}")
 }
 
+/// Returns the key of a chunk's records: `JOB#ID#SHARD`, `CHUNK#NNNNN`.
 pub fn chunk_key(job: &JobId, chunk: u32) -> Key {
     key(shard_pk(job, shard_of(chunk)), format!("CHUNK#{chunk:05}"))
 }
 
+/// Returns the key of the head of a chunk's result: the chunk's, with `#RESULT` behind it.
 pub fn result_key(job: &JobId, chunk: u32) -> Key {
     key(
         shard_pk(job, shard_of(chunk)),
@@ -42,7 +44,7 @@ fn part_key(job: &JobId, chunk: u32, run: &str, k: u32) -> Key {
     )
 }
 
-/// Everything of the chunks `from..=to`, which must lie in one shard.
+/// Selects everything of the chunks `from..=to`, which must lie in one shard.
 pub fn chunk_range(job: &JobId, from: u32, to: u32) -> Select {
     Select::Partition {
         pk: shard_pk(job, shard_of(from)),
@@ -52,7 +54,7 @@ pub fn chunk_range(job: &JobId, from: u32, to: u32) -> Select {
     }
 }
 
-/// Everything of one shard of a job.
+/// Selects everything of one shard of a job.
 pub fn shard_range(job: &JobId, shard: u32) -> Select {
     Select::Partition {
         pk: shard_pk(job, shard),
@@ -66,19 +68,24 @@ pub fn shard_range(job: &JobId, shard: u32) -> Select {
 pub struct Chunk {
     /// The index in the job of the first record.
     pub first: u32,
-    /// So many records from the start may run; the rest are `skipped`.
+    /// The number of records, from the start, that may run; the rest are `skipped`.
     pub funded: u32,
+    /// The records, in the job's order.
     pub records: Vec<Record>,
 }
 
-/// A [`Chunk`] to be stored, of records that are somebody else's: they can be many and large.
+/// A [`Chunk`] to be stored. It borrows its records: they can be many and large.
 #[derive(Debug, Serialize)]
 pub struct ChunkOf<'a> {
+    /// See [`Chunk::first`].
     pub first: u32,
+    /// See [`Chunk::funded`].
     pub funded: u32,
+    /// See [`Chunk::records`].
     pub records: &'a [Record],
 }
 
+/// Packs a chunk's records into one item. Fails where they cannot be written as JSON.
 pub fn chunk_item(
     job: &JobId,
     chunk: u32,
@@ -92,12 +99,14 @@ pub fn chunk_item(
     })
 }
 
-/// What a run left of its work on a chunk before it had to stop: outcomes by position in the chunk, or the position of
-/// the one record that it was about to begin.
+/// The work of a run on a chunk that it could not finish. Positions are those in the chunk.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Part {
+    /// The record that is about to be tried by itself. Found later without an outcome, it counts
+    /// as an attempt that took its process down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<u32>,
+    /// Records that have ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<(u32, Outcome)>,
     /// Records whose provider answers later.
@@ -105,11 +114,13 @@ pub struct Part {
     pub suspended: Vec<(u32, Suspended)>,
 }
 
-/// Names the part that a submission itself puts. It sorts before those of runs, whose names are ULIDs of this age.
+/// Names the part that a submission itself puts. It sorts before those of runs, whose names are
+/// ULIDs of this age.
 const AT_SUBMIT: &str = "0";
 
-/// The outcomes that a chunk's records have from the beginning, kept as those of a run that had to stop: every version
-/// takes them as they are, and asks nobody about these records.
+/// Makes the item of outcomes that a chunk's records have from the beginning, as those of a run
+/// that had to stop: every version takes them as they are, and asks no provider about these
+/// records.
 pub fn known_item(
     job: &JobId,
     chunk: u32,
@@ -129,11 +140,12 @@ pub fn known_item(
     )
 }
 
-/// Of [`known_item`].
+/// Returns the key of [`known_item`].
 pub fn known_key(job: &JobId, chunk: u32) -> Key {
     part_key(job, chunk, AT_SUBMIT, 0)
 }
 
+/// Packs a part into the `k`-th item of a run's own. Fails where it cannot be written as JSON.
 pub fn part_item(
     job: &JobId,
     chunk: u32,
@@ -149,7 +161,7 @@ pub fn part_item(
     })
 }
 
-/// Splits what belongs to records so that each group fits one item even where nothing compresses.
+/// Splits records' data so that each group fits one item even where nothing compresses.
 pub fn groups<T: Serialize>(of_records: Vec<(u32, T)>) -> Vec<Vec<(u32, T)>> {
     let mut groups: Vec<Vec<_>> = Vec::new();
     let mut bytes = usize::MAX;
@@ -167,7 +179,8 @@ pub fn groups<T: Serialize>(of_records: Vec<(u32, T)>) -> Vec<Vec<(u32, T)>> {
     groups
 }
 
-/// The items of a chunk's result: the head, to be put if absent, and before it the overflow that the head names.
+/// Makes the items of a chunk's result: the head, to be put if absent, and before it the overflow
+/// that the head names.
 pub fn result_items(
     job: &JobId,
     chunk: u32,
@@ -210,23 +223,26 @@ pub fn result_items(
 /// All that is stored of one chunk.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ChunkState {
+    /// The records; `None` where they were erased or never written.
     pub chunk: Option<Chunk>,
     /// The outcome of every record, once there is a result.
     pub result: Option<Vec<Outcome>>,
-    /// Finished by runs that had to stop, by position in the chunk; the earliest run's answer counts.
+    /// Finished by runs that had to stop, by position in the chunk; the earliest run's answer
+    /// counts.
     pub finished: BTreeMap<u32, Outcome>,
-    /// How often a record was begun on its own since it was last parked.
+    /// Attempts at a record by itself since it was last suspended, by position in the chunk.
     pub begun: BTreeMap<u32, u32>,
-    /// Parked by runs before, as the latest left them; what has finished since is in `finished` too.
+    /// Suspended by earlier runs, as the latest left them; what has finished since is also in
+    /// `finished`.
     pub suspended: BTreeMap<u32, Suspended>,
 }
 
-/// `CHUNK#n` of the sort key of any of a chunk's items.
+/// Returns `CHUNK#n` of the sort key of any of a chunk's items.
 fn chunk_key_of(sk: &str) -> &str {
     sk.match_indices('#').nth(1).map_or(sk, |(at, _)| &sk[..at])
 }
 
-/// The chunk, if each of its records has a place in a job.
+/// Returns the chunk, if each of its records has a place in a job.
 fn placed(chunk: Chunk) -> Result<Chunk, Corrupt> {
     let records = u32::try_from(chunk.records.len()).ok();
     records
@@ -235,7 +251,8 @@ fn placed(chunk: Chunk) -> Result<Chunk, Corrupt> {
         .ok_or(Corrupt(DATA))
 }
 
-/// Reads a range of chunks. Overflow that no head names is passed over, and so are the parts of a chunk that has its result.
+/// Reads a range of chunks. Overflow that no head names is skipped, and so are the parts of a chunk
+/// that has its result.
 pub fn read_chunks(items: &[Item]) -> Result<BTreeMap<u32, ChunkState>, Corrupt> {
     let mut chunks: BTreeMap<u32, ChunkState> = BTreeMap::new();
     let mut heads: BTreeMap<u32, (&str, i64)> = BTreeMap::new();
@@ -260,12 +277,16 @@ pub fn read_chunks(items: &[Item]) -> Result<BTreeMap<u32, ChunkState>, Corrupt>
                 None => state.result = Some(unpack(item)?),
             },
             (Some("RESULT"), Some(run)) => overflow.entry((n, run)).or_default().push(item),
-            // What a result has is not unpacked a second time.
+            // A part adds nothing to a result.
             (Some("PART"), Some(_)) if ended.contains(chunk_key_of(&item.key.sk)) => {}
             (Some("PART"), Some(_)) => {
-                // A part that cannot be read is as good as lost: what it had is asked for again.
+                // A part that cannot be read counts as lost: its records are asked about again.
                 let Ok(part) = unpack::<Part>(item) else {
-                    tracing::error!(item.pk = %item.key.pk, item.sk = %item.key.sk, "part cannot be read");
+                    tracing::error!(
+                        item.pk = %item.key.pk,
+                        item.sk = %item.key.sk,
+                        "part cannot be read"
+                    );
                     continue;
                 };
                 if let Some(at) = part.begun {

@@ -1,4 +1,4 @@
-//! Deliveries: what is to be told, where, and how far that came.
+//! Deliveries: the event, its receiver, and its attempts.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::domain::lease::Lease;
 use crate::domain::time::Timestamp;
 use crate::ports::{Attributes, Change, Condition, Item, Key, Put, Select, Update, Value, Write};
 
-/// How many attempts were begun.
+/// The number of attempts that were begun.
 pub const ATTEMPTS: &str = "attempts";
 /// The delivery's state, by its name.
 pub const STATE: &str = "state";
@@ -21,7 +21,7 @@ const NEXT_ATTEMPT_AT: &str = "next_attempt_at";
 const LOG: &str = "log";
 /// The token of the lease of the attempt under way.
 pub const LEASE_TOKEN: &str = "lease_token";
-/// Until when that lease lasts, in milliseconds since the epoch.
+/// The end of that lease, in milliseconds since the epoch.
 pub const LEASE_UNTIL: &str = "lease_until";
 /// Of a delivery: the right to make one attempt.
 const ATTEMPT_LEASE: LeaseSlot = LeaseSlot::random(LEASE_TOKEN, LEASE_UNTIL);
@@ -51,7 +51,7 @@ struct DeliverySpec {
     url: String,
 }
 
-/// Makes a delivery; `due` is when the sweep looks at it.
+/// Makes a delivery; `due` is the time of the sweep's first check.
 pub fn delivery_item(delivery: &Delivery, due: Option<Timestamp>) -> Item {
     let spec = DeliverySpec {
         tenant: delivery.tenant.clone(),
@@ -151,7 +151,7 @@ pub(crate) fn holds(item: &Item, lease: &Lease) -> bool {
     ATTEMPT_LEASE.holds(item, lease)
 }
 
-/// Puts a new delivery that the sweep looks at then.
+/// Puts a new delivery, with the time of the sweep's first check.
 pub(crate) fn insert(delivery: &Delivery, due: Timestamp) -> Put {
     super::item::insert(delivery_item(delivery, Some(due)))
 }
@@ -164,7 +164,7 @@ fn update(delivery: &Delivery, due: Option<Timestamp>, condition: Condition) -> 
     }
 }
 
-/// The delivery has this state, and so many attempts were begun.
+/// Requires this state and this number of begun attempts.
 fn is_at(state: DeliveryState, attempts: u32) -> [Condition; 2] {
     [
         Condition::Equals(STATE, s(state.as_str())),
@@ -172,7 +172,8 @@ fn is_at(state: DeliveryState, attempts: u32) -> [Condition; 2] {
     ]
 }
 
-/// The delivery is as it was planned: so many attempts begun, pending, and no lease that lives.
+/// Requires the delivery as it was planned: this number of begun attempts, pending, and no live
+/// lease.
 fn as_planned(attempts: u32, now: Timestamp) -> Condition {
     let mut planned = is_at(DeliveryState::Pending, attempts).to_vec();
     planned.push(ATTEMPT_LEASE.is_free(now));
@@ -185,7 +186,7 @@ pub(crate) fn lease(delivery: &Delivery, due: Timestamp, planned: u32, now: Time
     update(delivery, Some(due), as_planned(planned, now))
 }
 
-/// Records what came of an attempt, on condition that its lease is still the delivery's.
+/// Records the outcome of an attempt, on condition that its lease is still the delivery's.
 pub(crate) fn record(delivery: &Delivery, due: Option<Timestamp>, lease: &Lease) -> Update {
     update(delivery, due, ATTEMPT_LEASE.is_held_by(lease))
 }
@@ -205,8 +206,8 @@ pub(crate) fn replan(
     update(delivery, due, condition)
 }
 
-/// Begins another round of a delivery's attempts, on condition that it has the state and the attempts
-/// that were read, and none is under way.
+/// Begins another round of a delivery's attempts, on condition that it has the state and the
+/// attempts that were read, and none is under way.
 pub(crate) fn replay(
     delivery: &Delivery,
     due: Timestamp,
@@ -221,8 +222,8 @@ pub(crate) fn replay(
     Write::Update(update(delivery, Some(due), condition))
 }
 
-/// Moves the sweep's next look at a delivery, on condition that `due` is what was read. `window` is
-/// how long the look after that waits, where the message is sent again.
+/// Moves the sweep's next check of a delivery, on condition that `due` is unchanged. `window` is
+/// the time to the check after that, where the message is sent again.
 pub(crate) fn look_again(
     id: &DeliveryId,
     read: Timestamp,

@@ -1,4 +1,4 @@
-//! The indexes: `due`, which is what the sweep looks at, and `by_tenant`, the list of a tenant's jobs.
+//! The indexes: `due`, which the sweep reads, and `by_tenant`, the list of a tenant's jobs.
 
 use super::item::{get_n, s};
 use crate::domain::ids::{DeliveryId, JobId, TenantId};
@@ -7,11 +7,11 @@ use crate::ports::{Change, Condition, Item, Key, Update, Value};
 
 /// Shards of the `due` index, so that no single index partition takes every write.
 pub const DUE_SHARDS: u8 = 8;
-/// When the sweep looks at an item next, in milliseconds since the epoch.
+/// The time of the sweep's next check of an item, in milliseconds since the epoch.
 pub const DUE: &str = "due";
 /// The shard of the `due` index that an item is in.
 pub const DUE_SHARD: &str = "due_shard";
-/// How long the sweep waits from one look to the next, in milliseconds.
+/// The time from one check of the sweep to the next, in milliseconds.
 pub(super) const WINDOW: &str = "window_ms";
 
 /// Returns the partition of the `by_tenant` index with a tenant's jobs.
@@ -33,7 +33,7 @@ pub fn due_shard_name(n: u8) -> String {
     format!("DUE#{n:02}")
 }
 
-/// What an item of the `due` index belongs to.
+/// The owner of an item of the `due` index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DueItem {
     /// A job's head.
@@ -42,7 +42,7 @@ pub enum DueItem {
     Delivery(DeliveryId),
 }
 
-/// Reads the key of an item of the `due` index; `None` where it is no key of ours.
+/// Reads the key of an item of the `due` index; `None` where the key is not ours.
 pub fn due_item(key: &Key) -> Option<DueItem> {
     let job = JobId::parse(key.pk.strip_prefix("JOB#")?)?;
     if key.sk == "META" {
@@ -52,12 +52,12 @@ pub fn due_item(key: &Key) -> Option<DueItem> {
     Some(DueItem::Delivery(job.delivery(n)))
 }
 
-/// Reads the job of an item of the `by_tenant` index; `None` where its key is no key of ours.
+/// Reads the job of an item of the `by_tenant` index; `None` where its key is not ours.
 pub fn listed_job(key: &Key) -> Option<JobId> {
     JobId::parse(key.pk.strip_prefix("JOB#")?)
 }
 
-/// Sets when the sweep looks at something of a job next.
+/// Sets the time of the sweep's next check of a job's item.
 pub(super) fn due_at(job: &JobId, at: Timestamp) -> [Change; 2] {
     due_in(due_shard(job), at)
 }
@@ -74,13 +74,13 @@ pub(super) fn not_due() -> [Change; 2] {
     [Change::Remove(DUE), Change::Remove(DUE_SHARD)]
 }
 
-/// Reads when the sweep looks at an item next.
+/// Reads the time of the sweep's next check of an item.
 pub(crate) fn read_due(item: &Item) -> Option<Timestamp> {
     get_n(item, DUE).map(Timestamp)
 }
 
-/// Makes other changes together with the next look, on condition that `due` is what was read: of two
-/// sweeps only one goes on.
+/// Makes other changes together with the time of the next check, on condition that `due` is
+/// unchanged: of two sweeps only one goes on.
 pub(super) fn move_due_with(
     mut changes: Vec<Change>,
     key: Key,
@@ -95,12 +95,12 @@ pub(super) fn move_due_with(
     }
 }
 
-/// Moves an item's next look to a time, on condition that `due` is what was read.
+/// Moves an item's next check to a time, on condition that `due` is unchanged.
 pub(crate) fn move_due(key: Key, read: Timestamp, shard: String, at: Timestamp) -> Update {
     move_due_with(Vec::new(), key, read, due_in(shard, at))
 }
 
-/// Takes an item out of the `due` index, on condition that `due` is what was read.
+/// Takes an item out of the `due` index, on condition that `due` is unchanged.
 pub(crate) fn end_due(key: Key, read: Timestamp) -> Update {
     move_due_with(Vec::new(), key, read, not_due())
 }

@@ -1,4 +1,4 @@
-//! What is known of receivers, by URL.
+//! The known state of receivers, by URL.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ const DISABLED: &str = "disabled";
 const SLOW: &str = "slow";
 const NOT_BEFORE: &str = "not_before";
 
-/// Returns the key of what is known of a URL.
+/// Returns the key of a URL's known state.
 pub fn endpoint_key(tenant: &TenantId, url: &str) -> Key {
     key(format!("ENDPOINT#{tenant}#{}", digest(url)), "ENDPOINT")
 }
 
-/// What is known of a receiver.
+/// The known state of a receiver.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Endpoint {
     /// It said that it is gone; nothing is sent until a caller asks for it.
@@ -28,7 +28,7 @@ pub struct Endpoint {
     pub not_before: Option<Timestamp>,
 }
 
-/// Reads what is known of a receiver; nothing without an item.
+/// Reads the known state of a receiver; nothing is known without an item.
 pub fn read_endpoint(item: Option<&Item>) -> Endpoint {
     item.map_or_else(Endpoint::default, |item| Endpoint {
         disabled: get_n(item, DISABLED) == Some(1),
@@ -37,20 +37,20 @@ pub fn read_endpoint(item: Option<&Item>) -> Endpoint {
     })
 }
 
-/// What one exchange taught of a receiver; `None` where it taught nothing of that.
+/// The findings of one exchange with a receiver; `None` where it showed nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Lesson {
-    /// Whether it is slow.
+    /// It is slow, or it is not.
     pub(crate) slow: Option<bool>,
-    /// How long it wants no exchange.
+    /// The pause that it asked for.
     pub(crate) pause: Option<Duration>,
-    /// Whether it is gone; `false` where it is back.
+    /// It is gone; `false` where it is back.
     pub(crate) disabled: Option<bool>,
 }
 
-/// Remembers what an exchange taught of a receiver that was known as `known`, and no more, so that two
-/// exchanges at once do not undo each other's. `None` where it taught nothing. What is not known to be
-/// disabled is changed on condition that it is not.
+/// Stores the findings of an exchange with a receiver, and no more, so that two exchanges at once
+/// do not undo each other's. `known` is the state before. `None` where there are none. A receiver
+/// not known as disabled is changed on condition that it is not.
 pub(crate) fn learn(key: Key, known: &Endpoint, lesson: &Lesson, now: Timestamp) -> Option<Update> {
     let flag = |name, value: bool| Change::Set(name, Value::N(value.into()));
     let mut changes = Vec::new();
@@ -61,7 +61,8 @@ pub(crate) fn learn(key: Key, known: &Endpoint, lesson: &Lesson, now: Timestamp)
     if changes.is_empty() {
         return None;
     }
-    // What is disabled stays so until it is asked for; everything else is forgotten after a while.
+    // A disabled receiver stays so until a caller asks for it; everything else is forgotten after a
+    // while.
     changes.push(if lesson.disabled.unwrap_or(known.disabled) {
         Change::Remove(EXPIRES_AT)
     } else {

@@ -1,4 +1,4 @@
-//! What is kept of a request with an idempotency key.
+//! The stored trace of a request with an idempotency key.
 
 use super::item::{Corrupt, DATA, EXPIRES_AT, digest, get_s, key, pack, s, ttl, unpack};
 use crate::domain::error::InputError;
@@ -9,6 +9,7 @@ use crate::ports::{Attributes, Condition, Item, Key, Put, Value, Write};
 const FINGERPRINT: &str = "fingerprint";
 const JOB: &str = "job";
 
+/// Returns the item's key. It holds a digest of the caller's: that may be any text.
 pub fn idempotency_key(tenant: &TenantId, caller_key: &str) -> Key {
     key(format!("IDEM#{tenant}#{}", digest(caller_key)), "IDEM")
 }
@@ -20,12 +21,12 @@ pub(crate) struct Claim<'a> {
     pub(crate) key: &'a str,
     pub(crate) fingerprint: &'a str,
     pub(crate) job: &'a JobId,
-    /// Those that the answer lists.
+    /// The faults that the answer lists.
     pub(crate) faults: &'a [InputError],
     pub(crate) expires_at: Timestamp,
 }
 
-/// Takes a key, on condition that nobody has it or its time is over.
+/// Takes a key, on condition that it is free or its time is over.
 pub(crate) fn claim_key(claim: &Claim<'_>, now: Timestamp) -> Result<Write, Corrupt> {
     let mut attributes = Attributes::from([
         (FINGERPRINT.into(), s(claim.fingerprint)),
@@ -45,8 +46,8 @@ pub(crate) fn claim_key(claim: &Claim<'_>, now: Timestamp) -> Result<Write, Corr
     }))
 }
 
-/// Leaves a mark that an operator's change has been made, on condition that there is none: a try whose answer was lost is
-/// known by it.
+/// Stores a mark that an operator's change has been made, on condition that there is none: by it a
+/// try whose answer was lost is recognised.
 pub(crate) fn leave_mark(tenant: &TenantId, mark: &str, expires_at: Timestamp) -> Write {
     Write::Put(Put {
         item: Item {
@@ -67,7 +68,7 @@ pub(crate) fn read_claimed_job(item: &Item) -> Option<JobId> {
     get_s(item, JOB).and_then(JobId::parse)
 }
 
-/// What an idempotency item keeps of the faults that a submission was answered with, where there are any.
+/// Makes the attribute of the faults in a submission's answer, where there are any.
 fn faults_attribute(faults: &[InputError]) -> Result<Option<(String, Value)>, Corrupt> {
     let kept: Vec<_> = faults
         .iter()
@@ -80,7 +81,7 @@ fn faults_attribute(faults: &[InputError]) -> Result<Option<(String, Value)>, Co
     }
 }
 
-/// Reads them; an item of a version that kept none has none.
+/// Reads the faults; an item of a version that stored none has none.
 pub fn read_faults(item: &Item) -> Result<Vec<InputError>, Corrupt> {
     if !item.attributes.contains_key(DATA) {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! What all items share: keys, typed attributes, compressed payloads, and an expiry.
+//! Common parts of all items: keys, typed attributes, compressed payloads, and an expiry.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,22 +10,23 @@ use sha2::{Digest, Sha256};
 use crate::domain::time::Timestamp;
 use crate::ports::{Change, Condition, Item, Key, Put, Value, Write};
 
-/// A compressed payload up to this fits one item beside its other attributes. Source: 400 KB item size limit.
+/// A compressed payload up to this fits one item beside its other attributes. Source: 400 KB item
+/// size limit.
 pub const MAX_PAYLOAD_BYTES: usize = 300 * 1024;
 /// A stored payload never unpacks to more: 64 outcomes of 256 KiB, and their frames.
 const MAX_UNPACKED_BYTES: usize = 20 * 1024 * 1024;
 /// zstd's default level: near its best ratio for JSON of this size at a tenth of the time.
 pub(super) const ZSTD_LEVEL: i32 = 3;
-/// When an item's time is over, in seconds since the epoch: the table's own expiry attribute.
+/// The end of an item's time, in seconds since the epoch: the table's own expiry attribute.
 pub const EXPIRES_AT: &str = "expires_at";
-/// Of a live job's head: when its time is over. It is there for longer.
+/// Of a live job's head: the end of its time. The item stays for longer.
 pub(super) const OVER_AT: &str = "over_at";
-/// What never changes of an item, as JSON.
+/// The unchanging part of an item, as JSON.
 pub(super) const SPEC: &str = "spec";
 /// A payload, as compressed JSON.
 pub(super) const DATA: &str = "data";
 
-/// A stored item is not what this version writes; what of it.
+/// A stored item is not as this version writes it; names the part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("stored item is corrupt: {0}")]
 pub struct Corrupt(pub &'static str);
@@ -66,7 +67,7 @@ pub fn get_n(item: &Item, name: &str) -> Option<i64> {
     }
 }
 
-/// Returns the elements of a string-set attribute, in order; none where there is no such set.
+/// Returns the elements of a string-set attribute, in order; none where the set is absent.
 pub fn get_set<'a>(item: &'a Item, name: &str) -> impl Iterator<Item = &'a String> + use<'a> {
     match item.attributes.get(name) {
         Some(Value::Ss(set)) => Some(set.iter()),
@@ -145,8 +146,9 @@ pub(crate) fn overwrite(item: Item) -> Put {
     }
 }
 
-/// How much longer than its job a live head and its progress are kept from the table, which may delete what has expired at
-/// any moment: until the sweep has settled what the job used. A sweep that stood still for longer was told of by its alarm.
+/// The time that a live head and its progress are stored for longer than their job. The table may
+/// delete an expired item at any moment, and the sweep has yet to settle the job's credits. A sweep
+/// that stood still for longer has raised its alarm.
 pub(super) const UNSETTLED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 fn is_expired(item: &Item, now: Timestamp) -> bool {
@@ -155,7 +157,7 @@ fn is_expired(item: &Item, now: Timestamp) -> bool {
         .is_some_and(|at| now.seconds() >= at)
 }
 
-/// Returns the item, unless its time is over: the table removes what has expired only days later.
+/// Returns the item, unless its time is over: the table removes expired items only days later.
 pub fn current(item: Option<Item>, now: Timestamp) -> Option<Item> {
     item.filter(|i| !is_expired(i, now))
 }

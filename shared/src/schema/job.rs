@@ -18,9 +18,9 @@ use crate::ports::{Attributes, Change, Condition, Item, Key, Select, Update, Val
 pub const STATUS: &str = "status";
 const SHARDS_DONE: &str = "shards_done";
 const STARTED_AT: &str = "started_at";
-/// How many chunks were done when the sweep looked last.
+/// The number of chunks that were done at the sweep's last check.
 const SEEN: &str = "seen";
-/// How the job ended, as JSON.
+/// The job's end, as JSON.
 pub const END: &str = "end";
 /// The partition of the `by_tenant` index that the job is listed in.
 const TENANT_JOBS: &str = "tenant_jobs";
@@ -50,7 +50,7 @@ pub fn detail_ranges(job: &JobId) -> [Select; 2] {
     })
 }
 
-/// Has a head that is settled go at its job's time.
+/// Lets a settled head expire at its job's time.
 fn settled(job: &Job) -> [Change; 2] {
     [expires(job.spec.expires_at), Change::Remove(OVER_AT)]
 }
@@ -127,7 +127,7 @@ pub(crate) fn insert(job: &Job) -> Write {
     insert_with(meta_item(job))
 }
 
-/// Changes a head, on condition that its status is what was read.
+/// Changes a head, on condition that its status is unchanged.
 fn update(job: &Job, changes: Vec<Change>) -> Update {
     Update {
         key: meta_key(&job.spec.id),
@@ -149,7 +149,7 @@ fn status(status: Status) -> Change {
     Change::Set(STATUS, s(status.as_str()))
 }
 
-/// Marks a job as begun. The sweep looks at it a `window` later.
+/// Marks a job as begun. The sweep checks it a `window` later.
 pub(crate) fn begin(job: &Job, running: Status, now: Timestamp, window: Duration) -> Update {
     let mut changes = vec![
         status(running),
@@ -160,7 +160,7 @@ pub(crate) fn begin(job: &Job, running: Status, now: Timestamp, window: Duration
     update(job, changes)
 }
 
-/// Asks a job to stop, and has the sweep look at it then, where a time is given.
+/// Asks a job to stop, and has the sweep check it then, where a time is given.
 pub(crate) fn cancel(job: &Job, canceling: Status, due: Option<Timestamp>) -> Update {
     let mut changes = vec![status(canceling)];
     changes.extend(due.into_iter().flat_map(|at| due_at(&job.spec.id, at)));
@@ -208,12 +208,12 @@ pub(crate) fn entomb(job: &Job, deleted: Status, due: Timestamp) -> Write {
     Write::Update(update(job, changes))
 }
 
-/// Notes that a shard's chunks are all done.
+/// Stores that a shard's chunks are all done.
 pub(crate) fn shard_done(job: &JobId, shard: u32) -> Update {
     update_any(job, Change::AddToSet(SHARDS_DONE, set(shard.to_string())))
 }
 
-/// Keeps the key that signs a job's callback URLs, unless there is one.
+/// Stores the key that signs a job's callback URLs, unless there is one.
 pub(crate) fn keep_callback_key(job: &JobId, key: &[u8]) -> Update {
     update_any(
         job,
@@ -221,8 +221,8 @@ pub(crate) fn keep_callback_key(job: &JobId, key: &[u8]) -> Update {
     )
 }
 
-/// Moves the sweep's next look at a job a `window` on from `now`, and notes how many chunks are done,
-/// on condition that `due` is what was read.
+/// Moves the sweep's next check of a job a `window` on from `now`, and stores how many chunks are
+/// done, on condition that `due` is unchanged.
 pub(crate) fn look_again(
     job: &JobId,
     read: Timestamp,

@@ -1,4 +1,4 @@
-//! Which attempt may send to a URL, and of which job the newest event was that it answered well.
+//! The attempt that may send to a URL, and the job of the newest event that it answered well.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::ports::{Change, Condition, Item, Key, Update, Value};
 
 /// Of a URL: the right to send to it, as long as the attempt's own lease and with its token.
 const URL_LEASE: LeaseSlot = LeaseSlot::random("turn", "turn_until");
-/// When the job of that attempt was submitted, in milliseconds.
+/// The time when the job of that attempt was submitted, in milliseconds.
 const LATEST_JOB: &str = "turn_job";
-/// When the newest job was submitted whose event was answered well, in milliseconds.
+/// The time when the newest job whose event was answered well was submitted, in milliseconds.
 pub const NEWEST: &str = "newest";
-/// How much longer than the deliveries of its job the memory of an event lasts.
+/// The time that an event is remembered for longer than the deliveries of its job.
 const BEYOND: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Returns the key of a URL's lease and newest event. Kept apart from the receiver's other state,
@@ -36,9 +36,9 @@ pub(crate) fn read_lease(item: &Item) -> Option<Lease> {
     URL_LEASE.read(item)
 }
 
-/// Takes the URL for an attempt, on condition that no event of a newer job was answered well and that
-/// no other attempt has it: none, one of an older or the same job that is over, or any that was over
-/// at `abandoned`.
+/// Takes the URL for an attempt, on condition that no event of a newer job was answered well and
+/// that no other attempt has it: none, one of an older or the same job that is over, or any that
+/// was over at `abandoned`.
 pub(crate) fn take(
     delivery: &Delivery,
     lease: &Lease,
@@ -71,7 +71,7 @@ pub(crate) fn give_back(delivery: &Delivery, lease: &Lease) -> Update {
     update(delivery, released(), URL_LEASE.is_held_by(lease))
 }
 
-/// Remembers that the event was answered well and gives the URL back, on condition that it has this
+/// Stores that the event was answered well and gives the URL back, on condition that it has this
 /// very lease and that no event of a newer job was answered well.
 pub(crate) fn answered(delivery: &Delivery, lease: &Lease) -> Update {
     let job = submitted_at(delivery);
@@ -85,8 +85,8 @@ pub(crate) fn answered(delivery: &Delivery, lease: &Lease) -> Update {
     )
 }
 
-/// Remembers that the event was answered well, whoever has the URL, on condition that no event of a
-/// newer job was.
+/// Stores that the event was answered well, whichever attempt has the URL, on condition that no
+/// event of a newer job was.
 pub(crate) fn remember(delivery: &Delivery) -> Update {
     let job = submitted_at(delivery);
     update(
@@ -112,7 +112,7 @@ fn newest(job: Timestamp) -> Change {
     Change::Set(NEWEST, Value::N(job.0))
 }
 
-/// No job newer than this was told and answered well.
+/// Requires that no event of a newer job was answered well.
 fn none_newer(job: Timestamp) -> Condition {
     Condition::Any(vec![
         Condition::Absent(NEWEST),
@@ -120,7 +120,7 @@ fn none_newer(job: Timestamp) -> Condition {
     ])
 }
 
-/// Whatever is older is gone by then: it was submitted before, and nothing is kept for longer.
+/// Anything older is gone by then: it was submitted before, and nothing is stored for longer.
 fn expiry(delivery: &Delivery) -> Change {
     expires(delivery.expires_at.plus(BEYOND))
 }

@@ -1,4 +1,5 @@
-//! Leases: which attributes hold one, and the conditions and changes that take it and give it back.
+//! Leases: the attributes that hold one, and the conditions and changes that take it and give it
+//! back.
 
 use super::item::{get_n, get_s, s};
 use crate::domain::lease::{Lease, Token};
@@ -14,7 +15,7 @@ pub(super) struct LeaseSlot {
 }
 
 impl LeaseSlot {
-    /// A slot of leases with random tokens.
+    /// Makes a slot of leases with random tokens.
     pub(super) const fn random(token: &'static str, until: &'static str) -> Self {
         Self {
             token: Some(token),
@@ -22,7 +23,7 @@ impl LeaseSlot {
         }
     }
 
-    /// A slot of leases whose end is their token.
+    /// Makes a slot of leases whose end is their token.
     pub(super) const fn ending(until: &'static str) -> Self {
         Self { token: None, until }
     }
@@ -37,27 +38,29 @@ impl LeaseSlot {
         Some(Lease { token, until })
     }
 
-    /// Returns whether the item has this very lease: a write whose answer was lost has taken it then.
+    /// Returns whether the item has this very lease: a write whose answer was lost has taken it
+    /// then.
     pub(super) fn holds(&self, item: &Item, lease: &Lease) -> bool {
         self.read(item).as_ref() == Some(lease)
     }
 
-    /// No lease was taken, or the last one was given back.
+    /// Requires that no lease was taken, or that the last one was given back.
     pub(super) fn is_absent(&self) -> Condition {
         Condition::Absent(self.token.unwrap_or(self.until))
     }
 
-    /// There is a lease, and it was over at this time.
+    /// Requires a lease that was over at this time.
     pub(super) fn is_over(&self, at: Timestamp) -> Condition {
         Condition::AtMost(self.until, at.0)
     }
 
-    /// The lease can be taken.
+    /// Requires that the lease can be taken.
     pub(super) fn is_free(&self, now: Timestamp) -> Condition {
         Condition::Any(vec![self.is_absent(), self.is_over(now)])
     }
 
-    /// The lease can be taken, or was by an earlier try of this very call, whose answer was lost.
+    /// Requires that the lease can be taken, or was by an earlier try of this very call, whose
+    /// answer was lost.
     pub(super) fn is_free_for(&self, lease: &Lease, now: Timestamp) -> Condition {
         Condition::Any(vec![
             self.is_absent(),
@@ -66,7 +69,8 @@ impl LeaseSlot {
         ])
     }
 
-    /// The lease can be taken, and nobody took it since the item was read. `None` where the item has a live one.
+    /// Requires that the lease can be taken and was not since the item was read. `None` where the
+    /// item has a live one.
     pub(super) fn is_free_as_read(&self, item: &Item, now: Timestamp) -> Option<Condition> {
         match self.read(item) {
             None => Some(self.is_absent()),
@@ -74,7 +78,7 @@ impl LeaseSlot {
         }
     }
 
-    /// The item has this very lease, live or over.
+    /// Requires this very lease, live or over.
     pub(super) fn is_held_by(&self, lease: &Lease) -> Condition {
         match (self.token, &lease.token) {
             (Some(name), Token::Random(token)) => Condition::Equals(name, s(token)),

@@ -5,27 +5,32 @@
 //! | `TENANT#t` | `PROFILE`, `CREDITS` | settings; balance and open chunks |
 //! | `SECRET#t` | `WEBHOOK` | live webhook secrets |
 //! | `KEY#sha256(key)` | `KEY` | API key → tenant, scopes |
-//! | `IDEM#t#sha256(key)` | `IDEM` | request fingerprint → job, and the faults of its invalid records as they were answered |
+//! | `IDEM#t#sha256(key)` | `IDEM` | request fingerprint → job, and the faults in its answer |
 //! | `JOB#j` | `META`, `PROGRESS#s`, `DELIVERY#d` | head, progress sets, deliveries |
 //! | `JOB#j#s` | `CHUNK#n` | input records |
-//! | `JOB#j#s` | `CHUNK#n#PART#run#k` | what a run that had to stop has finished, or has begun; run `0`: what was known at submit |
-//! | `JOB#j#s` | `CHUNK#CALL#n#r#provider`, `CHUNK#CALL#n#r#provider#k`, `CHUNK#CALL#n#WAKE` | what an upstream posted for record r of chunk n, and then; until when a message is on its way for that |
-//! | `JOB#j#s` | `CHUNK#n#RESULT`, `CHUNK#n#RESULT#run#k` | the outcomes; overflow of outcomes too big for one item |
-//! | `ENDPOINT#t#sha256(url)` | `ENDPOINT`, `LATEST` | disabled, slow, not before; whose turn it is, and the newest job told |
-//! | `ENDPOINT#t#sha256(origin)` | `ORIGIN` | quick, or whose probe it is |
-//! | `RATE#p` | `RATE` | a provider's next free slot, of all processes (`providers::guards::rate_limit`) |
-//! | `BREAKER#p` | `BREAKER` | a provider's circuit while it is open (`providers::guards::circuit_breaker`) |
-//! | `WAITS#p` | `WAITS` | since when records wait for a provider, and why; only shown (`providers::guards::waits`) |
-//! | `CACHE#t#p#hmac(question)` | `CACHE` | a provider's answer; `t` is `*` where all tenants share it (`providers::guards::answer_cache`) |
-//! | `SEEN#t#sha256(site)` | `SEEN` | when a tenant first saw what a site shows without a date (`providers::guards::seen`) |
+//! | `JOB#j#s` | `CHUNK#n#PART#run#k` | outcomes or attempts of a run; run `0`: of submit |
+//! | `JOB#j#s` | `CHUNK#CALL#n#r#provider` | an upstream's first post for record r of chunk n |
+//! | `JOB#j#s` | `CHUNK#CALL#n#r#provider#k` | its later posts |
+//! | `JOB#j#s` | `CHUNK#CALL#n#WAKE` | until when a message for these is on its way |
+//! | `JOB#j#s` | `CHUNK#n#RESULT`, `CHUNK#n#RESULT#run#k` | the outcomes; their overflow |
+//! | `ENDPOINT#t#sha256(url)` | `ENDPOINT` | disabled, slow, not before |
+//! | `ENDPOINT#t#sha256(url)` | `LATEST` | the URL's lease, and its newest job |
+//! | `ENDPOINT#t#sha256(origin)` | `ORIGIN` | quick, or the origin's lease |
+//! | `RATE#p` | `RATE` | a provider's next free slot (`providers::guards::rate_limit`) |
+//! | `BREAKER#p` | `BREAKER` | an open circuit (`providers::guards::circuit_breaker`) |
+//! | `WAITS#p` | `WAITS` | records' wait for a provider; only shown (`providers::guards::waits`) |
+//! | `CACHE#t#p#hmac(request)` | `CACHE` | an answer (`providers::guards::answer_cache`) |
+//! | `SEEN#t#sha256(site)` | `SEEN` | first sights of undated things (`providers::guards::seen`) |
 //! | `CACHE` | `KEY` | that HMAC's key |
 //!
-//! A chunk's items share the prefix of their sort key, so that one query reads all that is known of a chunk, and one
-//! range reads inputs and outcomes of neighbouring chunks together.
+//! Of an answer, `t` is `*` where all tenants share it.
 //!
-//! Each item has a file: its key, how it is read, and every write of it as a named function, with the
-//! condition under which it takes effect. Nothing outside names an attribute (a test in `tests/infra`
-//! checks that).
+//! A chunk's items share the prefix of their sort key, so that one query reads all that is known of
+//! a chunk, and one range reads inputs and outcomes of neighbouring chunks together.
+//!
+//! Each item has a file: its key, how it is read, and every write of it as a named function, with
+//! the condition under which it takes effect. Nothing outside names an attribute (a test in
+//! `tests/infra` checks that).
 
 pub(crate) mod answer;
 pub(crate) mod breaker;

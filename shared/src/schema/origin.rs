@@ -1,4 +1,4 @@
-//! Whether a receiver's origin is known to answer quickly, and who finds that out.
+//! The speed of a receiver's origin, where it is known, and the lease of finding it out.
 
 use url::Url;
 
@@ -27,7 +27,7 @@ pub(crate) fn is_quick(item: &Item) -> bool {
     get_n(item, QUICK) == Some(1)
 }
 
-/// Takes the probe of an origin, on condition that it is free and the origin is not known to be quick.
+/// Takes an origin's lease, on condition that it is free and the origin is not known to be quick.
 pub(crate) fn lease(key: Key, lease: &Lease, now: Timestamp) -> Update {
     let unknown = Condition::Any(vec![
         Condition::Absent(QUICK),
@@ -44,7 +44,7 @@ pub(crate) fn lease(key: Key, lease: &Lease, now: Timestamp) -> Update {
     }
 }
 
-/// Remembers that an origin is quick; the probe is not needed any more.
+/// Stores that an origin is quick; its lease is not needed any more.
 pub(crate) fn is_found_quick(key: Key, now: Timestamp) -> Update {
     let mut changes = vec![Change::Set(QUICK, Value::N(1))];
     changes.extend(ORIGIN_LEASE.give_back());
@@ -65,7 +65,7 @@ pub(crate) fn is_found_slow(key: Key) -> Update {
     }
 }
 
-/// Gives the probe back, on condition that this lease has it.
+/// Gives an origin's lease back, on condition that it is this one.
 pub(crate) fn give_back(key: Key, lease: &Lease) -> Update {
     Update {
         key,

@@ -1,4 +1,4 @@
-//! A job's progress: which chunks are done, and which run has one.
+//! A job's progress: the chunks that are done, and the run that works on each of the others.
 
 use std::sync::OnceLock;
 
@@ -19,8 +19,8 @@ pub fn progress_key(job: &JobId, shard: u32) -> Key {
     key(format!("JOB#{job}"), format!("PROGRESS#{shard:04}"))
 }
 
-/// Makes the progress of a shard of which nothing is done. It outlives the job until what that used
-/// is settled.
+/// Makes the progress of a shard of which nothing is done. It outlives the job until the job is
+/// settled.
 fn progress_item(job: &JobId, shard: u32, expires_at: Timestamp) -> Item {
     Item {
         key: progress_key(job, shard),
@@ -33,26 +33,27 @@ pub fn read_progress<'a>(shards: impl IntoIterator<Item = &'a Item>) -> Progress
     Progress::of(shards.into_iter().flat_map(|item| get_set(item, DONE)))
 }
 
-/// Returns the attribute of a progress shard that counts the starts of a chunk, from its second receive on.
-/// One of [`SHARD_CHUNKS`] fixed names, because attribute names of changes are static.
+/// Returns the attribute of a progress shard that counts the attempts at a chunk, from its second
+/// receive on. One of [`SHARD_CHUNKS`] fixed names, because attribute names of changes are static.
 pub fn attempts_attribute(chunk: u32) -> &'static str {
     static NAMES: OnceLock<Vec<String>> = OnceLock::new();
     chunk_attribute(&NAMES, "starts", chunk)
 }
 
-/// Returns the attribute of a progress shard that says until when a run may be at work on a chunk.
+/// Returns the attribute of a progress shard with the end of a chunk's lease.
 pub fn held_attribute(chunk: u32) -> &'static str {
     static NAMES: OnceLock<Vec<String>> = OnceLock::new();
     chunk_attribute(&NAMES, "held", chunk)
 }
 
-/// Of a progress shard: the right to work on a chunk. Its end is its token, also of one that was given back: that is another
-/// end that has passed, so that who has read the one before knows that there was a run since.
+/// Of a progress shard: the right to work on a chunk. Its end is its token, also when it was given
+/// back: then another time that has passed is written, so that a run that has read the previous
+/// lease knows that another ran since.
 fn chunk_lease(chunk: u32) -> LeaseSlot {
     LeaseSlot::ending(held_attribute(chunk))
 }
 
-/// Returns the attribute of a progress shard that says when the first parked record of a chunk is asked for again. One message is
+/// Returns the attribute of a progress shard with the time of a chunk's next poll. One message is
 /// on its way for that time; others that come before it have nothing to do.
 fn poll_attribute(chunk: u32) -> &'static str {
     static NAMES: OnceLock<Vec<String>> = OnceLock::new();
@@ -112,14 +113,14 @@ pub(crate) fn read_starts(shard: &Item, chunk: u32) -> i64 {
     get_n(shard, attempts_attribute(chunk)).unwrap_or(0)
 }
 
-/// Reads when the first suspended record of a chunk is asked for again.
+/// Reads the time of a chunk's next poll.
 pub(crate) fn read_poll_at(shard: &Item, chunk: u32) -> Option<Timestamp> {
     get_n(shard, poll_attribute(chunk)).map(Timestamp)
 }
 
-/// Takes the lease of a chunk and counts the attempt where `counts`. On condition that nobody took it
-/// since `shard` was read, or that it is `left`, which its holder left to this one. `None` where a
-/// live one was read and nothing was left.
+/// Takes the lease of a chunk and counts the attempt where `counts`. On condition that it was not
+/// taken since `shard` was read, or that it is `left`, which its holder left to this run. `None`
+/// where a live one was read and nothing was left.
 pub(crate) fn take_chunk(
     job: &JobId,
     chunk: u32,
@@ -149,7 +150,7 @@ pub(crate) fn take_chunk(
     })
 }
 
-/// Counts no attempt at a chunk any more, or so many, on condition that it has this very lease.
+/// Sets the number of attempts at a chunk, or removes it, on condition that it has this very lease.
 pub(crate) fn count_starts(
     job: &JobId,
     chunk: u32,
@@ -174,8 +175,8 @@ pub(crate) fn release(job: &JobId, chunk: u32, lease: &Lease, over: &Lease) -> U
     }
 }
 
-/// Says when the first suspended record of a chunk is asked for again, and gives the chunk back where
-/// it has a lease, as [`release`] does: `(lease, over)`.
+/// Stores the time of a chunk's next poll, and gives the chunk back where it has a lease, as
+/// [`release`] does: `(lease, over)`.
 pub(crate) fn suspend(
     job: &JobId,
     chunk: u32,

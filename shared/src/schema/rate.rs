@@ -1,15 +1,16 @@
-//! A provider's schedule: its next free slot, of all processes. Times are in microseconds since the epoch.
+//! A provider's schedule: its next free slot, of all processes. Times are in microseconds since the
+//! epoch.
 
 use super::item::{EXPIRES_AT, get_n, key};
 use crate::ports::{Change, Condition, Item, Key, Update, Value};
 
-/// When the next free slot is.
+/// The time of the next free slot.
 const NEXT: &str = "next_us";
-/// Until when the upstream wants no request. Removed when it answers again.
+/// The time until which the upstream wants no request. Removed when it answers again.
 const HELD: &str = "held_us";
 /// The HTTP status with which it said so. Removed when it answers again.
 const HELD_STATUS: &str = "held_status";
-/// The item of a schedule that nobody uses is removed after so long, in seconds.
+/// The time after which the item of an unused schedule is removed, in seconds.
 const KEPT: i64 = 24 * 3600;
 
 /// Returns the key of a provider's schedule.
@@ -49,8 +50,8 @@ pub(crate) fn append(key: Key, block: i64, from: i64, latest: i64) -> Update {
     }
 }
 
-/// Begins the schedule anew at `from` with a block of slots, on condition that its next free slot is
-/// before then.
+/// Begins the schedule anew at `from` with a block of slots, on condition that its next free slot
+/// is before then.
 pub(crate) fn begin(key: Key, block: i64, from: i64) -> Update {
     Update {
         key,
@@ -62,8 +63,7 @@ pub(crate) fn begin(key: Key, block: i64, from: i64) -> Update {
     }
 }
 
-/// Notes that the upstream answers again, on condition that the time is over for which it wanted no
-/// request.
+/// Stores that the upstream answers again, on condition that the pause it asked for is over.
 pub(crate) fn answers(key: Key, now: i64) -> Update {
     Update {
         key,
@@ -72,7 +72,7 @@ pub(crate) fn answers(key: Key, now: i64) -> Update {
     }
 }
 
-/// Notes that the upstream wants no request until then, and moves the next free slot there, on
+/// Stores that the upstream wants no request until then, and moves the next free slot there, on
 /// condition that it is not behind.
 pub(crate) fn back_off(key: Key, until: i64, status: u16) -> Update {
     let mut changes = held(until, status);
@@ -80,8 +80,8 @@ pub(crate) fn back_off(key: Key, until: i64, status: u16) -> Update {
     not_behind(key, changes, NEXT, until)
 }
 
-/// As [`back_off`], where the slots before then are taken already: the next free slot stays, and the
-/// upstream must not have wanted no request for longer.
+/// As [`back_off`], where the slots before then are taken already: the next free slot stays, and
+/// the upstream must not have wanted no request for longer.
 pub(crate) fn hold_taken(key: Key, until: i64, status: u16) -> Update {
     not_behind(key, held(until, status), HELD, until)
 }

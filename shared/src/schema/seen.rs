@@ -1,4 +1,4 @@
-//! When a tenant first saw what a site shows without a date.
+//! The times when a tenant first saw undated things at a site.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::ports::{Change, Condition, Item, Key, Update, Value};
 /// A set of `hash:seconds`, one element for each thing.
 const SEEN: &str = "seen";
 
-/// Returns the key of what a tenant saw at a site.
+/// Returns the key of the things that a tenant saw at a site.
 pub(crate) fn seen_key(tenant: &TenantId, site: &str) -> Key {
     key(format!("SEEN#{tenant}#{}", digest(site)), "SEEN")
 }
@@ -29,7 +29,8 @@ pub(crate) fn read(item: &Item) -> BTreeMap<String, i64> {
     get_set(item, SEEN).filter_map(element).collect()
 }
 
-/// Remembers when each thing was first seen, on condition that nobody wrote it since it was read.
+/// Stores when each thing was first seen, on condition that the item was not written since it was
+/// read.
 pub(crate) fn remember(
     key: Key,
     read: Option<&Item>,

@@ -55,7 +55,8 @@ fn profile_value(profile: &Profile) -> Value {
     s(json(profile))
 }
 
-/// Replaces a tenant's profile, on condition that there is one. What a later version keeps beside it stays.
+/// Replaces a tenant's profile, on condition that there is one. Other attributes, of a later
+/// version, stay.
 pub(crate) fn replace_profile(profile: &Profile) -> Update {
     Update {
         key: profile_key(&profile.tenant),
@@ -76,7 +77,7 @@ pub(crate) fn credits_item(tenant: &TenantId, balance: i64) -> Item {
     }
 }
 
-/// Adds credits to a tenant's balance, on condition that there is such a tenant.
+/// Adds credits to a tenant's balance, on condition that the tenant exists.
 pub(crate) fn add_to_balance(tenant: &TenantId, credits: i64) -> Write {
     Write::Update(Update {
         key: credits_key(tenant),
@@ -101,8 +102,8 @@ pub(crate) fn reserve(spec: &Spec) -> Write {
     })
 }
 
-/// Gives back what was reserved and not used. In one transaction with the write that ends the job, so
-/// it happens once.
+/// Gives back credits that were reserved and not used. It is in one transaction with the write that
+/// ends the job, so it happens once.
 pub(crate) fn settle(job: &Job, progress: &Progress) -> Write {
     let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let used = number(progress.credits());
@@ -120,7 +121,7 @@ pub(crate) fn settle(job: &Job, progress: &Progress) -> Write {
     })
 }
 
-/// Checks that there is such a tenant.
+/// Checks that the tenant exists.
 pub(crate) fn tenant_exists(tenant: &TenantId) -> Write {
     Write::Check {
         key: profile_key(tenant),
@@ -128,7 +129,7 @@ pub(crate) fn tenant_exists(tenant: &TenantId) -> Write {
     }
 }
 
-/// What a credits item says; absent numbers are 0.
+/// The numbers of a credits item; absent ones are 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Credits {
     pub(crate) balance: i64,
@@ -167,7 +168,7 @@ pub(crate) fn api_key_item(hash: &str, tenant: &TenantId, scopes: &BTreeSet<Scop
     }
 }
 
-/// Reads whose key it is, and what it may do.
+/// Reads a key's tenant, and its scopes.
 ///
 /// # Errors
 /// [`Corrupt`] where it names no tenant.
@@ -195,7 +196,8 @@ pub(crate) fn secrets_item(tenant: &TenantId, secrets: &[LiveSecret]) -> Item {
     }
 }
 
-/// Replaces a tenant's secrets, on condition that they are as `read`. What a later version keeps beside them stays.
+/// Replaces a tenant's secrets, on condition that they are as `read`. Other attributes, of a later
+/// version, stay.
 pub(crate) fn rotate_secrets(
     tenant: &TenantId,
     read: Option<&Item>,

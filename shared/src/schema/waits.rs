@@ -1,4 +1,4 @@
-//! Since when records wait for a provider, and why. Only shown.
+//! The wait of records for a provider: its beginning and its reason. Only shown.
 
 use super::item::{EXPIRES_AT, get_n, key, set_or_remove};
 use crate::domain::time::Timestamp;
@@ -10,7 +10,8 @@ const KEPT: i64 = 24 * 3600;
 const SINCE: &str = "wait_since";
 const UNTIL: &str = "wait_until";
 const STATUS: &str = "wait_status";
-/// When the upstream answered since; what waits still is asked at its time.
+/// The time when the upstream answered since; records that still wait are asked about at their
+/// time.
 const OVER: &str = "wait_over";
 
 /// A wait for a provider as it is stored.
@@ -31,7 +32,7 @@ pub(crate) fn waits_key(provider: &str) -> Key {
     key(format!("WAITS#{provider}"), "WAITS")
 }
 
-/// Reads a wait; `None` where the item tells of none.
+/// Reads a wait; `None` where the item has none.
 pub(crate) fn read(item: &Item) -> Option<Wait> {
     Some(Wait {
         since: Timestamp(get_n(item, SINCE)?),
@@ -41,7 +42,7 @@ pub(crate) fn read(item: &Item) -> Option<Wait> {
     })
 }
 
-/// Notes that the upstream has answered, on condition that there is a wait.
+/// Stores that the upstream has answered, on condition that there is a wait.
 pub(crate) fn over(provider: &str, now: Timestamp) -> Update {
     Update {
         key: waits_key(provider),
@@ -50,14 +51,14 @@ pub(crate) fn over(provider: &str, now: Timestamp) -> Update {
     }
 }
 
-/// A wait as a process tells it.
+/// A wait as a process reports it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReportedWait {
     /// When the provider is to be asked again.
     pub(crate) until: Timestamp,
     /// The HTTP status with which the upstream failed.
     pub(crate) status: Option<u16>,
-    /// Who was to ask the provider at this time or later may still do so.
+    /// A record that was to ask the provider at this time or later may still do so.
     pub(crate) alive: Timestamp,
 }
 
@@ -70,7 +71,7 @@ impl ReportedWait {
     }
 }
 
-/// Has a wait go on until then, on condition that there is one that goes on, and for no longer.
+/// Extends a wait until then, on condition that there is one that goes on, and for no longer.
 pub(crate) fn go_on(provider: &str, wait: &ReportedWait) -> Update {
     let mut changes = wait.changes();
     changes.push(Change::Set(UNTIL, Value::N(wait.until.0)));

@@ -17,14 +17,14 @@ use crate::surfaces::common::message::{ApiRequest, ApiResponse};
 /// One API surface.
 #[derive(Debug, Clone, Copy)]
 pub struct Surface {
-    /// Stands in stored jobs and in `providers.toml`; never changes.
+    /// The name in stored jobs and in `providers.toml`; it never changes.
     pub name: &'static str,
     /// Its operations, as `[operations.NAME]` of `providers.toml` maps it to types; a surface that
-    /// asks for types by their own names has none.
+    /// takes types by their own names has none.
     pub operations: &'static [&'static str],
     /// The paths that it answers.
     pub routes: &'static [Route],
-    /// Whose jobs it shows.
+    /// The jobs that it shows.
     pub shows: Shows,
     /// The API key, from the surface's own header.
     pub key: for<'a> fn(&'a ApiRequest) -> Option<&'a str>,
@@ -45,12 +45,12 @@ pub struct Surface {
     pub sign: fn(&Signing<'_>) -> Vec<(String, String)>,
 }
 
-/// Which jobs a surface shows.
+/// The jobs that a surface shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shows {
     /// Those submitted on it.
     Own,
-    /// Every one, by the id of whichever surface.
+    /// All jobs, by the id of any surface.
     Every,
 }
 
@@ -59,7 +59,7 @@ pub enum Shows {
 pub struct Route {
     /// `GET`, `POST` or `DELETE`.
     pub method: &'static str,
-    /// With a leading slash; a segment in braces takes any one segment.
+    /// The path, with a leading slash; a segment in braces takes any one segment.
     pub path: &'static str,
     /// The use case, and the words for it.
     pub call: Call,
@@ -89,13 +89,13 @@ pub enum Call {
     Delete,
     /// Shows a job, with its records where `records` asks for them.
     Job {
-        /// Tells that the request asks for the job's records too.
+        /// Returns whether the request wants the job's records too.
         records: fn(&ApiRequest, &JobView) -> bool,
         /// Makes the answer.
         show: fn(&Shown<'_>) -> Result<ApiResponse, ApiError>,
     },
-    /// Shows a job with an `ETag` made of `state`; `?wait=` or `Prefer: wait=` holds the answer
-    /// until it ends.
+    /// Shows a job with an `ETag` made of `state`; `?wait=` or `Prefer: wait=` delays the
+    /// answer until it ends.
     Watch {
         /// Makes the answer of the job, at the present time.
         show: fn(&JobView, Timestamp) -> ApiResponse,
@@ -157,7 +157,7 @@ pub struct Shown<'a> {
     pub request: &'a ApiRequest,
     /// The job with its progress.
     pub view: &'a JobView,
-    /// Every record in input order, where the operation asked for them.
+    /// Every record in input order, if the operation needs them.
     pub records: Option<&'a [Entry]>,
     /// The present time, for estimates.
     pub now: Timestamp,
@@ -176,11 +176,11 @@ pub struct ResultsPage<'a> {
     pub first: bool,
     /// The cursor of the next page.
     pub next: Option<String>,
-    /// The most lines that the request asked for.
+    /// The most lines that the request allows.
     pub limit: usize,
 }
 
-/// The things beside the request that reading it may look at.
+/// The context for reading a request.
 pub struct Reading<'a> {
     /// The surface that the request came in on.
     pub surface: &'a Surface,
@@ -215,7 +215,7 @@ impl Reading<'_> {
         )
     }
 
-    /// Why a URL cannot be delivered to, in words.
+    /// Returns why a URL cannot be delivered to, in words.
     pub fn url_fault(&self, url: &str) -> Option<String> {
         if url.chars().count() > MAX_URL_CHARS {
             return Some(format!("is longer than {MAX_URL_CHARS} characters"));
@@ -231,7 +231,7 @@ impl Reading<'_> {
     }
 }
 
-/// An event to be told to a receiver.
+/// An event for a receiver.
 #[derive(Debug)]
 pub struct Event<'a> {
     /// The kind of event.
@@ -241,8 +241,8 @@ pub struct Event<'a> {
     /// The job it is about; a test event is about none. Of a record's event only `job.spec` may be
     /// used: the rest still changes, and every attempt has the same body.
     pub job: Option<&'a JobView>,
-    /// Of a job's event: its results, unless they are more than go along (`Surface::inline`). Of a
-    /// record's event: its line alone.
+    /// Of a job's event: its results, if they fit (`Surface::inline`). Of a record's event: its
+    /// line.
     pub results: Option<&'a [ResultLine]>,
 }
 

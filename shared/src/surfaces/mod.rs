@@ -1,10 +1,10 @@
 //! API surfaces. What one of them says and how it says it is data and pure functions in one folder;
-//! everything else asks the [`Surface`] and never which one it is. A further surface is a folder
+//! everything else uses the [`Surface`] and never asks which one it is. Another surface is a folder
 //! here and a line in [`SURFACES`].
 //!
-//! A folder has `mod.rs` (the [`Surface`]), `routes.rs`, `request.rs` (what is read), `response.rs`
-//! (what is answered), `error.rs`, and `event.rs` (what is sent, how it is signed, and when it is
-//! tried again).
+//! A folder has `mod.rs` (the [`Surface`]), `routes.rs`, `request.rs` (reads requests),
+//! `response.rs` (writes answers), `error.rs`, and `event.rs` (webhook bodies, signatures and
+//! retries).
 
 pub mod apione;
 pub mod common;

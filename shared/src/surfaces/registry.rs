@@ -1,4 +1,4 @@
-//! The surfaces that there are, and finding the one, and the operation, that a request is for.
+//! The list of surfaces. Finds the surface and the operation that a request is for.
 
 use super::contract::{Call, Surface};
 use super::{apione, fullenrich, native, sixtyfour, springbolt};
@@ -14,16 +14,15 @@ pub const SURFACES: &[Surface] = &[
     fullenrich::SURFACE,
 ];
 
-/// The surface of that name among these.
+/// Returns the surface of that name.
 pub fn surface<'a>(surfaces: &'a [Surface], name: &str) -> Option<&'a Surface> {
     surfaces.iter().find(|s| s.name == name)
 }
 
-/// Returns what is wrong with the operations that `providers.toml` maps: a surface that there is
-/// not, or an operation that the surface does not have.
+/// Checks the operations that `providers.toml` maps: each must be one of a known surface.
 ///
 /// # Errors
-/// The first of them, in words.
+/// The first unknown surface or operation, in words.
 pub fn check_operations(surfaces: &[Surface], catalog: &Catalog) -> Result<(), String> {
     for (name, operation) in catalog.operations() {
         let Some(surface) = surface(surfaces, name) else {

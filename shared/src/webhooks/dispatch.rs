@@ -1,8 +1,8 @@
 //! Dispatch: one attempt of one delivery, under a lease.
 //!
-//! The lease is written before the exchange and counts the attempt, so an attempt that nobody lived to record still
-//! counts, and shows as `interrupted`. The exchange always ends before the lease does: two attempts of one delivery
-//! never overlap.
+//! The lease is written before the exchange and counts the attempt, so an attempt that died before
+//! it was recorded still counts, and shows as `interrupted`. The exchange always ends before the
+//! lease does: two attempts of one delivery never overlap.
 
 use std::time::Duration;
 
@@ -30,34 +30,37 @@ use crate::webhooks::order;
 use crate::webhooks::order::UrlAdmission;
 use crate::webhooks::replay::SUPERSEDED;
 
-/// An attempt this little ahead of its time is made; a clock may be so far off.
+/// The most that an attempt may be ahead of its time: clocks differ.
 const EARLY: Duration = Duration::from_secs(1);
 
-/// What came of one message.
+/// The outcome of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dispatched {
+    /// The receiver took the event; the delivery is over.
     Delivered,
     /// The attempt failed, and another is planned.
     Retrying,
+    /// The attempt failed and was the last; only a replay sends the event again.
     Exhausted,
     /// The message asks for an attempt that is not the next one, or the delivery is over or gone.
     Stale,
-    /// It is not time yet, or the receiver is slow or not yet known to be quick and belongs in the other lane: the message
-    /// was sent on.
+    /// The message was sent on: it is early, or the receiver belongs in the other lane because it
+    /// is slow or not yet known to be quick.
     Moved,
     /// Too little of the invocation is left; the message has to come back.
     NoTime,
 }
 
-/// How this attempt came about.
+/// The message that asks for an attempt, as it was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeliveryReceipt {
+    /// The queue that it came from.
     pub lane: QueueName,
     /// When the invocation ends.
     pub deadline: Timestamp,
 }
 
-/// What an attempt goes by.
+/// Everything that decides how an attempt is made.
 struct AttemptContext {
     endpoint: Endpoint,
     rules: DeliveryRules,
@@ -103,7 +106,7 @@ pub async fn step(
     if endpoint.disabled && !delivery.explicit && rules.gone_disables {
         return give_up(ports, delivery, "endpoint_disabled").await;
     }
-    // Only an attempt that nobody lived to record can have been the last without ending the delivery.
+    // Only an attempt that died unrecorded can have been the last without ending the delivery.
     if delivery.lease.is_some() && delivery.round_is_used_up(&rules) {
         return give_up(ports, delivery, "attempts_used_up").await;
     }
@@ -140,7 +143,7 @@ pub async fn step(
     done
 }
 
-/// What is stored beside a delivery.
+/// The items stored beside a delivery.
 struct Stored {
     endpoint: Endpoint,
     /// The surface's, with the tenant's own delays.
@@ -149,7 +152,7 @@ struct Stored {
     origin: Option<Item>,
 }
 
-/// Reads what an attempt goes by.
+/// Reads what decides how an attempt is made.
 async fn read_stored(
     ports: &Ports,
     surface: &Surface,
@@ -176,7 +179,7 @@ async fn read_stored(
     })
 }
 
-/// How long an attempt's lease lasts.
+/// Returns the time of an attempt's lease.
 fn lease_of(rules: &DeliveryRules) -> Duration {
     LEASE_WRITE + rules.timeout + LEASE_MARGIN
 }
@@ -198,7 +201,8 @@ async fn render_and_send(
     attempt(ports, surface, delivery, known, body).await
 }
 
-/// Sends a message on for an attempt whose time has not come; one that is far off is left to the sweep.
+/// Sends a message on for an attempt whose time has not come; one that is far off is left to the
+/// sweep.
 async fn hand_on(ports: &Ports, delivery: &Delivery, lane: QueueName, now: Timestamp) {
     if delivery.next_attempt_at.since(now) <= QUEUE_HORIZON {
         enqueue_delivery(ports, delivery, lane).await;
@@ -277,7 +281,8 @@ async fn attempt(
     conclude(ports, delivery, attempt, &next, &held, ended).await
 }
 
-/// Records what came of an attempt, which gives its lease back, and sends for the next one.
+/// Records the outcome of an attempt, which gives its lease back, and sends the message for the
+/// next one.
 async fn conclude(
     ports: &Ports,
     mut delivery: Delivery,
@@ -306,7 +311,7 @@ async fn conclude(
     };
     let due = (delivery.state == DeliveryState::Pending).then(|| delivery.due(ended));
     let record = schema::delivery::record(&delivery, due, held);
-    // A condition that does not hold: it was recorded by a try before, or the delivery was erased.
+    // Where the condition does not hold, an earlier try recorded it, or the delivery was erased.
     update_with_retry(ports, record).await?;
     if outcome == Dispatched::Retrying {
         hand_on(ports, &delivery, QueueName::WebhookRetry, ended).await;
@@ -314,7 +319,7 @@ async fn conclude(
     Ok(outcome)
 }
 
-/// Writes the lease of the next attempt, which counts it. Whether it is this attempt's to make.
+/// Writes the lease of the next attempt, which counts it. Returns whether this attempt may be made.
 async fn lease(ports: &Ports, delivery: &mut Delivery, lease: &Lease) -> Result<bool, StepError> {
     let (now, planned) = (ports.clock.now(), delivery.attempts);
     record_interrupted(delivery);
@@ -339,7 +344,7 @@ async fn lease(ports: &Ports, delivery: &mut Delivery, lease: &Lease) -> Result<
     }
 }
 
-/// Logs the attempt before, where it left a lease and no outcome.
+/// Logs the previous attempt, where it left a lease and no outcome.
 fn record_interrupted(delivery: &mut Delivery) {
     if delivery.lease.take().is_none() {
         return;
@@ -356,8 +361,9 @@ fn record_interrupted(delivery: &mut Delivery) {
     });
 }
 
-/// Remembers of a receiver what changes how the next delivery goes to it: only what this exchange taught, so that two
-/// exchanges at once do not undo each other's. Lost, the next exchange finds it out again.
+/// Stores what changes how the next delivery goes to a receiver: only what this exchange showed, so
+/// that two exchanges at once do not undo each other's. If this write is lost, the next exchange
+/// finds it out again.
 async fn learn(
     ports: &Ports,
     delivery: &Delivery,
@@ -390,7 +396,7 @@ async fn learn(
     match ports.store.update(update).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
         Err(error) => {
-            tracing::warn!(error = %error, "what the exchange taught of the receiver was not kept");
+            tracing::warn!(error = %error, "the findings of the exchange were not stored");
         }
     }
 }
@@ -415,7 +421,7 @@ async fn put_off(
     until: Timestamp,
 ) -> Result<Dispatched, StepError> {
     let (now, planned) = (ports.clock.now(), delivery.next_attempt_at);
-    // Its time is that of the attempt before, until it is written over.
+    // Its time is that of the previous attempt, until it is written over.
     record_interrupted(&mut delivery);
     delivery.next_attempt_at = until;
     let due = Some(delivery.due(now));

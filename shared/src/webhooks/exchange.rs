@@ -1,4 +1,4 @@
-//! One exchange with a receiver, and what its log says of it.
+//! One exchange with a receiver, and its log entry.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub(crate) async fn exchange(
     ports.http.send(request).await
 }
 
-/// The log entry of an exchange, and the wait that the receiver asked for.
+/// Returns the log entry of an exchange, and the wait that the receiver asked for.
 pub(crate) fn describe(
     number: u32,
     begun: Timestamp,

@@ -1,4 +1,4 @@
-//! What becomes of an event: one delivery a URL, its attempts, their order, and their secrets.
+//! Webhooks: one delivery for each URL of an event, its attempts, their order, and their secrets.
 
 pub mod dispatch;
 mod exchange;

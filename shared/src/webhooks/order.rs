@@ -1,9 +1,10 @@
-//! Turns, for receivers that keep the last event they got on a URL: exchanges with such a URL never overlap, and the
-//! event of an older job is not sent once that of a newer one was answered well.
+//! Leases of URLs, for receivers that keep the last event they got on a URL: exchanges with such a
+//! URL never overlap, and the event of an older job is not sent once that of a newer one was
+//! answered well.
 //!
-//! A turn is taken before the attempt's own lease and lasts as long. One that ran out belongs to an attempt that nobody
-//! lived to record. It may have been answered well, so older jobs leave the URL to its repetition, for so long as that is
-//! to be expected.
+//! The URL's lease is taken before the attempt's own and lasts as long. One that ran out belongs to
+//! an attempt that died unrecorded. It may have been answered well, so older jobs leave the URL to
+//! its repetition, for as long as that is to be expected.
 
 use std::time::Duration;
 
@@ -13,17 +14,17 @@ use crate::domain::time::Timestamp;
 use crate::jobs::{Ports, StepError, Updated, update_with_retry};
 use crate::schema::latest;
 
-/// How long after a newer job's attempt was lost an older one waits for it to be repeated. The sweep does that within
-/// minutes; the job may as well have been erased.
+/// The time that an older job's attempt waits for a lost one of a newer job to be repeated. The
+/// sweep does that within minutes; the job may as well have been erased.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
-/// When to ask again while another attempt is under way: at first, and after an eighth of the event's age, so that many
-/// events behind a receiver that hangs do not cost more and more.
+/// The wait while another attempt is under way: at first this, then an eighth of the event's age,
+/// so that many events behind a receiver that hangs do not cost more and more.
 const SOON: Duration = Duration::from_secs(2);
 const SHARE: u32 = 8;
-/// When to ask again while one is to be repeated, and at the latest.
+/// The wait while an attempt is to be repeated, and the longest wait.
 const LATER: Duration = Duration::from_secs(30);
 
-/// What came of asking for the turn.
+/// The outcome of asking for the URL's lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UrlAdmission {
     Mine,
@@ -33,7 +34,7 @@ pub(crate) enum UrlAdmission {
     Wait(Timestamp),
 }
 
-/// Takes the turn for the attempt of this lease.
+/// Takes the URL's lease for the attempt of this lease.
 pub(crate) async fn take(
     ports: &Ports,
     delivery: &Delivery,
@@ -58,22 +59,24 @@ pub(crate) async fn take(
     })
 }
 
-/// Gives the turn back after an attempt that was not answered well, or not made. Lost, it runs out.
+/// Gives the URL's lease back after an attempt that was not answered well, or not made. If this
+/// write is lost, the lease runs out.
 pub(crate) async fn give_back(ports: &Ports, delivery: &Delivery, lease: &Lease) {
     if let Err(error) = update_with_retry(ports, latest::give_back(delivery, lease)).await {
-        tracing::warn!(error = %error, "turn not given back; it runs out");
+        tracing::warn!(error = %error, "lease of the URL not given back; it runs out");
     }
 }
 
-/// Remembers that the event was answered well, and gives the turn back. Unless this is written the attempt does not
-/// count: it is repeated then, after whatever older event was sent meanwhile.
+/// Stores that the event was answered well, and gives the URL's lease back. Unless this is written
+/// the attempt does not count: it is repeated then, after whatever older event was sent meanwhile.
 pub(crate) async fn answered(
     ports: &Ports,
     delivery: &Delivery,
     lease: &Lease,
 ) -> Result<(), StepError> {
     if let Updated::No(_) = update_with_retry(ports, latest::answered(delivery, lease)).await? {
-        // Written before and the answer lost, or the turn ran out and is another's by now: what is known stays known.
+        // It was written and the answer lost, or the lease ran out and is another's by now. What is
+        // known stays known.
         update_with_retry(ports, latest::remember(delivery)).await?;
     }
     Ok(())

@@ -1,11 +1,12 @@
 //! Origins: whether a receiver's host is known to answer quickly.
 //!
-//! That a host hangs is known only when the first exchange with it has run out of time, and until then a burst of events
-//! for it would hold every slot of the fast lane. So an origin that is not known to be quick gets one attempt at a time
-//! through that lane, its probe, and the rest go through the lane of later attempts.
+//! That a host hangs is known only when the first exchange with it has run out of time. Until then
+//! a burst of events for it would hold every slot of the fast lane. So an origin that is not known
+//! to be quick gets one attempt at a time through that lane, by its lease. The rest go through the
+//! lane of later attempts.
 //!
-//! This decides about lanes and nothing else: an attempt is made whether or not a write of these comes through. A probe
-//! that nobody lived to give back ends with its time.
+//! This decides about lanes and nothing else: an attempt is made whether or not these writes come
+//! through. A lease whose holder died ends with its time.
 
 use crate::domain::delivery::Delivery;
 use crate::domain::lease::Lease;
@@ -15,16 +16,16 @@ use crate::ports::{Item, Key, StoreError, Update};
 use crate::schema::current;
 use crate::schema::origin::{self, origin_key};
 
-/// One attempt's dealings with its origin.
+/// One attempt's admission to its origin.
 pub(crate) struct OriginAdmission {
     key: Key,
     quick: bool,
-    /// Of a probe that may be held.
+    /// The origin's lease, where this attempt may have it.
     lease: Option<Lease>,
 }
 
 impl OriginAdmission {
-    /// `item` is what is stored of the origin.
+    /// Reads the origin's stored `item`.
     pub(crate) fn new(delivery: &Delivery, item: Option<Item>, now: Timestamp) -> Self {
         Self {
             key: origin_key(&delivery.tenant, &delivery.url),
@@ -33,8 +34,8 @@ impl OriginAdmission {
         }
     }
 
-    /// Whether an attempt that is over at `until` may go through the fast lane: the origin is quick, or its probe is free
-    /// and now this attempt's.
+    /// Checks whether an attempt that is over at `until` may go through the fast lane: the origin
+    /// is quick, or its lease was free and is now this attempt's.
     pub(crate) async fn enter(&mut self, ports: &Ports, until: Timestamp) -> bool {
         if self.quick {
             return true;
@@ -49,7 +50,10 @@ impl OriginAdmission {
                 return self.quick;
             }
             Err(error) => {
-                tracing::warn!(error = %error, "the probe of a receiver's origin was not noted; the attempt goes on");
+                tracing::warn!(
+                    error = %error,
+                    "the lease of a receiver's origin was not written; the attempt goes on"
+                );
             }
             Ok(_) => {}
         }
@@ -57,7 +61,8 @@ impl OriginAdmission {
         true
     }
 
-    /// Remembers whether the origin answered quickly, and gives the probe back. What is known already costs no write.
+    /// Stores whether the origin answered quickly, and gives its lease back. What is known already
+    /// costs no write.
     pub(crate) async fn learn(&mut self, ports: &Ports, quick: bool) {
         let key = self.key.clone();
         let update = match (quick, self.quick) {
@@ -72,7 +77,7 @@ impl OriginAdmission {
         write(ports, update).await;
     }
 
-    /// Gives the probe back, if this attempt holds it.
+    /// Gives the origin's lease back, if this attempt has it.
     pub(crate) async fn leave(&mut self, ports: &Ports) {
         let Some(lease) = self.lease.take() else {
             return;
@@ -89,7 +94,7 @@ async fn write(ports: &Ports, update: Update) {
     match ports.store.update(update).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
         Err(error) => {
-            tracing::warn!(error = %error, "what the exchange taught of the receiver's origin was not kept");
+            tracing::warn!(error = %error, "whether the receiver's origin is quick was not stored");
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::surfaces::{Event, Surface};
 /// Events with more results than this are rendered one at a time.
 const ONE_AT_A_TIME_BYTES: u64 = 512 * 1024;
 
-/// The event's body. `None` where the job is gone.
+/// Renders the event's body. `None` where the job is gone.
 pub(crate) async fn body(
     ports: &Ports,
     surface: &Surface,
@@ -28,7 +28,7 @@ pub(crate) async fn body(
     }
 }
 
-/// The same bytes at every attempt: everything in them was fixed when the job ended.
+/// Renders the same bytes at every attempt: everything in them was fixed when the job ended.
 async fn render(
     ports: &Ports,
     surface: &Surface,
@@ -64,8 +64,8 @@ async fn render(
     let Some(end) = &view.job.end else {
         return Err(StepError::Corrupt("end"));
     };
-    // As values, results take many times their text. One large event is rendered at a time, so that several at once do not
-    // take the process down, and with it the attempts of other tenants.
+    // Parsed, results take many times their text. One large event is rendered at a time, so that
+    // several at once do not take the process down, and with it the attempts of other tenants.
     let large = end.bytes > ONE_AT_A_TIME_BYTES;
     let _alone = if large {
         Some(ports.large.lock().await)

@@ -1,4 +1,4 @@
-//! What callers do with deliveries: send one again, or send a test.
+//! Callers' actions on deliveries: send one again, or send a test.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::ports::{QueueName, StoreError, Write};
 use crate::schema;
 use crate::schema::{current, delivery_key, read_delivery};
 
-/// The reason of a delivery that a newer job's made void; see `order.rs`.
+/// The reason of a delivery that a newer job's has superseded; see `order.rs`.
 pub(crate) const SUPERSEDED: &str = "superseded";
-/// How long a test delivery is kept.
+/// The time that a test delivery is kept.
 const TEST_RETENTION: Duration = Duration::from_secs(24 * 3600);
 
-/// Sends an event again, under the same `webhook-id`, with a new round of attempts. One that waits for its next attempt is
-/// sent at once; one whose attempt is under way is answered as it is.
+/// Sends an event again, under the same `webhook-id`, with a new round of attempts. One that waits
+/// for its next attempt is sent at once; one whose attempt is under way is returned as it is.
 pub async fn replay(
     ports: &Ports,
     tenant: &TenantId,
@@ -32,7 +32,8 @@ pub async fn replay(
         };
         let mut delivery = read::delivery(ports, tenant, id).await?;
         if delivery.reason.as_deref() == Some(SUPERSEDED) {
-            let detail = "a newer job's event was answered at this URL, and only the latest counts there; read the results";
+            let detail = "a newer job's event was answered at this URL, and only the latest counts \
+                          there; read the results";
             return Err(ApiError::Conflict {
                 detail: detail.to_owned(),
             });
@@ -101,7 +102,8 @@ pub async fn test(
     match transact(ports, writes).await {
         Ok(()) => {}
         Err(StoreError::ConditionFailed(failed)) => {
-            // Either our own earlier try, whose answer was lost, or another request with the same key.
+            // Either our own earlier try, whose answer was lost, or another request with the same
+            // key.
             let item = ports
                 .store
                 .get(&delivery_key(&id))

@@ -1,4 +1,4 @@
-//! Webhook secrets: one current, older ones sign along until their overlap ends.
+//! Webhook secrets: one is current, older ones also sign until their overlap ends.
 
 use std::time::Duration;
 
@@ -14,16 +14,17 @@ use crate::schema::{read_rotation, read_secrets, rotate_secrets, secret_key};
 /// The longest overlap. Source: the API description.
 pub const MAX_OVERLAP: Duration = Duration::from_secs(72 * 3600);
 
-/// A rotation's answer.
+/// The answer to a rotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rotated {
+    /// The new secret, in full; it signs from now on.
     pub secret: Secret,
-    /// When the one before stops signing along; `None` where there was none.
+    /// The time until which the previous secret signs too; `None` where there was none.
     pub previous_expires_at: Option<Timestamp>,
 }
 
-/// Puts a new secret in front. With an idempotency key, repeating the request answers the same secret as long as it is
-/// the current one.
+/// Makes a new secret the current one. Repeating the request with its idempotency key returns the
+/// same secret as long as it is the current one.
 pub async fn rotate(
     ports: &Ports,
     tenant: &TenantId,
@@ -34,7 +35,7 @@ pub async fn rotate(
     let rotation = JobId::new(ports.clock.now(), ports.random());
     let key = secret_key(tenant);
     for _ in 0..8 {
-        // Before the secrets: what was made with this key is then among them.
+        // Read before the secrets, so that what was made with this key is among them.
         let earlier = match idempotency {
             Some(idempotency) => idempotency.find(ports, tenant).await?,
             None => None,

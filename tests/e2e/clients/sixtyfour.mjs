@@ -1,6 +1,6 @@
-// A client of Sixtyfour's asynchronous API and a receiver of its webhooks, as their documents describe both. Nothing in it
-// knows of Millrace but BASE_URL, API_KEY and WEBHOOK_SECRET. Ends with 0 only if everything was seen that they promise;
-// the last line is a JSON summary.
+// A client of Sixtyfour's asynchronous API and a receiver of its webhooks, as their documents
+// describe both. Only BASE_URL, API_KEY and WEBHOOK_SECRET tie it to Millrace. Ends with 0 only
+// if every promise was kept; the last line is a JSON summary.
 //
 //     BASE_URL=… API_KEY=… WEBHOOK_SECRET=… node tests/e2e/clients/sixtyfour.mjs
 
@@ -11,12 +11,13 @@ import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const { BASE_URL, API_KEY, WEBHOOK_SECRET, LISTEN_PORT = "0" } = process.env;
-for (const name of ["BASE_URL", "API_KEY", "WEBHOOK_SECRET"]) assert(process.env[name], `${name} is not set`);
+for (const name of ["BASE_URL", "API_KEY", "WEBHOOK_SECRET"])
+  assert(process.env[name], `${name} is not set`);
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const TOLERANCE_S = 300;
 const RETRIES_MS = [1000, 2000, 4000, 8000, 16000];
-// Only what never happens takes so long.
+// Longer than anything that does happen.
 const PATIENCE_S = 600;
 
 // The receiver.
@@ -26,7 +27,8 @@ function verified(raw, header) {
   const t = Number(parts.find(([name]) => name === "t")?.[1]);
   if (!Number.isInteger(t) || Math.abs(Date.now() / 1000 - t) > TOLERANCE_S) return false;
   const expected = createHmac("sha256", WEBHOOK_SECRET).update(`${t}.`).update(raw).digest();
-  const given = parts.filter(([name]) => name === "v1").map(([, value]) => Buffer.from(value, "hex"));
+  const given =
+    parts.filter(([name]) => name === "v1").map(([, value]) => Buffer.from(value, "hex"));
   return given.some((mac) => mac.length === expected.length && timingSafeEqual(mac, expected));
 }
 
@@ -50,7 +52,7 @@ server.listen(Number(LISTEN_PORT), "127.0.0.1");
 await once(server, "listening");
 const hook = (path) => `http://127.0.0.1:${server.address().port}${path}`;
 
-async function told(taskId, count = 1, seconds = PATIENCE_S) {
+async function notified(taskId, count = 1, seconds = PATIENCE_S) {
   const until = Date.now() + seconds * 1000;
   while (Date.now() < until) {
     const events = received.filter((event) => event.payload?.task_id === taskId);
@@ -58,7 +60,8 @@ async function told(taskId, count = 1, seconds = PATIENCE_S) {
     await sleep(50);
   }
   const unsigned = received.filter((event) => !event.payload).length;
-  assert.fail(`no ${count} webhooks for ${taskId} after ${seconds} s; ${unsigned} were not signed well`);
+  assert.fail(`no ${count} webhooks for ${taskId} after ${seconds} s; `
+    + `${unsigned} were not signed well`);
 }
 
 // The client.
@@ -95,9 +98,10 @@ async function finished(taskId, seconds = PATIENCE_S) {
   assert.fail(`task ${taskId} not over after ${seconds} s`);
 }
 
-// What the documents promise.
+// The promises of the documents.
 
-const lead = { name: "John Doe", company: "Acme Inc", linkedin_url: "https://linkedin.example/in/johndoe", crm: { id: 7 } };
+const lead = { name: "John Doe", company: "Acme Inc",
+  linkedin_url: "https://linkedin.example/in/johndoe", crm: { id: 7 } };
 const email = (result) => {
   for (const [address, status, kind, ...rest] of result.email) {
     assert.match(address, /@/);
@@ -114,18 +118,22 @@ const intelligence = (result) => {
 };
 
 const tasks = [
-  ["/find-email-async", "find_email", { lead, mode: "PROFESSIONAL", providers: ["one-of-theirs"] }, (result) => {
+  ["/find-email-async", "find_email", { lead, mode: "PROFESSIONAL", providers: ["one-of-theirs"] },
+    (result) => {
     email(result);
     assert.equal(result.email.length, 1);
     assert.equal(result.email[0][1], "OK");
     for (const name in lead) assert.deepEqual(result[name], lead[name]);
   }],
   ["/find-email-bulk-async", "find_email_bulk", {
-    leads: ["Ada", "unknown", "Grace", "broken"].map((name, row) => ({ row, name, company: "Acme Inc" })),
+    leads: ["Ada", "unknown", "Grace", "broken"]
+      .map((name, row) => ({ row, name, company: "Acme Inc" })),
   }, ({ results }) => {
-    assert.deepEqual(results.map((r) => [r.row, r.name]), [[0, "Ada"], [1, "unknown"], [2, "Grace"], [3, "broken"]]);
+    assert.deepEqual(results.map((r) => [r.row, r.name]),
+      [[0, "Ada"], [1, "unknown"], [2, "Grace"], [3, "broken"]]);
     assert.deepEqual(results.map((r) => r.email.length), [1, 0, 1, 0]);
-    assert.deepEqual(results.map((r) => typeof r.error), ["undefined", "undefined", "undefined", "string"]);
+    assert.deepEqual(results.map((r) => typeof r.error),
+      ["undefined", "undefined", "undefined", "string"]);
     results.forEach(email);
   }],
   ["/find-phone-async", "find_phone", { lead }, (result) => {
@@ -134,12 +142,14 @@ const tasks = [
     assert.equal(result.name, lead.name);
   }],
   ["/find-phone-bulk-async", "find_phone_bulk", {
-    leads: Array.from({ length: 100 }, (_, row) => ({ row, name: `Lead ${row}`, company: "Acme Inc" })),
+    leads: Array.from({ length: 100 },
+      (_, row) => ({ row, name: `Lead ${row}`, company: "Acme Inc" })),
   }, ({ results }) => {
     assert.deepEqual(results.map((r) => r.row), Array.from({ length: 100 }, (_, row) => row));
     assert(results.every((r) => /^\+/.test(r.phone)));
   }],
-  ["/people-intelligence-async", "enrich_lead", { lead_info: lead, struct: { age: "their age" }, tier: "low" }, (result) => {
+  ["/people-intelligence-async", "enrich_lead",
+    { lead_info: lead, struct: { age: "their age" }, tier: "low" }, (result) => {
     intelligence(result);
     assert("age" in result.structured_data);
   }],
@@ -147,13 +157,16 @@ const tasks = [
     target_company: { company_name: "Acme Inc", website: "https://acme.example" },
     struct: { employees: "how many" },
   }, intelligence],
-  ["/research-agent-async", "research_agent", { input_data: { company: "Acme Inc" }, research_plan: "look" }, intelligence],
+  ["/research-agent-async", "research_agent",
+    { input_data: { company: "Acme Inc" }, research_plan: "look" }, intelligence],
   ["/qa-agent-async", "qa_agent", {
     data: lead,
-    qualification_criteria: [{ criteria_name: "size", description: "over ten people", weight: 2.5, threshold: 0.5 }],
+    qualification_criteria: [{ criteria_name: "size", description: "over ten people", weight: 2.5,
+      threshold: 0.5 }],
     struct: { verdict: "yes or no" },
   }, intelligence],
-  ["/find-email-async", "find_email", { lead: { name: "unknown person" } }, (result) => assert.deepEqual(result.email, [])],
+  ["/find-email-async", "find_email", { lead: { name: "unknown person" } },
+    (result) => assert.deepEqual(result.email, [])],
 ];
 
 async function run([path, type, request, check]) {
@@ -162,23 +175,25 @@ async function run([path, type, request, check]) {
   assert.equal(polled.status, "completed", JSON.stringify(polled));
   assert.equal(polled.task_type, type);
   check(polled.result);
-  const [event] = await told(taskId);
+  const [event] = await notified(taskId);
   assert.equal(event.method, "POST");
   assert.equal(event.headers["content-type"], "application/json");
   assert.equal(event.headers["sixtyfour-event-type"], type);
   assert.match(event.headers["sixtyfour-event-id"], UUID);
-  assert.deepEqual(event.payload, polled, "told and polled alike");
+  assert.deepEqual(event.payload, polled, "notified and polled alike");
   const changed = Buffer.concat([event.raw, Buffer.from(" ")]);
-  assert(!verified(changed, event.headers["sixtyfour-signature"]), "a changed body does not verify");
-  console.log(`${type}: completed, told and polled alike`);
+  assert(!verified(changed, event.headers["sixtyfour-signature"]),
+    "a changed body does not verify");
+  console.log(`${type}: completed, notified and polled alike`);
 }
 
 async function failing() {
-  const taskId = await start("/find-phone-async", { lead: { name: "broken" }, webhook_url: hook("/hook") });
+  const taskId =
+    await start("/find-phone-async", { lead: { name: "broken" }, webhook_url: hook("/hook") });
   const polled = await finished(taskId);
   assert.deepEqual(Object.keys(polled), ["task_id", "status", "task_type", "error"]);
   assert.equal(polled.status, "failed");
-  const [event] = await told(taskId);
+  const [event] = await notified(taskId);
   assert.deepEqual(event.payload, polled);
   console.log(`find_phone: failed with ${JSON.stringify(polled.error)}`);
 }
@@ -187,19 +202,21 @@ async function failing() {
 async function retried() {
   const taskId = await start("/find-email-async", { lead, webhook_url: hook("/flaky") });
   await finished(taskId);
-  const events = await told(taskId, 1 + RETRIES_MS.length);
+  const events = await notified(taskId, 1 + RETRIES_MS.length);
   const gaps = events.slice(1).map((event, n) => event.at - events[n].answeredAt);
   console.log(`retries came ${gaps.join(", ")} ms after the failures`);
   gaps.forEach((gap, n) => {
-    // A failure is over for the sender only after the receiver has begun to say so. How much later the next attempt is
-    // says how much the machine has to do.
+    // A failure is over for the sender only after the receiver has begun to answer. The delay of
+    // the next attempt depends on the machine's load.
     assert(gap >= RETRIES_MS[n] - 5, `${gap} ms instead of ${RETRIES_MS[n]}`);
   });
-  assert.deepEqual(events.map((e) => e.headers["sixtyfour-delivery-attempt"]), ["1", "2", "3", "4", "5", "6"]);
+  assert.deepEqual(events.map((e) => e.headers["sixtyfour-delivery-attempt"]),
+    ["1", "2", "3", "4", "5", "6"]);
   assert.equal(new Set(events.map((e) => e.headers["sixtyfour-event-id"])).size, 1);
-  assert.equal(new Set(events.map((e) => e.raw.toString())).size, 1, "every attempt has the same body");
+  assert.equal(new Set(events.map((e) => e.raw.toString())).size, 1,
+    "every attempt has the same body");
   await sleep(1500);
-  assert.equal((await told(taskId)).length, 6, "none after a success");
+  assert.equal((await notified(taskId)).length, 6, "none after a success");
   return { taskId, gaps };
 }
 
@@ -219,7 +236,8 @@ async function refused() {
   await invalid("/find-email-async", { lead, mode: "BOTH" }, "body", "mode");
   await invalid("/find-phone-bulk-async", { leads: Array(101).fill(lead) }, "body", "leads");
   await invalid("/company-intelligence-async", { target_company: {} }, "body", "struct");
-  await invalid("/find-phone-async", { lead, webhook_url: "ftp://x.example" }, "body", "webhook_url");
+  await invalid("/find-phone-async", { lead, webhook_url: "ftp://x.example" }, "body",
+    "webhook_url");
   const detail = async (expected, ...request) => {
     const { status, json } = await call(...request);
     assert.equal(status, expected, JSON.stringify(json));
@@ -234,6 +252,7 @@ async function refused() {
 const [retries] = await Promise.all([retried(), failing(), refused(), ...tasks.map(run)]);
 const unsigned = received.filter((event) => !event.payload);
 assert.equal(unsigned.length, 0, "every webhook was signed");
-console.log(JSON.stringify({ webhooks: received.length, flaky: retries.taskId, gaps: retries.gaps }));
+console.log(JSON.stringify({ webhooks: received.length, flaky: retries.taskId,
+  gaps: retries.gaps }));
 server.close();
 server.closeAllConnections();

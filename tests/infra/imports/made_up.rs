@@ -1,10 +1,11 @@
-//! Trees of made-up sources, for showing what the checks find.
+//! Trees of made-up sources, for tests of the checks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Tree;
 
-/// Reads made-up files by their paths in the checkout. The modules above them that are not given only declare them.
+/// Reads made-up files by their paths in the checkout. The modules above them that are not given
+/// only declare them.
 pub(crate) fn made_up(files: &[(&str, &str)]) -> Tree {
     let mut texts: BTreeMap<String, String> = files
         .iter()

@@ -1,4 +1,4 @@
-//! How long and how deep the code of a file is, and what in it lacks documentation.
+//! Measures the length and depth of a file's code, and finds items without documentation.
 
 use std::ops::RangeInclusive;
 
@@ -9,11 +9,11 @@ use syn::{Attribute, Expr, Fields, ImplItem, Item, TraitItem, Visibility};
 /// The measures of one file, its tests left out.
 #[derive(Debug, Default)]
 pub(crate) struct Measures {
-    /// Lines that are neither blank nor a comment (begin with `//`).
+    /// Lines that are neither empty nor a comment (begin with `//`).
     pub(crate) code: usize,
     pub(crate) functions: Vec<Function>,
-    /// What is `pub` and has no doc comment: its line and its name. The crates have no `pub` that cannot be reached, as the
-    /// lint `unreachable_pub` sees to.
+    /// Public items without a doc comment: line and name. The lint `unreachable_pub` ensures that
+    /// every `pub` item can be reached.
     pub(crate) undocumented: Vec<(usize, String)>,
 }
 
@@ -24,9 +24,10 @@ pub(crate) struct Function {
     pub(crate) line: usize,
     /// From the line of `fn` to that of the closing brace, blank lines and comments among them.
     pub(crate) lines: usize,
-    /// The most blocks of control flow around a statement. The blocks of `if`, `else`, `loop`, `while` and `for`, the arms
-    /// of a `match` and a closure's body in braces are one level each; `else if` is the level of its `if`. What stands
-    /// inside a macro's arguments is not counted, and a function inside a function counts by itself.
+    /// The most blocks of control flow around a statement. The blocks of `if`, `else`, `loop`,
+    /// `while` and `for`, the arms of a `match` and a closure's body in braces are one level each;
+    /// `else if` is the level of its `if`. What stands inside a macro's arguments is not counted,
+    /// and a function inside a function counts by itself.
     pub(crate) levels: usize,
 }
 

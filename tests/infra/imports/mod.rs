@@ -1,8 +1,9 @@
-//! What the code of the crates imports, read with syn.
+//! The imports of the crates' code, read with syn.
 //!
-//! A file imports another where a path in its code that is not a test's (a `use`, a type, an expression, a pattern, the
-//! arguments of a macro or of an attribute) leads to an item that the other defines. Re-exports are looked through. `mod x;`
-//! imports nothing, nor does a path that ends at a module.
+//! A file imports another where a path in its code that is not a test's (a `use`, a type, an
+//! expression, a pattern, the arguments of a macro or of an attribute) leads to an item that the
+//! other defines. Re-exports are followed. `mod x;` imports nothing, nor does a path that ends at a
+//! module.
 
 mod graph;
 mod made_up;

@@ -1,4 +1,5 @@
-//! Reads one source file with syn: its modules, the names in each, and every path that its code names.
+//! Reads one source file with syn: its modules, the names in each, and every path that its code
+//! names.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
@@ -7,7 +8,7 @@ use syn::{Attribute, Item, Lit, Meta, Stmt, UseTree};
 use super::measure::{Measures, measure};
 use super::strip::strip_tests;
 
-/// What a name stands for in the scope that declares it.
+/// The meaning of a name in the scope that declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Binding {
     /// An item that is defined here.
@@ -16,7 +17,7 @@ pub(super) enum Binding {
     Inline(usize),
     /// A module in a file of its own, with the value of `#[path]`.
     Outline(Option<String>),
-    /// What a `use` brings in.
+    /// The path of a `use`.
     Use(Vec<String>),
 }
 
@@ -42,7 +43,7 @@ pub(super) struct Written {
     pub(super) from_outside: bool,
 }
 
-/// What one file declares and names, its tests left out.
+/// The declarations and paths of one file, without its tests.
 #[derive(Debug, Default)]
 pub(super) struct Source {
     /// The first is the file itself.
@@ -186,10 +187,14 @@ impl Reader {
             .push((name, Binding::Use(path)));
     }
 
-    /// Records the paths among the tokens of a macro or an attribute. With `texts`, a text that is a path counts too.
+    /// Records the paths among the tokens of a macro or an attribute. With `texts`, a text that is
+    /// a path counts too.
     fn tokens(&mut self, tokens: TokenStream, texts: bool) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
-        let is = |at: usize, c: char| matches!(tokens.get(at), Some(TokenTree::Punct(p)) if p.as_char() == c);
+        let is = |at: usize, c: char| {
+            matches!(tokens.get(at),
+            Some(TokenTree::Punct(p)) if p.as_char() == c)
+        };
         let mut at = 0;
         while at < tokens.len() {
             match &tokens[at] {

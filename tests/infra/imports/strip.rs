@@ -25,7 +25,7 @@ struct Strip {
 }
 
 impl Strip {
-    /// Whether a part with these attributes stays.
+    /// Returns whether a part with these attributes stays.
     fn stays(&mut self, attributes: &[Attribute], part: &impl Spanned) -> bool {
         let Some(first) = attributes.iter().find(|a| is_test(a)) else {
             return true;
@@ -154,7 +154,8 @@ fn expression_attributes(value: &Expr) -> &[Attribute] {
     }
 }
 
-/// Whether an attribute leaves its item to tests: `#[test]`, `#[cfg(test)]`, `#[cfg(all(test, …))]`.
+/// Returns whether an attribute limits its item to tests: `#[test]`, `#[cfg(test)]`,
+/// `#[cfg(all(test, …))]`.
 fn is_test(attribute: &Attribute) -> bool {
     match &attribute.meta {
         Meta::Path(path) => path.is_ident("test"),

@@ -23,7 +23,8 @@ pub(crate) enum End {
 pub(crate) struct Named {
     pub(crate) file: usize,
     pub(crate) line: usize,
-    /// From `crate` or the name of a crate on, and without a look through re-exports: `["crate", "app", "submit"]`.
+    /// The segments from `crate` or the name of a crate, with re-exports not followed:
+    /// `["crate", "app", "submit"]`.
     pub(crate) path: Vec<String>,
     pub(crate) ends: Vec<End>,
 }
@@ -62,11 +63,12 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Reads crates from their root files on. `text` gives a file's text, or `None` if there is no such file.
+    /// Reads crates from their root files on. `text` returns a file's text, or `None` without the
+    /// file.
     pub(crate) fn read(roots: &[(String, String)], text: &dyn Fn(&str) -> Option<String>) -> Self {
         let mut tree = Self::default();
         for (name, file) in roots {
-            let source = text(file).unwrap_or_else(|| panic!("there is no {file}"));
+            let source = text(file).unwrap_or_else(|| panic!("{file} is missing"));
             let root = tree.modules.len();
             let directory = file.rsplit_once('/').map_or("", |(directory, _)| directory);
             tree.add(
@@ -310,7 +312,7 @@ impl Tree {
         ends
     }
 
-    /// What a module knows by a name: what it declares and brings in, then what its globs bring in.
+    /// Returns the meanings of a name in a module: its declarations and imports, then its globs.
     fn member(&self, module: usize, name: &str, seen: &mut Vec<(usize, String)>) -> Vec<End> {
         if seen
             .iter()
@@ -338,7 +340,8 @@ impl Tree {
             }
         }
         seen.pop();
-        // Where a `use` and what it takes have one name, the search for one comes back to the other.
+        // Where a `use` and what it takes have one name, the search for one comes back to the
+        // other.
         if ends.iter().any(|end| *end != End::Nowhere) {
             ends.retain(|end| *end != End::Nowhere);
         }

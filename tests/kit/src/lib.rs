@@ -1,4 +1,5 @@
-//! Test support: the simulated ports, and a world built of them; a deployed stack, and servers that it talks to.
+//! Test support: the simulated ports, and a world built of them; a deployed stack, and servers that
+//! it talks to.
 
 pub mod authority;
 pub mod fuzz;

@@ -1,9 +1,9 @@
-//! Requests made from a JSON Schema: such as it allows, and such as break it in one place.
+//! Requests made from a JSON Schema: some that it allows, and some that break it in one place.
 //!
-//! Generation is seeded. It knows the keywords that API descriptions use (`$ref`, `allOf`, `anyOf`, `oneOf`, `type`,
-//! `enum`, `const`, `format`, bounds of length, size and value, `properties`, `required`, `additionalProperties`,
-//! `items`), and two of its own for what these cannot say, both arrays of values: `x-valid` replaces what would be made of a
-//! text, `x-invalid` adds texts that are wrong.
+//! Generation is seeded. It knows the keywords that API descriptions use: `$ref`, `allOf`, `anyOf`,
+//! `oneOf`, `type`, `enum`, `const`, `format`, bounds of length, size and value, `properties`,
+//! `required`, `additionalProperties` and `items`. Two keywords of its own are arrays of values:
+//! `x-valid` replaces a generated text, `x-invalid` adds texts that are wrong.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use shared::domain::error::pointer_escape;
 
 use crate::sim::SimEntropy;
 
-/// How a request breaks its schema.
+/// The fault of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     WrongType,
@@ -50,15 +50,15 @@ impl Fault {
 pub struct Malformed {
     pub value: Value,
     pub fault: Fault,
-    /// JSON Pointer to the place; of a missing member, to where it should be.
+    /// JSON Pointer to the place; for a missing member, to where it should be.
     pub pointer: String,
 }
 
-/// Where a generated value has a schema of its own.
+/// A place in a generated value that has its own schema.
 #[derive(Debug)]
 struct Site {
     pointer: String,
-    /// What a value there may be: the branches of `anyOf` and `oneOf`, or the schema itself.
+    /// The schemas of a value there: the branches of `anyOf` and `oneOf`, or the schema itself.
     branches: Vec<Map<String, Value>>,
 }
 
@@ -68,13 +68,13 @@ pub struct Generator<'d> {
     document: &'d Value,
     random: SimEntropy,
     sites: Vec<Site>,
-    /// Every word that some enumeration of the document lists: near enough to be taken for one of another's.
+    /// Every word that some enumeration of the document lists: plausible in another one.
     words: Vec<Value>,
 }
 
-/// Nesting from which on only what is required is made.
+/// The nesting from which on only required members are made.
 const DEPTH: usize = 8;
-/// Values to break from which a fault cannot be had.
+/// The tries to find a value that can have a fault.
 const TRIES: usize = 50;
 /// Member names that code may trip over.
 const NAMES: [&str; 12] = [
@@ -99,7 +99,7 @@ const JSON_TYPES: [&str; 7] = [
 ];
 
 impl<'d> Generator<'d> {
-    /// `document` is what `$ref` of a schema points into.
+    /// `document` is the target of a schema's `$ref`.
     pub fn new(document: &'d Value, seed: u64) -> Self {
         let mut words = Vec::new();
         listed(document, &mut words);
@@ -111,13 +111,14 @@ impl<'d> Generator<'d> {
         }
     }
 
-    /// A value that the schema allows.
+    /// Makes a value that the schema allows.
     pub fn valid(&mut self, schema: &Value) -> Value {
         self.sites.clear();
         self.value(schema, "", 0)
     }
 
-    /// A value that breaks the schema in one place and in this way; `None` where nothing in it can be broken so.
+    /// Makes a value that breaks the schema in one place and in this way; `None` where nothing in
+    /// it can be broken so.
     pub fn broken(&mut self, schema: &Value, fault: Fault) -> Option<Malformed> {
         for _ in 0..TRIES {
             let value = self.valid(schema);
@@ -144,7 +145,7 @@ impl<'d> Generator<'d> {
         low + self.random.below(high.saturating_sub(low) + 1)
     }
 
-    /// A schema with its `$ref` followed and its `allOf` merged.
+    /// Returns a schema with its `$ref` followed and its `allOf` merged.
     fn flat(&self, schema: &Value) -> Map<String, Value> {
         let Value::Object(members) = schema else {
             return Map::new();
@@ -179,7 +180,7 @@ impl<'d> Generator<'d> {
         flat
     }
 
-    /// What a value may be, one schema each.
+    /// Returns the schemas of a value, one for each branch.
     fn branches(&self, schema: &Value) -> Vec<Map<String, Value>> {
         let mut flat = self.flat(schema);
         let choice = flat
@@ -327,7 +328,8 @@ impl<'d> Generator<'d> {
         if further == Value::Bool(false) || depth >= DEPTH {
             return object.into();
         }
-        // An object without properties is all further members; beside others they are the exception.
+        // An object without properties consists of further members; beside properties they are the
+        // exception.
         let count = if properties.is_empty() {
             self.between(0, 4)
         } else {
@@ -349,7 +351,7 @@ impl<'d> Generator<'d> {
         object.into()
     }
 
-    /// Any JSON.
+    /// Makes any JSON.
     fn any(&self, depth: usize) -> Value {
         match self.random.below(if depth >= DEPTH { 6 } else { 8 }) {
             0 => Value::Null,
@@ -367,7 +369,7 @@ impl<'d> Generator<'d> {
         }
     }
 
-    /// A value of a type.
+    /// Makes a value of a type.
     fn of_type(&self, name: &str) -> Value {
         match name {
             "null" => Value::Null,
@@ -392,7 +394,7 @@ impl<'d> Generator<'d> {
     fn break_at(&self, whole: &Value, site: &Site, fault: Fault) -> Option<Malformed> {
         let at = &site.pointer;
         let here = whole.pointer(at).expect("a site is a place of its value");
-        // A fault of one type's own shows only where no other branch takes that type.
+        // A fault of one type's own shows only where no other branch allows that type.
         let only = |name: &str| {
             let mut takers = site.branches.iter().filter(|b| types(b).contains(name));
             takers.next().filter(|_| takers.next().is_none())
@@ -498,8 +500,8 @@ impl<'d> Generator<'d> {
                 let closed =
                     only("object")?.get("additionalProperties") == Some(&Value::Bool(false));
                 let mut object = here.as_object().filter(|_| closed)?.clone();
-                pointer = format!("{at}/nobody_knows_this");
-                object.insert("nobody_knows_this".to_owned(), Value::Null);
+                pointer = format!("{at}/unknown_member");
+                object.insert("unknown_member".to_owned(), Value::Null);
                 object.into()
             }
             Fault::Unlike => self
@@ -516,7 +518,7 @@ impl<'d> Generator<'d> {
     }
 }
 
-/// The texts of every `enum` in a document.
+/// Collects the texts of every `enum` in a document.
 fn listed(schema: &Value, words: &mut Vec<Value>) {
     match schema {
         Value::Object(members) => {
@@ -533,7 +535,7 @@ fn listed(schema: &Value, words: &mut Vec<Value>) {
     }
 }
 
-/// The types that a branch takes.
+/// Returns the types that a branch allows.
 fn types(branch: &Map<String, Value>) -> BTreeSet<&str> {
     match branch.get("type") {
         Some(Value::String(name)) => BTreeSet::from([name.as_str()]),
@@ -553,7 +555,7 @@ fn required(branch: &Map<String, Value>) -> Vec<&str> {
         .collect()
 }
 
-/// Both schemas at once: properties and requirements add up, of anything else the later stands.
+/// Merges both schemas: properties and requirements add up; of anything else the later stands.
 fn merge(into: &mut Map<String, Value>, other: Map<String, Value>) {
     for (name, value) in other {
         match (into.get_mut(&name), value) {
@@ -570,7 +572,8 @@ fn merge(into: &mut Map<String, Value>, other: Map<String, Value>) {
     }
 }
 
-/// A JSON Merge Patch (RFC 7396): null takes a member away, an object goes into one, anything else replaces it.
+/// Applies a JSON Merge Patch (RFC 7396): null removes a member, an object is merged into one,
+/// anything else replaces it.
 pub fn patch(document: &mut Value, overlay: &Value) {
     let Value::Object(changes) = overlay else {
         *document = overlay.clone();

@@ -229,6 +229,9 @@ pub struct End {
     pub at: Timestamp,
     /// The whole answer was written; the other side may have left before it read that.
     pub answered: bool,
+    /// When the next request came on the same connection: the other side had read the answer by
+    /// then. `None` proves nothing.
+    pub read: Option<Timestamp>,
     /// The bytes that were written, as far as they were taken in whole pieces.
     pub written: usize,
 }
@@ -410,7 +413,12 @@ impl Server {
 
     async fn serve(self, stream: impl Stream, http: bool, script: Script) {
         let mut stream = BufReader::new(stream);
+        let mut before = None;
         while let Some(got) = read(&mut stream, http).await {
+            if let Some(n) = before {
+                let mut ends = self.ends.lock().unwrap();
+                ends.entry(n).and_modify(|end| end.read = Some(got.at));
+            }
             let (n, answer) = {
                 let mut all = self.got.lock().unwrap();
                 let answer = script(all.len(), &got);
@@ -424,6 +432,7 @@ impl Server {
             if !end.answered {
                 return;
             }
+            before = Some(n);
         }
     }
 }
@@ -434,6 +443,7 @@ async fn give(stream: &mut BufReader<impl Stream>, answer: Answer) -> End {
     let mut end = End {
         at: SystemClock.now(),
         answered: false,
+        read: None,
         written: 0,
     };
     let gone = match &answer {

@@ -18,7 +18,7 @@ use shared::surfaces::SURFACES;
 
 /// The emulator's root.
 pub const ROOT: &str = "test";
-/// How long any of its answers may take: a waiting GET 25 s, a function 60 s.
+/// The time for any of its answers: a waiting GET takes 25 s, a function 60 s.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An answer over HTTP.
@@ -39,12 +39,12 @@ impl Reply {
             .map_or("", |(_, v)| v.as_str())
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body, where the status is this one.
+    /// Returns the body, where the status is this one.
     #[track_caller]
     pub fn json(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
@@ -81,15 +81,17 @@ pub async fn send(
     })
 }
 
-/// The header that names the caller to the emulator, which verifies no signature of a long-lived key.
+/// The header that names the caller to the emulator, which verifies no signature of a long-lived
+/// key.
 pub fn authorization(service: &str, access_key: &str) -> String {
     format!(
-        "AWS4-HMAC-SHA256 Credential={access_key}/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+        "AWS4-HMAC-SHA256 Credential={access_key}/20260101/us-east-1/{service}/aws4_request, \
+         SignedHeaders=host, Signature=0"
     )
 }
 
-/// A call of the stack's AWS services, as root or with the access key given: the stack finds the caller by it and checks no
-/// signature. `endpoint` is without a path.
+/// Calls the stack's AWS services, as root or with the given access key: the stack identifies the
+/// caller by it and checks no signature. `endpoint` is without a path.
 pub async fn aws_request(
     http: &dyn HttpSender,
     endpoint: &str,
@@ -105,8 +107,8 @@ pub async fn aws_request(
     send(http, method, &format!("{endpoint}{path}"), &all, body).await
 }
 
-/// Runs a function of the stack with an event. What it answers is in the body; a function that failed is told of by the
-/// header `x-amz-function-error`.
+/// Runs a function of the stack with an event. The answer is in the body; the header
+/// `x-amz-function-error` marks a function that failed.
 pub async fn invoke(
     http: &dyn HttpSender,
     endpoint: &str,
@@ -165,8 +167,8 @@ pub fn ports(config: &Config) -> Ports {
     }
 }
 
-/// The process that has the connection from `peer`, an address on this machine. The list of connections is read piece by
-/// piece: one that is there can be missing while others come and go.
+/// Returns the process that has the connection from `peer`, an address on this machine. The list of
+/// connections is read piece by piece: an existing one can be missing while others come and go.
 pub fn owner(peer: SocketAddr) -> Option<u32> {
     if !Path::new("/proc/net/tcp").exists() {
         let listed = Command::new("lsof")
@@ -189,7 +191,8 @@ pub fn owner(peer: SocketAddr) -> Option<u32> {
     let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
     let inode = table.lines().find_map(|line| {
         let columns: Vec<&str> = line.split_whitespace().collect();
-        // Established: one that is over keeps its port for a minute, which another to somebody else may have by then.
+        // Established: a closed connection keeps its port for a minute, which another connection
+        // may have by then.
         let is = columns.get(1) == Some(&local.as_str()) && columns.get(3) == Some(&"01");
         is.then(|| columns.get(9).map(|i| format!("socket:[{i}]")))?
     })?;
@@ -206,7 +209,7 @@ pub fn owner(peer: SocketAddr) -> Option<u32> {
         })
 }
 
-/// Ends a process by `kill -9`. Whether it was there.
+/// Ends a process by `kill -9`. Returns true if it existed.
 pub fn kill(pid: u32) -> bool {
     Command::new("kill")
         .args(["-9", &pid.to_string()])
@@ -215,7 +218,8 @@ pub fn kill(pid: u32) -> bool {
         .is_ok_and(|s| s.success())
 }
 
-/// The variables that a process was started with; none where the system does not show them or the process is gone.
+/// Returns the variables that a process was started with; none where the system does not show them
+/// or the process is gone.
 pub fn variables(pid: u32) -> Vec<(String, String)> {
     let raw = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let text = String::from_utf8_lossy(&raw);
@@ -225,7 +229,7 @@ pub fn variables(pid: u32) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The function that a process is, without its stack's name in front.
+/// Returns the function that a process runs, without its stack's name in front.
 pub fn function(pid: u32) -> Option<String> {
     Some(execution(pid)?.0)
 }
@@ -246,8 +250,8 @@ pub fn execution(pid: u32) -> Option<(String, String)> {
     ))
 }
 
-/// The function processes of the stack whose emulator listens on this port: pid and function. None where the system does not
-/// show what processes were started with.
+/// Returns the function processes of the stack whose emulator listens on this port: pid and
+/// function. Empty where the system does not show the variables that processes were started with.
 pub fn functions(port: u16) -> Vec<(u32, String)> {
     let of_stack =
         |pid: &u32| variables(*pid).contains(&("GATEWAY_PORT".to_owned(), port.to_string()));

@@ -1,8 +1,8 @@
-//! A table and its queues as a version of Millrace left them in the middle of its work, and how they are put back at
-//! another time, for another version to go on from.
+//! A table and its queues as a version of Millrace left them in the middle of its work. They are
+//! restored at another time, for another version to go on from.
 //!
-//! What a dump holds is absolute times; [`Dump::restored`] moves them all by the same whole seconds. Which attributes are
-//! times is written down here, attribute by attribute, and one that is not is an error: nothing is guessed.
+//! A dump holds absolute times; [`Dump::restored`] moves them all by the same whole seconds. Every
+//! attribute is listed here as a time or not; an unknown one is an error: nothing is guessed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -17,7 +17,7 @@ use shared::domain::time::Timestamp;
 use shared::ports::{Attributes, Item, Key, MAX_QUEUE_DELAY, Message, QueueName, Value as Stored};
 use shared::schema::{endpoint_key, origin_key};
 
-/// The versions whose dumps are kept, the newest last.
+/// The versions with a dump, the newest last.
 pub const VERSIONS: [&str; 1] = ["0.1"];
 
 const QUEUES: [QueueName; 4] = [
@@ -29,19 +29,19 @@ const QUEUES: [QueueName; 4] = [
 /// A payload never unpacks to more.
 const MAX_UNPACKED_BYTES: usize = 20 * 1024 * 1024;
 
-/// What was stored at one moment.
+/// The stored state of one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dump {
     pub made_at: Timestamp,
     pub tenant: TenantId,
     pub items: Vec<Item>,
-    /// By queue; `delay` is how long each was still invisible.
+    /// By queue; `delay` is the time that each was still invisible.
     pub messages: Vec<(QueueName, Message)>,
-    /// What must come of it, and what a client needs to see that.
+    /// The expected end, and what a client needs to see it.
     pub expected: Value,
 }
 
-/// Returns where the dump of a version is kept.
+/// Returns the path of a version's dump.
 pub fn path(version: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../e2e/stored/v{version}.json"))
 }
@@ -50,7 +50,7 @@ impl Dump {
     /// Reads the dump of a version.
     ///
     /// # Panics
-    /// Where there is none, or it is no dump.
+    /// Where there is none, or it is not a dump.
     pub fn of(version: &str) -> Self {
         let path = path(version);
         let text = std::fs::read_to_string(&path)
@@ -98,7 +98,7 @@ impl Dump {
         }
     }
 
-    /// Returns the dump as text, an item or a message a line.
+    /// Returns the dump as text, with one item or message in each line.
     pub fn text(&self) -> String {
         let items = self.items.iter().map(|item| {
             let attributes: Map<_, _> = item
@@ -110,7 +110,8 @@ impl Dump {
         });
         let messages = self.messages.iter().map(|(queue, message)| {
             let Message { body, delay, group } = message;
-            json!({"queue": format!("{queue:?}"), "delay_s": delay.as_secs(), "group": group, "body": body})
+            json!({"queue": format!("{queue:?}"), "delay_s": delay.as_secs(), "group": group,
+                "body": body})
         });
         let lines = |lines: &mut dyn Iterator<Item = Value>| {
             lines
@@ -135,7 +136,7 @@ impl Dump {
         text
     }
 
-    /// Calls `edit` with each JSON value of ours that is stored or sent, and what it is.
+    /// Calls `edit` with each of our JSON values that is stored or sent, and its form.
     pub fn each_json(&mut self, mut edit: impl FnMut(&'static str, &mut Value)) {
         for item in &mut self.items {
             let key = item.key.clone();
@@ -165,14 +166,14 @@ impl Dump {
         }
     }
 
-    /// Returns each member of that JSON as what it is in and the path to it.
+    /// Returns each member of that JSON as its form and the path to it.
     pub fn members(&mut self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         self.each_json(|form, value| members(value, form, &mut found));
         found
     }
 
-    /// Takes one of [`members`](Self::members) away, wherever it is.
+    /// Removes one of [`members`](Self::members), wherever it is.
     pub fn forget(&mut self, member: &str) {
         let (of, path) = member.split_once('.').expect("a member is of something");
         self.each_json(|form, value| {
@@ -182,7 +183,8 @@ impl Dump {
         });
     }
 
-    /// Returns the same as if it had been stored just before `now`, with receivers below `to` instead of `from`.
+    /// Returns the same as if it had been stored just before `now`, with receivers below `to`
+    /// instead of `from`.
     ///
     /// # Panics
     /// Where an attribute is not known here.
@@ -251,8 +253,8 @@ impl Dump {
     }
 }
 
-/// What the JSON is that is stored in an attribute, where it is ours: not what callers and upstreams
-/// said, and not pairs of texts.
+/// Returns the form of the JSON in an attribute, where it is ours: not the words of callers and
+/// upstreams, and not pairs of texts.
 fn form(key: &Key, attribute: &str) -> Option<&'static str> {
     let mut parts = key.sk.split('#');
     let sk = (parts.next(), parts.next(), parts.next());
@@ -273,7 +275,7 @@ fn form(key: &Key, attribute: &str) -> Option<&'static str> {
     })
 }
 
-/// Members that hold what callers, providers and operators said: their content is not ours.
+/// Members with the words of callers, providers and operators: their content is not ours.
 const OTHERS: [&str; 7] = [
     "data",
     "fields",
@@ -325,7 +327,7 @@ fn remove(value: &mut Value, path: &str) {
     }
 }
 
-/// Whole seconds that a message is still invisible for.
+/// Returns the whole seconds for which a message is still invisible.
 pub fn delay(visible_at: Timestamp, now: Timestamp) -> Duration {
     let left = u64::try_from(visible_at.since(now).as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
     Duration::from_secs(left).min(MAX_QUEUE_DELAY)
@@ -358,12 +360,12 @@ fn read(value: &Value) -> Stored {
     }
 }
 
-/// Times by so much later, receivers elsewhere.
+/// Moves times by this much, and receivers elsewhere.
 struct Moved {
     seconds: i64,
     from: String,
     to: String,
-    /// Partitions of receivers' state, by what they were.
+    /// Partitions of receivers' state, by the former ones.
     keys: BTreeMap<String, String>,
 }
 
@@ -453,7 +455,7 @@ impl Moved {
     fn bytes(&self, name: &str, bytes: &[u8], key: &Key) -> Vec<u8> {
         let mut parts = key.sk.split('#');
         match (name, parts.next(), parts.next(), parts.next()) {
-            // Keys; what was answered about a request's records; what was sent; what an upstream posted.
+            // Keys; answers about a request's records; requests; an upstream's posts.
             ("callback_key", Some("META"), ..)
             | ("secret", Some("KEY"), ..)
             | ("data", Some("IDEM"), ..)
@@ -487,23 +489,23 @@ impl Moved {
         }
     }
 
-    /// When the fields of an outcome, or of what is known before it, were fetched.
+    /// Moves the fetch times of an outcome's fields, and of the fields known before it.
     fn outcome(&self, outcome: &mut Value) {
         for source in list(outcome.get_mut("sources")) {
             self.text_time(&mut source[1]["fetched_at"]);
         }
     }
 
-    /// A time as it is shown.
+    /// Moves a time as it is shown.
     fn text_time(&self, time: &mut Value) {
         let at = time
             .as_str()
             .and_then(Timestamp::parse)
-            .unwrap_or_else(|| panic!("{time} is no time"));
+            .unwrap_or_else(|| panic!("{time} is not a time"));
         *time = Timestamp(at.0 + 1000 * self.seconds).rfc3339().into();
     }
 
-    /// A member that is a time in milliseconds, where it is there.
+    /// Moves a member that is a time in milliseconds, where it exists.
     fn millis(&self, object: &mut Value, name: &str) {
         if let Some(at) = object.get_mut(name).filter(|at| !at.is_null()) {
             *at = (at
@@ -514,7 +516,7 @@ impl Moved {
         }
     }
 
-    /// A receiver's address, and the partitions of what is known of it.
+    /// Moves a receiver's address, and the partitions of its state.
     fn url(&mut self, url: &mut Value, tenant: &TenantId) {
         let before = url.as_str().expect("a URL").to_owned();
         let after = before
@@ -540,8 +542,8 @@ fn payload(bytes: &[u8], change: impl FnOnce(&mut Value)) -> Vec<u8> {
     zstd::bulk::compress(payload.to_string().as_bytes(), 0).expect("a payload can be packed")
 }
 
-/// What the upstream of the tests answers at `/piece/WHAT?domain=DOMAIN`: providers of several types ask
-/// there, and the beginning of the domain says what comes of it. `None`: it is another path.
+/// Returns the answer of the tests' upstream at `/piece/WHAT?domain=DOMAIN`. Providers of several
+/// types ask there, and the beginning of the domain decides the answer. `None` for another path.
 pub fn piece(path: &str) -> Option<(u16, Value)> {
     let (what, domain) = path.strip_prefix("/piece/")?.split_once("?domain=")?;
     let known = match what {

@@ -1,4 +1,4 @@
-//! Work for upstreams over HTTP, and what they saw of it.
+//! Load for upstreams over HTTP, and their view of it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -24,11 +24,11 @@ pub fn registry(text: &str) -> Registry {
     built.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A process that always has `lanes` records at work on type `t` until `until`. Answers how many of them were found, and
-/// how many were not.
+/// Runs a process that always has `lanes` records at work on type `t` until `until`. Returns the
+/// counts of found and other records.
 ///
 /// # Panics
-/// Where there is no such type.
+/// Where the type does not exist.
 pub async fn press(
     registry: &Registry,
     ports: &Ports,
@@ -67,7 +67,7 @@ pub async fn press(
         .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
 }
 
-/// The most requests in any second, wherever it begins.
+/// Returns the most requests in any second, wherever it begins.
 pub fn busiest_second(times: &[Timestamp]) -> usize {
     let mut times: Vec<i64> = times.iter().map(|at| at.0).collect();
     times.sort_unstable();
@@ -79,7 +79,7 @@ pub fn busiest_second(times: &[Timestamp]) -> usize {
         .unwrap_or(0)
 }
 
-/// Requests a second between two times, on average.
+/// Returns the average requests a second between two times.
 #[expect(clippy::cast_precision_loss, reason = "counts of a test")]
 pub fn average(times: &[Timestamp], from: Timestamp, to: Timestamp) -> f64 {
     times.iter().filter(|at| (from..to).contains(*at)).count() as f64 / to.since(from).as_secs_f64()

@@ -1,5 +1,5 @@
-//! How right the kinds that read pages, feeds, addresses and numbers are, on the corpus in `tests/providers/corpus`: its
-//! README says where it is from and what its files hold.
+//! Measures the kinds that read pages, feeds, addresses and numbers, on the corpus in
+//! `tests/providers/corpus`. Its README says where it is from and what its files hold.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,15 +21,18 @@ use testkit::servers::Reply;
 use super::PATIENCE;
 use super::internet::{Internet, Page};
 
-/// What is asked for: at least this share of what is told as sure is right, and of what is there is told.
+/// The required precision: the share of right values among those reported as sure.
 const PRECISION: f64 = 0.97;
+/// The required recall: the share of the existing values that are reported.
 const RECALL: f64 = 0.9;
-/// The same of everything that is told, however sure.
+/// The same of all reported values, however sure.
 const PRECISION_OF_ALL: f64 = 0.8;
-/// The share of the places without a field where it may be told with more than a guess; one is always let through.
+/// The share of the places without a field where more than a guess may be reported; one is always
+/// allowed.
 const INVENTED: f64 = 0.05;
-/// From when on an answer counts as sure, and from when on it is more than a guess.
+/// The confidence from which an answer counts as sure.
 const SURE: f64 = 0.7;
+/// The confidence from which an answer is more than a guess.
 const NO_GUESS: f64 = 0.5;
 
 /// The fields of `site` that are scored.
@@ -153,8 +156,8 @@ fn items(value: Option<&Value>) -> Vec<Item> {
     }
 }
 
-/// What of a value is compared: of phones the digits, whether there is a country's code, and the extension; of profiles the
-/// place; of texts the words.
+/// Returns the part of a value that is compared: of phones the digits, the extension and whether
+/// there is a country code; of profiles the place; of texts the words.
 fn plain(field: &str, value: &Value) -> String {
     let text = value
         .as_str()
@@ -193,13 +196,13 @@ fn plain(field: &str, value: &Value) -> String {
 }
 
 fn is_right(field: &str, reported: &Item, wanted: &Item) -> bool {
-    let told_plain = plain(field, &reported.1);
+    let reported_plain = plain(field, &reported.1);
     let mut right = match wanted.1.get("any").and_then(Value::as_array) {
         Some(any) => any.iter().collect::<Vec<_>>(),
         None => vec![&wanted.1],
     }
     .into_iter();
-    reported.0 == wanted.0 && right.any(|right| plain(field, right) == told_plain)
+    reported.0 == wanted.0 && right.any(|right| plain(field, right) == reported_plain)
 }
 
 #[derive(Debug, Default)]
@@ -209,12 +212,12 @@ struct Tally {
     expected: usize,
     found: usize,
     in_text: usize,
-    /// What of those was told all the same.
+    /// Those of them that were reported all the same.
     read: usize,
-    /// However sure.
-    all_told: usize,
+    /// Values reported, however sure.
+    all_reported: usize,
     all_right: usize,
-    /// Places where there is nothing to tell, and those of them where more than a guess is told.
+    /// Places without a value, and those of them where more than a guess is reported.
     absent: usize,
     invented: usize,
 }
@@ -227,7 +230,7 @@ impl Tally {
         self.found += other.found;
         self.in_text += other.in_text;
         self.read += other.read;
-        self.all_told += other.all_told;
+        self.all_reported += other.all_reported;
         self.all_right += other.all_right;
         self.absent += other.absent;
         self.invented += other.invented;
@@ -242,7 +245,8 @@ impl Tally {
             }
         };
         format!(
-            "{name:24} | {:>4} | {:>5} | {:>9} | {:>8} | {:>5} | {:>6} | {:>7} | {:>4} | {:>6} | {:>8} | {:>9} | {:>6} | {:>8}",
+            "{name:24} | {:>8} | {:>5} | {:>9} | {:>8} | {:>5} | {:>6} | {:>7} | {:>4} | {:>6} | \
+             {:>12} | {:>9} | {:>6} | {:>8}",
             self.reported,
             self.right,
             share(self.right, self.reported),
@@ -252,20 +256,20 @@ impl Tally {
             self.in_text,
             self.read,
             share(self.found + self.read, self.expected + self.in_text),
-            self.all_told,
-            share(self.all_right, self.all_told),
+            self.all_reported,
+            share(self.all_right, self.all_reported),
             self.absent,
             self.invented
         )
     }
 
     fn holds(&self) -> bool {
-        // Of all that a person reads, running text included, and of what a page says elsewhere.
+        // Everything that a person reads, running text included, and what a page says elsewhere.
         let (found, expected) = (self.found + self.read, self.expected + self.in_text);
         count(self.found) >= RECALL * count(self.expected)
             && count(self.right) >= PRECISION * count(self.reported)
             && count(found) >= RECALL * count(expected)
-            && count(self.all_right) >= PRECISION_OF_ALL * count(self.all_told)
+            && count(self.all_right) >= PRECISION_OF_ALL * count(self.all_reported)
             && (self.invented <= 1 || count(self.invented) <= INVENTED * count(self.absent))
     }
 }
@@ -294,7 +298,8 @@ impl Score {
         &mut self.fields[at].1
     }
 
-    /// Holds what was told of a field against what is wanted of it; `asked` says whether it has to be told.
+    /// Compares the reported values of a field with the wanted ones; `asked` says whether the field
+    /// must be reported.
     fn check(
         &mut self,
         place: &str,
@@ -312,9 +317,9 @@ impl Score {
         }
         tally.absent = usize::from(wanted.is_empty());
         tally.invented = usize::from(wanted.is_empty() && !reported.is_empty() && sure >= NO_GUESS);
-        tally.all_told = reported.len();
+        tally.all_reported = reported.len();
         for one in reported {
-            // Each value once: who says a number twice, says it wrong once.
+            // Each value once: a number that is wrong twice counts as one error.
             let at = wanted
                 .iter()
                 .position(|wanted| is_right(field, &one, wanted));
@@ -354,7 +359,8 @@ impl Score {
     /// Prints the table and what was wrong or missed, and fails where the bounds do not hold.
     fn judge(self) {
         let mut table = format!(
-            "{:24} | told | right | precision | expected | found | recall | in text | read | of all | all told | precision | absent | invented\n",
+            "{:24} | reported | right | precision | expected | found | recall | in text | read | \
+             of all | all reported | precision | absent | invented\n",
             format!("field, sure from {SURE}")
         );
         let mut failed = Vec::new();
@@ -367,13 +373,14 @@ impl Score {
         println!("{table}\n{}", self.misses);
         assert!(
             failed.is_empty(),
-            "below {PRECISION}, {RECALL} or {PRECISION_OF_ALL}, or invented: {failed:?}\n{table}\n{}",
+            "below {PRECISION}, {RECALL} or {PRECISION_OF_ALL}, or invented: {failed:?}\n\
+             {table}\n{}",
             self.misses
         );
     }
 }
 
-/// A day after the corpus was rendered: nothing in it is to come.
+/// A day after the corpus was rendered: none of its dates are in the future.
 struct Then;
 
 #[async_trait]
@@ -556,7 +563,7 @@ async fn feeds_tell_the_entries_that_a_reader_sees() {
 #[tokio::test]
 async fn addresses_and_numbers_are_read_as_they_are_meant() {
     let net = internet("example.com", |_| Page::status(404)).await;
-    // What mail to a domain does is another matter.
+    // Mail to a domain is tested elsewhere.
     net.record(
         "example.com",
         DnsKind::A,

@@ -42,17 +42,17 @@ impl Page {
         Self::status(301).header("location", to)
     }
 
-    /// Not even a status comes.
+    /// Not even a status arrives.
     pub(super) fn silence() -> Reply {
         Reply::raw("").then(Then::Hold)
     }
 
-    /// The body goes on for ever.
+    /// The body never ends.
     pub(super) fn endless(start: Reply) -> Reply {
         start.then(Then::repeat([b' '; 8192], Duration::ZERO))
     }
 
-    /// The body goes on for ever, a byte a second.
+    /// The body never ends, and comes at one byte a second.
     pub(super) fn dripping(start: Reply) -> Reply {
         start.then(Then::repeat(" ", Duration::from_secs(1)))
     }
@@ -71,8 +71,8 @@ pub(super) struct Internet {
 }
 
 impl Internet {
-    /// Starts sites by https at these hosts. `private.test` is at a private address and
-    /// `stranger.test` shows another's certificate; no other name exists.
+    /// Starts sites by https at these hosts. `private.test` has a private address, and
+    /// `stranger.test` shows another host's certificate; no other name exists.
     pub(super) async fn start(
         hosts: &[&str],
         serve: impl Fn(&str, &str) -> Reply + Send + Sync + 'static,
@@ -80,7 +80,7 @@ impl Internet {
         Self::build(hosts, true, false, Arc::new(serve)).await
     }
 
-    /// Starts sites by plain http alone, which the sender takes or not.
+    /// Starts sites by plain http alone, which the sender accepts or not.
     pub(super) async fn plain(
         hosts: &[&str],
         allow_http: bool,
@@ -179,7 +179,7 @@ impl Internet {
             .insert((name.to_owned(), kind), answer);
     }
 
-    /// The requests that reached a site: `SCHEME://HOST`, then the request's head.
+    /// Returns the requests that reached a site: `SCHEME://HOST`, then the request's head.
     pub(super) fn got(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
     }
@@ -191,7 +191,7 @@ fn head(got: &Got) -> String {
     format!("{}\r\n{headers}", got.line)
 }
 
-/// Sends what is for port 443 or 80 to where the sites are; everything else is the sender's.
+/// Sends requests for ports 443 and 80 to the sites; all others go through the sender.
 struct Ported {
     sender: ReqwestSender,
     https: u16,
@@ -223,7 +223,7 @@ impl HttpSender for Ported {
     }
 }
 
-/// The DNS as far as providers ask it themselves.
+/// The DNS as far as providers query it themselves.
 struct Records(Zone);
 
 #[async_trait]

@@ -1,4 +1,5 @@
-//! The providers that read web sites, with the real sender, guard, TLS and resolver: sites of all sorts on loopback.
+//! The providers that read web sites, with the real sender, guard, TLS and resolver: sites of all
+//! sorts on loopback.
 
 mod corpus;
 mod internet;
@@ -21,7 +22,7 @@ use testkit::servers::Reply;
 
 use self::internet::{Internet, Page};
 
-/// Only a failing test waits so long.
+/// The limit of a test: only a failing one waits so long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const PROVIDERS: &str = r#"
@@ -76,7 +77,7 @@ async fn ask(net: &Internet, name: &str, domain: &str) -> Answer {
     provider(name).ask(&question, &net.ports).await
 }
 
-/// As a waterfall asks: the provider has as long as its time-out, and what comes later is lost.
+/// Asks as a waterfall does: within the provider's time-out; a later answer is lost.
 async fn ask_in_time(net: &Internet, name: &str, input: Value) -> Answer {
     let Value::Object(input) = input else {
         panic!()
@@ -112,7 +113,7 @@ fn failed(answer: Answer) -> (String, String) {
     (code.as_str().to_owned(), detail)
 }
 
-/// By the shipped configuration.
+/// Runs the shipped configuration.
 async fn run(net: &Internet, kind: &str, input: Value) -> Outcome {
     let registry = Registry::load(&infra(), &|_| None).unwrap();
     let Value::Object(input) = input else {
@@ -161,7 +162,7 @@ fn latin1(domain: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_company_profile_merges_the_table_and_the_site_with_a_source_for_each_field() {
-    // It says UTF-8 of itself, which it is not.
+    // It claims to be UTF-8, which it is not.
     let net = Internet::start(&["spotify.com", "www.spotify.com"], |host, path| {
         match (host, path) {
             ("spotify.com", "/robots.txt") => Page::redirect("https://www.spotify.com/robots.txt"),
@@ -220,7 +221,7 @@ async fn robots_txt_is_asked_first_by_our_name_and_obeyed() {
             && got[0].contains("Acme-Bot/1.0 (+https://acme.example/bot)"),
         "{got:?}"
     );
-    // Another name is let in.
+    // Another name is allowed.
     assert_eq!(
         fields(ask(&net, "other", "acme.test").await)["company_name"],
         "Acme"
@@ -229,7 +230,7 @@ async fn robots_txt_is_asked_first_by_our_name_and_obeyed() {
 
 #[tokio::test]
 async fn bodies_without_end_are_cut_and_read() {
-    // Packed once and before anybody asks: it takes longer than a site may.
+    // Packed once, before any request: packing takes longer than a site may.
     let packed = |head: &[u8], filler: u8, megabytes: u64, tail: &[u8]| {
         let mut bomb = GzEncoder::new(Vec::new(), Compression::fast());
         bomb.write_all(head).unwrap();
@@ -351,7 +352,7 @@ async fn redirects_end_and_lead_nowhere_inside() {
     );
 }
 
-/// A page as gzip, under whichever name of the coding.
+/// A page as gzip, under any name of the coding.
 fn packed_as(coding: &str, html: &str) -> Reply {
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
     packed.write_all(html.as_bytes()).unwrap();
@@ -482,7 +483,7 @@ async fn what_is_not_found_and_what_failed() {
             "provider_error",
             "the site answered HTTP 403; it does not let programs in",
         ),
-        // The name is there, the certificate is another's.
+        // The name exists; the certificate is another host's.
         (
             "stranger.test",
             "provider_error",
@@ -536,18 +537,22 @@ async fn plain_http_is_used_only_where_the_operator_allows_it() {
 
 #[tokio::test]
 async fn technologies_by_page_and_by_dns() {
-    let net =
-        Internet::start(&["acme.test", "www.acme.test", "shy.test", "down.test"], |host, path| match (host, path) {
+    let net = Internet::start(
+        &["acme.test", "www.acme.test", "shy.test", "down.test"],
+        |host, path| match (host, path) {
             ("shy.test", "/robots.txt") => Page::text("User-agent: *\nDisallow: /"),
             (_, "/robots.txt") => Page::status(404),
             ("down.test", _) => Page::status(503),
             _ => Page::html(
-                b"<meta name=generator content='WordPress 6.4'><script src=/wp-includes/js/jquery.js>".to_vec(),
+                b"<meta name=generator content='WordPress 6.4'>\
+                    <script src=/wp-includes/js/jquery.js>"
+                    .to_vec(),
             )
             .header("server", "nginx/1.25.3")
             .header("set-cookie", "PHPSESSID=secret; path=/"),
-        })
-        .await;
+        },
+    )
+    .await;
     let mx = || {
         Ok(vec![DnsRecord::Mx {
             preference: 1,
@@ -566,8 +571,9 @@ async fn technologies_by_page_and_by_dns() {
     };
     assert_eq!(
         named("WordPress"),
-        &json!({"name": "WordPress", "categories": ["CMS", "Blogs"], "version": "6.4", "confidence": 1.0,
-                "evidence": ["meta generator", "html", "script https://acme.test/wp-includes/js/jquery.js"]})
+        &json!({"name": "WordPress", "categories": ["CMS", "Blogs"], "version": "6.4",
+            "confidence": 1.0, "evidence": ["meta generator", "html",
+                "script https://acme.test/wp-includes/js/jquery.js"]})
     );
     assert_eq!(
         (&named("Nginx")["version"], &named("PHP")["evidence"]),
@@ -576,7 +582,7 @@ async fn technologies_by_page_and_by_dns() {
     assert_eq!(named("Google Workspace")["evidence"], json!(["dns MX"]));
     assert!(
         !outcome.data["technologies"].to_string().contains("secret"),
-        "no cookie's value is told"
+        "no cookie's value is shown"
     );
 
     let refused = fields(ask(&net, "tech", "shy.test").await);
@@ -640,22 +646,35 @@ async fn a_domain_is_found_by_its_name() {
 
 #[tokio::test]
 async fn news_by_feed_and_positions_by_careers_page() {
-    let net = Internet::start(&["acme.test", "quiet.test"], |host, path| match (host, path) {
-        (_, "/robots.txt") => Page::text("User-agent: *\nDisallow: /private"),
-        ("quiet.test", _) => Page::html(b"<title>Quiet</title>".to_vec()),
-        (_, "/news.atom") => Page::html_as(
-            "application/octet-stream",
-            b"<?xml version='1.0' encoding='iso-8859-1'?><feed><entry><title>M\xfcller joins</title><link href='/n/1'/></entry></feed>".to_vec(),
-        ),
-        (_, "/jobs") => Page::html(b"<script type='application/ld+json'>{\"@type\":\"JobPosting\",\"title\":\"Smith\"}</script>".to_vec()),
-        _ => Page::html(b"<link rel=alternate type=application/atom+xml href=/news.atom><a href=/jobs>Jobs</a>".to_vec()),
+    let net = Internet::start(&["acme.test", "quiet.test"], |host, path| {
+        match (host, path) {
+            (_, "/robots.txt") => Page::text("User-agent: *\nDisallow: /private"),
+            ("quiet.test", _) => Page::html(b"<title>Quiet</title>".to_vec()),
+            (_, "/news.atom") => Page::html_as(
+                "application/octet-stream",
+                b"<?xml version='1.0' encoding='iso-8859-1'?><feed><entry>\
+                <title>M\xfcller joins</title><link href='/n/1'/></entry></feed>"
+                    .to_vec(),
+            ),
+            (_, "/jobs") => Page::html(
+                b"<script type='application/ld+json'>\
+                {\"@type\":\"JobPosting\",\"title\":\"Smith\"}</script>"
+                    .to_vec(),
+            ),
+            _ => Page::html(
+                b"<link rel=alternate type=application/atom+xml href=/news.atom>\
+                <a href=/jobs>Jobs</a>"
+                    .to_vec(),
+            ),
+        }
     })
     .await;
     let outcome = run(&net, "signals", json!({"domain": "acme.test"})).await;
     assert_eq!(
         outcome.data["signals"],
         json!([
-            {"kind": "news", "title": "M\u{fc}ller joins", "url": "https://acme.test/n/1", "source": "https://acme.test/news.atom"},
+            {"kind": "news", "title": "M\u{fc}ller joins", "url": "https://acme.test/n/1",
+                "source": "https://acme.test/news.atom"},
             {"kind": "hiring", "title": "Smith", "source": "https://acme.test/jobs"}
         ])
     );
@@ -680,9 +699,14 @@ async fn what_was_found_is_not_lost_to_a_page_that_never_comes() {
         ("quuxwerk.com", _) => Page::html(b"<title>All about Quuxwerk and more</title>".to_vec()),
         ("quuxwerk.de", _) | (_, "/feed") | ("mute.test", "/jobs") => Page::silence(),
         (_, "/jobs") => Page::html(
-            b"<script type='application/ld+json'>{\"@type\":\"JobPosting\",\"title\":\"Smith\"}</script>".to_vec(),
+            b"<script type='application/ld+json'>\
+                {\"@type\":\"JobPosting\",\"title\":\"Smith\"}</script>"
+                .to_vec(),
         ),
-        _ => Page::html(b"<link rel=alternate type=application/rss+xml href=/feed><a href=/jobs>Jobs</a>".to_vec()),
+        _ => Page::html(
+            b"<link rel=alternate type=application/rss+xml href=/feed><a href=/jobs>Jobs</a>"
+                .to_vec(),
+        ),
     })
     .await;
     let (acme, mute, found) = tokio::join!(

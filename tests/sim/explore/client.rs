@@ -1,5 +1,5 @@
-//! Clients: each carries out one action of the plan as processes beside the functions, asks again when it got no answer,
-//! and tells [`ClientView`] what it heard, which must stay true.
+//! Clients: each carries out one action of the plan as processes beside the functions, and asks
+//! again without an answer. It reports what it was shown to [`ClientView`], which must stay true.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -24,10 +24,11 @@ use crate::ENRICH_TIMEOUT;
 
 /// Lines that a client reads at once.
 const PAGE: usize = 40;
-/// The longest overlap there is, so that a receiver that never learns of a new secret can verify every event.
+/// The longest overlap there is, so that a receiver that never learns of a new secret can verify
+/// every event.
 const OVERLAP: Duration = secrets::MAX_OVERLAP;
 
-/// What a client learns from an answer.
+/// The facts that a client learns from an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Got {
     /// A job of its own.
@@ -38,7 +39,7 @@ pub(super) enum Got {
 
 pub(super) type Reply = Rc<RefCell<Option<Result<Got, ApiError>>>>;
 
-/// What a request needs.
+/// The inputs of a request.
 #[derive(Clone)]
 pub(super) struct ClientContext {
     pub(super) ports: Ports,
@@ -49,7 +50,7 @@ pub(super) struct ClientContext {
     pub(super) version: Version,
 }
 
-/// What a client of the plan asks of a job.
+/// A request of a client of the plan about a job.
 pub(super) fn about(what: &What, job: &JobId, key: String) -> Request {
     let job = job.clone();
     match what {
@@ -224,7 +225,7 @@ impl ClientContext {
         });
     }
 
-    /// A stranger who has come by a job's id, and asks for it on every route that takes one.
+    /// Asks for a job of another tenant, whose id leaked, on every route that takes one.
     pub(super) async fn snoop(self, job: JobId) {
         let api = Api {
             ports: self.ports.clone(),
@@ -236,7 +237,7 @@ impl ClientContext {
         for question in Question::all(self.ports.surfaces, &job) {
             let there = question.ask(&api, &self.tenant, &question.id).await;
             let never = question.ask(&api, &self.tenant, &question.never).await;
-            // Nobody could be asked.
+            // No provider could be asked.
             if there.0 != 503 && never.0 != 503 {
                 let (there, never) = ((there.0, there.1.as_str()), (never.0, never.1.as_str()));
                 self.hear(&Observed::Stranger {

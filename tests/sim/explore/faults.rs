@@ -1,7 +1,7 @@
-//! What goes wrong in a schedule: drawn, or listed call by call.
+//! The faults of a schedule: drawn, or listed call by call.
 //!
-//! A listed fault names its call by what it is, "the second update of job 0's head by an enrich process", and not by its
-//! number: so it stays where it is when an action before it is left out.
+//! A listed fault describes its call: "the second update of job 0's head by an enrich process". It
+//! has no number, so that it stays in place when an earlier action is left out.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,7 +42,7 @@ pub(super) struct Place {
     /// The calling process, by name.
     pub(super) by: Arc<str>,
     pub(super) op: Op,
-    /// What it is about, with jobs by their labels.
+    /// The subject of the call, with jobs by their labels.
     pub(super) about: String,
     /// From 1, among the calls that are the same in all of this.
     pub(super) nth: u32,
@@ -59,8 +59,8 @@ impl fmt::Display for Place {
     }
 }
 
-/// Short names in place of ids, the same in every run of a plan: `job 3` for what the third action's client made, `…` for
-/// what is random and stands for nothing that a reader wants to tell apart.
+/// Short names in place of ids, the same in every run of a plan: `job 3` for the job of the third
+/// action's client, `…` for random values that a reader need not distinguish.
 #[derive(Debug, Default)]
 pub(super) struct Labels(BTreeMap<String, String>);
 
@@ -109,10 +109,10 @@ impl Labels {
     }
 }
 
-/// What went wrong in a run.
+/// The faults that occurred in a run.
 #[derive(Debug, Default)]
 pub(super) struct Record {
-    /// In order; kept where it was asked for.
+    /// In order; recorded on request.
     pub(super) listed: Vec<(Place, Fault)>,
     pub(super) labels: Labels,
     pub(super) tally: Tally,

@@ -1,7 +1,7 @@
 //! Random schedules: clients, receivers, faults and interleavings drawn from a seed.
 //!
-//! `MILLRACE_SEEDS` says how many (2,000 unless told), `MILLRACE_FIRST_SEED` where to begin. `MILLRACE_SEED` runs one alone
-//! and, if it fails, makes it small and tells it.
+//! `MILLRACE_SEEDS` sets the number (default 2,000), `MILLRACE_FIRST_SEED` the first.
+//! `MILLRACE_SEED` runs one alone and, if it fails, shrinks and prints it.
 
 mod client;
 mod faults;
@@ -27,7 +27,7 @@ use crate::threads;
 /// Runs that making a failing plan small may take.
 const SHRINKING: u32 = 600;
 
-/// What every few thousand schedules must reach; else the generator has stopped asking what it was made to ask.
+/// The cases that every few thousand schedules must reach, or the generator has become too weak.
 const MUST_HAPPEN: &[&str] = &[
     "answer: Conflict",
     "answer: NotEnoughCredits",
@@ -116,7 +116,7 @@ const MUST_HAPPEN: &[&str] = &[
     "killed: reader",
     "killed: sweep",
     "killed: upstream",
-    "killed: while records are parked",
+    "killed: while records are suspended",
     "late effect: applied",
     "late effect: refused",
     "message: unreadable",
@@ -142,8 +142,8 @@ const MUST_HAPPEN: &[&str] = &[
     "sweep: sent deliveries again",
     "waits: bought again",
     "waits: given up",
-    "waits: parked for an answer",
-    "waits: parked for its turn",
+    "waits: suspended for an answer",
+    "waits: suspended for its turn",
     "waits: polled",
 ];
 
@@ -151,7 +151,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-/// A failing seed for a person: the shrunk plan, its trace, and what did not hold.
+/// Describes a failing seed: the shrunk plan, its trace, and what did not hold.
 fn explained(seed: u64, verdict: &Verdict, play: Player<'_>) -> String {
     let Some(name) = verdict.names().next() else {
         return String::new();
@@ -160,7 +160,8 @@ fn explained(seed: u64, verdict: &Verdict, play: Player<'_>) -> String {
     let reported = story::tell(&small.plan, &mut small.verdict);
     if small.as_drawn {
         return format!(
-            "seed {seed} as drawn, which does not fail with its faults listed; {name} does not hold:\n\n{reported}"
+            "seed {seed} as drawn, which does not fail with its faults listed; {name} does not \
+             hold:\n\n{reported}"
         );
     }
     format!(
@@ -211,8 +212,9 @@ fn nothing_is_lost_in_random_schedules() {
     if let Some((seed, _)) = failed.first() {
         let verdict = play(&Plan::draw(*seed), None, Detail::Verdict);
         panic!(
-            "{} of {seeds} seeds fail: {:?}\n{}\n\nthe first again: MILLRACE_SEED={seed} cargo test -p tests --test sim \
-             random_schedules -- --nocapture",
+            "{} of {seeds} seeds fail: {:?}\n{}\n\n\
+             the first again: MILLRACE_SEED={seed} cargo test -p tests --test sim random_schedules \
+             -- --nocapture",
             failed.len(),
             failed
                 .iter()
@@ -242,7 +244,8 @@ fn the_same_seed_gives_the_same_trace() {
     }
 }
 
-/// Prints a digest a seed of every call and of all that it wrote, to compare two versions of the code that must do the same.
+/// Prints a digest a seed of every call and of all that it wrote, to compare two versions of the
+/// code that must do the same.
 #[test]
 #[ignore = "prints what a person compares; docs/TESTING.md says how"]
 fn fingerprints() {
@@ -270,8 +273,8 @@ fn a_plan_with_its_faults_listed_runs_the_same() {
     }
 }
 
-/// The first of so many seeds whose schedule notices the broken promise, by this invariant's name. Otherwise, what was
-/// found instead.
+/// Returns the first of these seeds whose schedule reports the broken promise by this invariant's
+/// name. The error has what was found instead.
 pub(crate) fn noticed(how: Mutation, name: &str, seeds: u64) -> Result<u64, BTreeSet<String>> {
     let mut others = BTreeSet::new();
     for seed in 0..seeds {
@@ -284,7 +287,7 @@ pub(crate) fn noticed(how: Mutation, name: &str, seeds: u64) -> Result<u64, BTre
     Err(others)
 }
 
-/// A failing schedule is made small, and still fails the same.
+/// A failing schedule is shrunk, and still fails the same.
 fn made_small(how: Mutation, name: &str) -> String {
     let seed = noticed(how, name, 60).expect("60 seeds did not notice");
     let mut small = shrink(
@@ -320,7 +323,7 @@ fn a_key_that_is_taken_twice_is_told_in_a_small_schedule() {
     made_small(Mutation::KeyIsTakenTwice, "same_key_same_job");
 }
 
-/// What fails only while its faults are drawn cannot be made small, and is told as it is.
+/// A schedule that fails only while its faults are drawn cannot be shrunk, and is printed as drawn.
 #[test]
 fn what_fails_only_as_drawn_is_told_as_drawn() {
     let plan = Plan::draw(3);

@@ -1,5 +1,5 @@
-//! A schedule as data: what there is, what clients and operators do and when, how the world outside behaves, and what
-//! goes wrong. Drawn from a seed; the same plan always runs the same way.
+//! A schedule as data: what there is, what clients and operators do and when, how the world outside
+//! behaves, and what goes wrong. Drawn from a seed; the same plan always runs the same way.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const NONSENSE: [&str; 4] = [
     r#"{"v":1,"job":"job_?","chunk":-1,"start":"some day"}"#,
 ];
 
-/// What an upstream does that answers later; see `tests/kit/src/harness/upstream.rs`.
+/// The behaviour of an upstream that answers later; see `tests/kit/src/harness/upstream.rs`.
 const LATER: &[&str] = &[
     "late40",
     "late200",
@@ -58,19 +58,19 @@ pub(super) struct Plan {
     pub(super) dispatchers: usize,
     /// Messages of a batch of dispatch.
     pub(super) dispatch_batch: usize,
-    /// After so many receives a message is a dead letter.
+    /// The receives after which a message is a dead letter.
     pub(super) max_receives: u32,
     /// Answers to a batch, of a thousand, that Lambda can make nothing of.
     pub(super) malformed: usize,
     pub(super) enrich_timeout: Duration,
-    /// What is deployed at the beginning.
+    /// The version deployed at the beginning.
     pub(super) version: Version,
-    /// When all is over, whether everything is looked at again after its retention.
+    /// When all is over, whether everything is checked again after its retention.
     pub(super) afterwards: bool,
     /// In the order of their time.
     pub(super) actions: Vec<Action>,
     pub(super) faults: Faults,
-    /// What queues and table do besides, from beginning to end.
+    /// The behaviour of queues and table from beginning to end.
     pub(super) queue: QueueFaults,
     pub(super) store: StoreFaults,
 }
@@ -81,17 +81,17 @@ pub(super) struct Tenant {
     pub(super) credits: i64,
     /// Its own delays between attempts, in seconds.
     pub(super) schedule: Option<Vec<u64>>,
-    /// What its receiver answers at first; 200 afterwards, unless an action says otherwise.
+    /// The first answers of its receiver; 200 afterwards, unless an action says otherwise.
     pub(super) answers: Vec<Answer>,
 }
 
-/// What a receiver does with a request.
+/// The behaviour of a receiver for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
     Status(u16),
     /// 429 with `Retry-After`, in seconds.
     Later(u64),
-    /// 200 after so many seconds.
+    /// 200 after this many seconds.
     Slow(u64),
     Refused,
     /// The connection breaks off after the request was taken.
@@ -146,19 +146,19 @@ pub(super) enum What {
     Retry {
         job: usize,
     },
-    /// Looks at the job and reads its results page by page, so many times.
+    /// Reads the job and its results page by page, this many times.
     Read {
         job: usize,
         times: u32,
         every: Duration,
     },
-    /// A stranger asks for the job, on every route that takes an id.
+    /// Another tenant asks for the job, on every route that takes an id.
     Snoop {
         job: usize,
     },
     Rotate,
     TestWebhook,
-    /// What the tenant's receiver answers from now on.
+    /// The answer of the tenant's receiver from now on.
     Receiver(Answer),
     /// Every message of a queue is lost.
     Lose(QueueName),
@@ -174,7 +174,7 @@ pub(super) enum What {
     Halt,
     /// Functions and requests that start from now on are of this version.
     Deploy(Version),
-    /// A run of the sweep out of turn.
+    /// An extra run of the sweep.
     Sweep,
 }
 
@@ -258,7 +258,7 @@ fn one_in(dice: &SimEntropy, n: usize) -> bool {
 }
 
 impl Plan {
-    /// Whether a job of it asks an upstream that answers later.
+    /// Returns whether a job of it asks an upstream that answers later.
     pub(super) fn waits(&self) -> bool {
         self.actions
             .iter()
@@ -279,7 +279,7 @@ impl Plan {
         let tenants: Vec<Tenant> = (0..pick(&dice, &[1, 1, 2, 3]))
             .map(|_| Tenant::draw(&dice))
             .collect();
-        // What is deployed may be rolled back, but not over two versions.
+        // A deployment may be rolled back, but not over two versions.
         let other = pick(&dice, &[Version::Previous, Version::Next]);
         let halts = one_in(&dice, 60);
         let (mut actions, mut at): (Vec<Action>, Duration) = (Vec::new(), Duration::ZERO);
@@ -447,7 +447,7 @@ impl What {
 }
 
 impl Job {
-    /// One record a chunk, and some more than one shard of progress holds.
+    /// One record a chunk, and more of them than fit into one shard of progress.
     fn of_two_shards(dice: &SimEntropy) -> Self {
         let records = SHARD_CHUNKS as usize + 1 + dice.below(4);
         Self {
@@ -499,7 +499,7 @@ impl Job {
     }
 
     fn draw(dice: &SimEntropy, upstream: Option<&'static str>) -> Self {
-        // What is asked for again may have been kept.
+        // The answer to a repeated question may be cached.
         if let Some(again) = upstream.filter(|_| one_in(dice, 2)) {
             return Self::of_an_upstream(dice, again);
         }
@@ -556,7 +556,8 @@ impl Job {
             partial_budget: one_in(dice, 3),
             clients: pick(dice, &[1, 1, 1, 2, 3]),
         };
-        // Only this surface tells single records apart. Without a draw of its own, so that seeds keep their schedules.
+        // Only this surface distinguishes single records. It makes no draw of its own, so that the
+        // schedules of seeds stay the same.
         if job.surface == "native" && job.clients == 2 {
             job.scripts
                 .iter_mut()
@@ -568,7 +569,7 @@ impl Job {
     }
 }
 
-/// How likely a call goes wrong, in quarters of a read's chance: what is seldom done goes wrong more often.
+/// The chance that a call fails, in quarters of a read's chance: rare calls fail more often.
 pub(super) fn weight(op: Op) -> usize {
     match op {
         Op::Transact | Op::DeleteAll => 16,
@@ -578,10 +579,11 @@ pub(super) fn weight(op: Op) -> usize {
     }
 }
 
-/// What can become of a call, drawn for one that goes wrong.
+/// Draws the fault of a call that fails.
 pub(super) fn draw_fault(dice: &SimEntropy, op: Op) -> Fault {
     let some = Duration::from_secs(1 + dice.below(9) as u64);
-    // A process may stand still until Lambda ends it. A request that is under way to a host outside has its own deadline.
+    // A process may stand still until Lambda ends it. A request that is under way to a host outside
+    // has its own deadline.
     let still = op != Op::Http && one_in(dice, 5);
     let delay = if still {
         pick(dice, &[40 * SECOND, 130 * SECOND])
@@ -604,9 +606,10 @@ pub(super) fn draw_fault(dice: &SimEntropy, op: Op) -> Fault {
         Fault::Again(late),
     ];
     let is_read = matches!(op, Op::Get | Op::GetMany | Op::Query | Op::Http | Op::Asset);
-    // A submission's batch that comes in once more after its job was erased stands under the tombstone until the second
-    // erasure takes it: batches take no conditions. `a_tombstone_gets_nothing_back` would say so, and it is known
-    // (docs/ARCHITECTURE.md, "Delete"). The crash sweep has batches come in again, but before any erasure.
+    // A submission's batch that is repeated after its job was erased stands under the tombstone
+    // until the second erasure takes it: batches take no conditions.
+    // `a_tombstone_gets_nothing_back` would say so, and it is known (docs/ARCHITECTURE.md,
+    // "Delete"). The crash sweep repeats batches, but before any erasure.
     let once = |fault| {
         if op == Op::PutAll && matches!(fault, Fault::Again(_)) {
             Fault::FailAfter

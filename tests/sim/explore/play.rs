@@ -1,4 +1,4 @@
-//! Plays a plan in a world, and judges what came of it.
+//! Plays a plan in a world, and judges the outcome.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -34,15 +34,15 @@ const PATIENT_FOR: Duration = Duration::from_secs(30 * 60);
 /// A client that got no answer asks again so much later.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What came of a plan.
+/// The outcome of a plan.
 #[derive(Debug)]
 pub(super) struct Verdict {
-    /// What did not hold: lines that begin with an invariant's name.
+    /// The broken invariants: lines that begin with their names.
     pub(super) wrong: Vec<String>,
     pub(super) tally: Tally,
     /// Only with [`Detail::Full`].
     pub(super) trace: Vec<String>,
-    /// Of the trace and of what was written; of nothing where no trace was kept.
+    /// Of the trace and the writes; of nothing if no trace was recorded.
     pub(super) fingerprint: String,
     /// Only with [`Detail::Full`].
     pub(super) faults: Vec<(Place, Fault)>,
@@ -50,7 +50,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// The names of what did not hold.
+    /// Returns the names of broken invariants.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.wrong
             .iter()
@@ -58,7 +58,7 @@ impl Verdict {
     }
 }
 
-/// How much is kept of a run besides its verdict.
+/// The parts of a run that are recorded besides its verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
     Verdict,
@@ -91,7 +91,7 @@ pub(super) fn play(plan: &Plan, mutation: Option<Mutation>, detail: Detail) -> V
     }
     // Few workers may have much to do: as much time again.
     let bound = 2 * invariants::bound(&game.world);
-    // What is broken may never end, and is found out before.
+    // A broken promise may keep a run from ending, and is found before.
     let bound = if mutation.is_some() {
         bound.min(12 * HOUR)
     } else {
@@ -152,7 +152,7 @@ struct Asked {
 }
 
 impl Asked {
-    /// Whether the process that carried it out has ended or died.
+    /// True once the process that carried it out has ended or died.
     fn is_over(&self) -> bool {
         self.again_at.is_none() && Rc::strong_count(&self.reply) == 1
     }
@@ -170,7 +170,7 @@ struct Game<'a> {
     context: ClientContext,
     tenants: Vec<Tenant>,
     asked: Vec<Asked>,
-    /// By the number of the action that made it.
+    /// By the number of the action that created it.
     jobs: BTreeMap<usize, KnownJob>,
     /// The requests for jobs under way, by the number of their action.
     sent: BTreeMap<usize, Request>,
@@ -245,7 +245,8 @@ impl<'a> Game<'a> {
         }
     }
 
-    /// Lets everybody act at their time, and everything else go on meanwhile, until the last client has its answer.
+    /// Lets everybody act at their time, and everything else go on meanwhile, until the last client
+    /// has its answer.
     fn clients(&mut self) {
         let start = self.world.now();
         let mut waiting: Vec<&Action> = self.plan.actions.iter().collect();
@@ -343,7 +344,7 @@ impl<'a> Game<'a> {
                 let Some(known) = self.jobs.get(job) else {
                     return;
                 };
-                // Nobody's job is the last tenant's.
+                // The last tenant has no jobs of its own.
                 let snooping = self.desk_of(self.tenants.len() - 1).snoop(known.id.clone());
                 self.world.spawn(&format!("stranger {number}"), snooping);
             }
@@ -392,7 +393,7 @@ impl<'a> Game<'a> {
         }
     }
 
-    /// What a request of a tenant's client meets now.
+    /// Returns the conditions that a request of a tenant's client meets now.
     fn desk_of(&self, tenant: usize) -> ClientContext {
         ClientContext {
             ports: self.world.ports.clone(),
@@ -444,7 +445,7 @@ impl<'a> Game<'a> {
         self.world.spawn(&format!("reader {number}"), watching);
     }
 
-    /// Takes the answers that have come, and plans the repetition of what got none.
+    /// Takes the answers that arrived, and plans the repetition of requests without one.
     fn answers(&mut self) {
         let (over, under_way): (Vec<_>, Vec<_>) = std::mem::take(&mut self.asked)
             .into_iter()
@@ -528,8 +529,8 @@ impl<'a> Game<'a> {
         }
     }
 
-    /// After everything's retention nothing is there for anybody, whether or not the table has deleted it, and a key that
-    /// was used stands for nothing: the same request makes another job.
+    /// After everything's retention nothing is there for anybody, whether or not the table has
+    /// deleted it, and a key that was used stands for nothing: the same request makes another job.
     fn afterwards(&mut self) {
         let longest = self
             .world
@@ -608,7 +609,7 @@ impl<'a> Game<'a> {
         self.wrong.extend(self.world.mutation.iter().cloned());
     }
 
-    /// Counts what came of everything.
+    /// Counts all outcomes.
     fn count(&mut self) {
         self.tally.end(&self.world);
         for item in self.world.sim.store.items() {

@@ -1,7 +1,8 @@
-//! Makes a failing plan small while the same invariant still fails: fewer faults, fewer actions, plainer jobs.
+//! Makes a failing plan small while the same invariant still fails: fewer faults, fewer actions,
+//! plainer jobs.
 //!
-//! Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002: leave out halves, then quarters, and
-//! so on down to single parts, as long as anything helps.
+//! Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002: leave out
+//! halves, then quarters, and so on down to single parts, as long as anything helps.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::plan::{Answer, Plan, What};
 use super::play::Verdict;
 use crate::ENRICH_TIMEOUT;
 
-/// A smaller plan, what came of it, and how many runs it took to find it.
+/// A smaller plan, its outcome, and the number of runs it took to find it.
 #[derive(Debug)]
 pub(super) struct Shrunk {
     pub(super) plan: Plan,
@@ -26,14 +27,15 @@ pub(super) struct Shrunk {
 /// Plays a plan, keeping its trace and its faults.
 pub(super) type Player<'a> = &'a dyn Fn(&Plan) -> Verdict;
 
-/// Shrinks a plan in at most so many runs. `name` is the invariant that fails, and must go on to.
+/// Shrinks a plan in at most this many runs. `name` is the invariant that fails, and must still.
 pub(super) fn shrink(plan: &Plan, play: Player<'_>, name: &str, runs: u32) -> Shrunk {
     let verdict = play(plan);
     let listed = Plan {
         faults: Faults::Listed(verdict.faults.clone()),
         ..plan.clone()
     };
-    // As a list of faults the plan must fail the same way; else there is nothing that can be left out.
+    // As a list of faults the plan must fail the same way; else there is nothing that can be left
+    // out.
     let replayed = play(&listed);
     if !replayed.names().any(|found| found == name) {
         return Shrunk {
@@ -59,7 +61,7 @@ pub(super) fn shrink(plan: &Plan, play: Player<'_>, name: &str, runs: u32) -> Sh
     }
 }
 
-/// So few actions are tried under so many other seeds.
+/// Plans of few actions are also tried under other seeds: the limit, and the number of seeds.
 const FEW: usize = 3;
 const OTHERS: u64 = 6;
 
@@ -71,8 +73,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Takes the plan if it fails as well. A small one is tried under other seeds too: what was left out may have been
-    /// needed for nothing but who ran next.
+    /// Takes the plan if it fails as well. A small one is tried under other seeds too: the omitted
+    /// part may only have decided who ran next.
     fn try_plan(&mut self, plan: Plan) -> bool {
         if plan == self.best.0 || plan.actions.is_empty() {
             return false;
@@ -94,7 +96,7 @@ impl Search<'_> {
         let verdict = (self.play)(&plan);
         let fails = verdict.names().any(|name| name == self.name);
         if fails {
-            // Faults whose calls are not made any more are gone.
+            // Faults of calls that are no longer made are removed.
             let plan = Plan {
                 faults: Faults::Listed(verdict.faults.clone()),
                 ..plan
@@ -247,7 +249,7 @@ fn simpler(plan: &Plan) -> Vec<Simpler> {
             plan.with_tenant(tenant, |tenant| tenant.schedule = Some(vec![1, 5, 90]))
         }));
     }
-    // The last tenant, where nobody acts for it.
+    // The last tenant, if no action is for it.
     for _ in 1..plan.tenants.len() {
         all.push(Box::new(Plan::without_idle_tenant));
     }
@@ -264,7 +266,7 @@ impl Plan {
         }
     }
 
-    /// Without these actions, and without what is about the jobs they made.
+    /// Returns the plan without these actions, and without those about the jobs they created.
     fn without_actions(&self, at: usize, size: usize) -> Self {
         let mut kept = self.actions.clone();
         let to = (at + size).min(kept.len());
@@ -310,7 +312,7 @@ impl Plan {
         plan
     }
 
-    /// Takes a tenant away for whom nobody acts; those behind it move up.
+    /// Removes a tenant that no action is for; those behind it move up.
     fn without_idle_tenant(&self) -> Self {
         let mut plan = self.clone();
         let idle = |n: &usize| self.actions.iter().all(|action| action.tenant != *n);

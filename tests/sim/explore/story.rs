@@ -1,4 +1,4 @@
-//! A plan and what came of it, for a person to read.
+//! A plan and its outcome, for a person to read.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,9 +11,9 @@ use super::faults::{Faults, Labels};
 use super::plan::{Action, Answer, Job, Plan, What};
 use super::play::Verdict;
 
-/// What sets calls apart from what clients do.
+/// The prefix that distinguishes calls from clients' actions.
 const AS_CALL: &str = "     ";
-/// So many calls that are alike are shown.
+/// The most similar calls that are shown.
 const ALIKE: usize = 6;
 
 /// Minutes and seconds since the beginning.
@@ -136,7 +136,8 @@ impl fmt::Display for Plan {
         )?;
         writeln!(
             f,
-            "{:?} is deployed; batches of {}, dead letters after {} receives, {} of 1000 answers malformed, enrich has {} s",
+            "{:?} is deployed; batches of {}, dead letters after {} receives, {} of 1000 answers \
+             malformed, enrich has {} s",
             self.version,
             self.dispatch_batch,
             self.max_receives,
@@ -163,7 +164,7 @@ impl fmt::Display for Plan {
             writeln!(f, "the table: {:?}", self.store)?;
         }
         if self.afterwards {
-            writeln!(f, "looked at again after everything's retention")?;
+            writeln!(f, "checked again after everything's retention")?;
         }
         for action in &self.actions {
             writeln!(f, "  {:>10}  {action}", At(action.at).to_string())?;
@@ -190,7 +191,7 @@ impl fmt::Display for Plan {
     }
 }
 
-/// The plan, its trace without what says nothing, and what did not hold.
+/// Describes the plan, its trace without repetitions, and what did not hold.
 pub(super) fn tell(plan: &Plan, verdict: &mut Verdict) -> String {
     let mut text = format!("{plan}\n");
     let trace = std::mem::take(&mut verdict.trace);
@@ -201,7 +202,7 @@ pub(super) fn tell(plan: &Plan, verdict: &mut Verdict) -> String {
     let (mut seen, mut left_out): (BTreeMap<String, usize>, usize) = (BTreeMap::new(), 0);
     for line in trace.iter().filter(|line| !is_idle(line)) {
         let line = readable(line, start, &mut verdict.labels);
-        // What differs only in numbers, and was shown before, tells nothing new.
+        // A line that differs from an earlier one only in numbers adds nothing.
         let alike = seen
             .entry(line.replace(|c: char| c.is_ascii_digit(), ""))
             .or_default();
@@ -230,7 +231,7 @@ fn at(line: &str) -> Option<Timestamp> {
     Timestamp::parse(line.split(' ').next()?)
 }
 
-/// A look of the sweep that found nothing or that others follow.
+/// Matches a query of the sweep that found nothing or that others follow.
 fn is_idle(line: &str) -> bool {
     line.contains(" Query due ")
         && line.ends_with(" -> ok")

@@ -1,4 +1,4 @@
-//! How often what happens: so that a schedule generator that has stopped reaching something is noticed.
+//! Counts what happens, to notice a schedule generator that has stopped reaching something.
 
 use std::collections::BTreeMap;
 
@@ -45,13 +45,13 @@ impl Tally {
             let who = call.name.split(' ').next().unwrap_or_default();
             self.one(format!("killed: {who}"));
             self.add(
-                "killed: while records are parked",
+                "killed: while records are suspended",
                 u64::from(suspended && who.starts_with("Enrich")),
             );
         }
     }
 
-    /// What can be seen of a world when all is over.
+    /// Counts what a world shows when all is over.
     pub(super) fn end(&mut self, world: &World) {
         for happened in world.happened() {
             match happened {
@@ -97,8 +97,8 @@ impl Tally {
         self.add("sweep: expired", swept.expiring.into());
         self.add("sweep: repair failed", swept.errors.into());
         let (suspended, turns) = world.steps.past().suspended();
-        self.add("waits: parked for an answer", suspended as u64);
-        self.add("waits: parked for its turn", turns);
+        self.add("waits: suspended for an answer", suspended as u64);
+        self.add("waits: suspended for its turn", turns);
         self.add(
             "waits: polled",
             world

@@ -1,5 +1,5 @@
-//! The upstreams that are asked over HTTP, of `web` and `vendor`: they do what the domain's first letters say. And who posts
-//! to callback URLs.
+//! The upstreams that are asked over HTTP, of `web` and `vendor`: they do what the domain's first
+//! letters say. And who posts to callback URLs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -50,7 +50,8 @@ pub(super) fn listen(world: &World) {
     });
 }
 
-/// A vendor that takes questions and answers later. Who is in `refused` was told to come back.
+/// A vendor that takes questions and answers later. Records in `refused` were asked to come back
+/// later.
 fn vendor(
     upstream: &Upstream,
     request: &HttpRequest,

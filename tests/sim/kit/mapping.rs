@@ -1,4 +1,4 @@
-//! What a queue's trigger makes of a function's answer.
+//! The effects of a function's answer on its queue's trigger.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use shared::ports::{Message, Queue, QueueName};
 use testkit::sim::Sim;
 use testkit::sim::mapping::settle;
 
-/// What is left of a batch of two after this answer.
+/// Returns what is left of a batch of two after this answer.
 fn left(answer: Option<&str>) -> Vec<String> {
     let sim = Sim::new(1);
     let message = |body: &str| Message {

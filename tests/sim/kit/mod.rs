@@ -1,4 +1,4 @@
-//! What the simulated world itself promises.
+//! Promises of the simulated world itself.
 
 mod entropy;
 mod mapping;

@@ -104,8 +104,8 @@ fn each_fault_does_what_it_says() {
     );
 }
 
-/// A put under the condition that nothing is there, with this fault, and what was there then and ten seconds later. Where
-/// `between` says so, another put comes in between.
+/// A put under the condition that nothing is there, with this fault, and what was there then and
+/// ten seconds later. Where `between` says so, another put comes in between.
 fn put_late(
     fault: Fault,
     between: bool,

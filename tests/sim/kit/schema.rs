@@ -1,11 +1,12 @@
-//! Requests that are made from the vendors' schemas.
+//! Requests that are generated from the vendors' schemas.
 
 use serde_json::json;
 use testkit::schema::{Fault, Generator, patch};
 
 #[test]
 fn the_same_seed_makes_the_same_requests() {
-    let document = json!({"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "integer"}}});
+    let document = json!({"type": "object", "properties": {"a": {"type": "string"},
+        "b": {"type": "integer"}}});
     let made = |seed| {
         let mut generator = Generator::new(&document, seed);
         (0..50)
@@ -40,11 +41,13 @@ fn a_fault_is_made_only_where_there_can_be_one() {
 #[test]
 fn a_merge_patch_adds_replaces_and_removes() {
     // The example of RFC 7396, section 3.
-    let mut document = json!({"title": "Goodbye!", "author": {"givenName": "John", "familyName": "Doe"},
+    let mut document = json!({"title": "Goodbye!", "author": {"givenName": "John",
+        "familyName": "Doe"},
         "tags": ["example", "sample"], "content": "This will be unchanged"});
     patch(
         &mut document,
-        &json!({"title": "Hello!", "phoneNumber": "+01-123-456-7890", "author": {"familyName": null},
+        &json!({"title": "Hello!", "phoneNumber": "+01-123-456-7890",
+            "author": {"familyName": null},
         "tags": ["example"]}),
     );
     let expected = json!({"title": "Hello!", "author": {"givenName": "John"}, "tags": ["example"],

@@ -1,5 +1,5 @@
-//! What of the stored JSON a dump holds: each member that a type of ours has, with a value that is
-//! not the one that it has where it is missing.
+//! Checks that a dump covers the stored JSON: each member of our types is in it, with a value other
+//! than the one of a missing member.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use shared::schema::{Chunk, Part};
 use std::cell::RefCell;
 use testkit::stored::{Dump, VERSIONS};
 
-/// What was seen of the types that were read.
+/// The members seen of the types that were read.
 #[derive(Debug, Default)]
 struct Seen {
     /// Members by type and name, and whether one had a value.
@@ -27,7 +27,8 @@ struct Seen {
     unread: BTreeSet<(&'static str, String)>,
 }
 
-/// Reads a value as serde reads it, and notes of each struct which members it has and which are there.
+/// Reads a value as serde reads it, and notes of each struct which members it has and which are
+/// there.
 #[derive(Clone, Copy)]
 struct Noted<'a>(&'a Value, &'a RefCell<Seen>);
 
@@ -98,7 +99,7 @@ impl<'de> Deserializer<'de> for Noted<'_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        // What callers and upstreams said is read as it was written.
+        // Values of callers and upstreams are read as they were written.
         if name.starts_with('$') {
             return self.0.clone().deserialize_newtype_struct(name, visitor);
         }
@@ -124,8 +125,8 @@ fn read<'de, T: Deserialize<'de>>(noted: Noted<'_>) -> Result<(), Error> {
     T::deserialize(noted).map(drop)
 }
 
-/// Members that the newest dump has without a value, because the version that made it did not have
-/// them yet, or for the reason given.
+/// Members without a value in the newest dump, because its version did not have them yet, or for
+/// the reason given.
 const WITHOUT: [(&str, &str); 0] = [];
 
 #[test]
@@ -146,7 +147,7 @@ fn a_dump_holds_every_member_that_is_stored_and_no_other() {
             "result" => read::<Vec<Outcome>>(noted),
             "chunk message" => read::<ChunkMessage>(noted),
             "wake message" => read::<DeliveryTask>(noted),
-            // Nobody else can name its type, no member of which may be missing.
+            // Its type is private, and none of its members may be missing.
             "delivery" => Ok(()),
             other => panic!("which type is stored as {other}?"),
         };

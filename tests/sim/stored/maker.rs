@@ -1,4 +1,4 @@
-//! How a dump is made: one job after the other is brought to where it is wanted, and left there.
+//! Makes a dump: brings one job after the other to the wanted state, and leaves it there.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use testkit::stored::{self, Dump, VERSIONS};
 use super::{CREDITS, SLOW, Stack, file, is_known};
 use crate::{MINUTE, SECOND};
 
-/// What a job must come to: by what its records are, not by what any version makes of them.
+/// The required outcome of a job: by its records, not by what any version makes of them.
 #[derive(Default)]
 struct End {
     status: &'static str,
@@ -26,7 +26,7 @@ struct End {
 }
 
 impl End {
-    /// Of records that are all worked on; `price` each that is found.
+    /// Expects that all records are worked on; each found one costs `price`.
     fn completed(price: usize, counts: &[(&'static str, usize)]) -> Self {
         let found = counts
             .iter()
@@ -86,7 +86,7 @@ impl Maker {
         }
     }
 
-    /// What the end-to-end tests' upstream tells this dump's questions from others by.
+    /// The mark by which the end-to-end tests' upstream recognises this dump's requests.
     fn tag(&self) -> String {
         self.stack.tenant.id.to_string()
     }
@@ -123,7 +123,8 @@ impl Maker {
         self.submit("/v1/jobs", &[], &sent.to_string()).0
     }
 
-    /// Runs everything for so long, and kills what makes a call that `dies` names: by process, kind and subject.
+    /// Runs everything for so long, and kills what makes a call that `dies` names: by process, kind
+    /// and subject.
     fn run(&mut self, time: Duration, dies: impl Fn(&str, Op, &str) -> bool + Send + 'static) {
         self.stack.world.faults(move |call| {
             if dies(&call.name, call.op, &call.subject) {
@@ -168,13 +169,14 @@ impl Maker {
             .collect();
         let shown = self.stack.get(&format!("/v1/jobs/{job}"));
         self.jobs.push(json!({
-            "left": what, "started_at": shown["started_at"], "job": job.as_str(), "status": end.status,
+            "left": what, "started_at": shown["started_at"], "job": job.as_str(),
+            "status": end.status,
             "counts": counts, "credits": end.credits,
             "shows": {"/name": shown["name"], "/retry_of": shown["retry_of"]},
         }));
     }
 
-    /// An event that must come, or must not come again.
+    /// An event that must arrive, or must not arrive again.
     fn event(&mut self, id: &DeliveryId, kind: &str, path: &str, to_come: bool) {
         let known = self
             .stack
@@ -189,7 +191,7 @@ impl Maker {
         }));
     }
 
-    /// What else is to be expected of the job or event that was noted last.
+    /// Adds an expectation to the job or event that was noted last.
     fn also(noted: &mut [Value], more: &[(&str, Value)]) {
         let noted = noted
             .last_mut()
@@ -211,7 +213,7 @@ impl Maker {
         self.event(&job.delivery(0), kind, path, true);
     }
 
-    /// A submission that nobody has begun.
+    /// A submission that has not begun.
     fn untouched(&mut self) {
         let domains = ["spotify.com", "unknown-1.example", "stripe.com"];
         let job = self.native(&companies(&domains, Some(&self.stack.hook("untouched"))));
@@ -244,7 +246,8 @@ impl Maker {
         json!({"key": "stored-1", "body": sent, "job": job.as_str(), "errors": answer["errors"]})
     }
 
-    /// Records that an upstream answers later: one has been, the message about it is on its way, one has not.
+    /// Records that an upstream answers later: one has been, the message about it is on its way,
+    /// one has not.
     fn suspended(&mut self) {
         let domains = [0, 1, 2].map(|n| format!("{n}.{}.example", self.tag()));
         let job = self.native(&late(&domains[..2], None));
@@ -267,7 +270,7 @@ impl Maker {
         self.end_event(&job, "job.completed", "parked");
     }
 
-    /// Every chunk has its result, and whoever was about to end the job died.
+    /// Every chunk has its result, and the process that was about to end the job died.
     fn unfinished(&mut self) {
         let domains = ["spotify.com", "unknown-1.example"];
         let job = self.native(&companies(&domains, Some(&self.stack.hook("unfinished"))));
@@ -304,8 +307,8 @@ impl Maker {
         }
     }
 
-    /// Its event has been refused for good; has been, and its client wants it again; has been put off by its receiver; goes
-    /// to a receiver that was slow before.
+    /// Its event has been refused for good; has been, and its client wants it again; has been put
+    /// off by its receiver; goes to a receiver that was slow before.
     fn told_before(&mut self) {
         let all = ["gone", "again", "later", "slow"];
         for path in all {
@@ -392,7 +395,8 @@ impl Maker {
             {"id": "m2", "input": {"domain": "unknown-1.example"}, "metadata": " "},
             {"id": ["m3"], "input": "stripe.com", "metadata": 5},
         ]);
-        let sent = json!({"type": "company", "name": "Of every form", "records": records, "max_credits": 1});
+        let sent = json!({"type": "company", "name": "Of every form", "records": records,
+            "max_credits": 1});
         let job = self.native(&sent);
         let counts = [("found", 1), ("invalid", 1), ("skipped", 1)];
         self.leave("before its first chunk", &job, &End::completed(1, &counts));
@@ -406,7 +410,8 @@ impl Maker {
 
     /// Jobs that have ended with records of other outcomes than the providers'.
     fn ended(&mut self) {
-        let records = json!([{"input": {"domain": "spotify.com"}}, {"input": {}}, {"input": {"domain": "stripe.com"}}]);
+        let records = json!([{"input": {"domain": "spotify.com"}}, {"input": {}},
+            {"input": {"domain": "stripe.com"}}]);
         let job = self.native(&json!({"type": "company", "records": records, "max_credits": 1}));
         self.enrich(SECOND, |_, _, _| false);
         let counts = [("found", 1), ("invalid", 1), ("skipped", 1)];
@@ -431,7 +436,7 @@ impl Maker {
         self.end_event(&job, "job.canceled", "untold");
     }
 
-    /// A piece that is kept for whoever asks for it next.
+    /// A piece that is stored for the next client that asks for it.
     fn piece(&mut self) -> String {
         let domain = format!("data.{}.example", self.tag());
         let job = self.native(&records(
@@ -445,8 +450,8 @@ impl Maker {
         fetched_at
     }
 
-    /// Records of which something is known while an upstream takes its time: a piece; that somebody has nothing; that
-    /// somebody failed. The upstream has posted once, and not its answer.
+    /// Records of which something is known while an upstream takes its time: a piece; that somebody
+    /// has nothing; that somebody failed. The upstream has posted once, and not its answer.
     fn pieces(&mut self) {
         let fetched_at = self.piece();
         let domains =
@@ -480,7 +485,8 @@ impl Maker {
         self.line(&job, 2, &json!({"/status": "not_found", "/error": kept}));
     }
 
-    /// Records that wait for their turn at an upstream which neither suits: one for a wrong number, one for want of one.
+    /// Records that wait for a slot of an upstream that refuses both: one has a wrong number, one
+    /// none.
     fn turns(&mut self) {
         let tag = self.tag();
         let domain = |n: usize| format!("turn-{n}.{tag}.example");
@@ -533,7 +539,8 @@ impl Maker {
         json!(domain)
     }
 
-    /// A job whose only record failed, and another that is to try it again, where it fails once more.
+    /// A job whose only record failed, and another that is to try it again, where it fails once
+    /// more.
     fn retried(&mut self) {
         let domain = format!("broken.{}.example", self.tag());
         let mut sent = records([json!({"domain": domain})].into_iter(), "pieces", None);
@@ -553,7 +560,7 @@ impl Maker {
         );
     }
 
-    /// Jobs that nobody can be asked for: one not begun, one that has failed and is to be told.
+    /// Jobs without a provider: one not begun, one that has failed and whose event is due.
     fn failure_reason(&mut self) {
         let why = "no provider is configured: name one in [types.nobodys] of providers.toml";
         for left in ["before its first chunk", "ended, its event untold"] {
@@ -609,7 +616,7 @@ impl Maker {
         Self::also(&mut self.jobs, &[("shows", why)]);
     }
 
-    /// What becomes of the first attempt of an event that goes to such a path.
+    /// The outcome of the first attempt of an event to such a path.
     fn reported(&mut self, path: &str) {
         let before = self.stack.tenant.receiver.exchanges().len();
         match path {
@@ -626,8 +633,9 @@ impl Maker {
         }
     }
 
-    /// A job of two shards that tells of each record. The first chunk is done, and its event has been delivered; the next
-    /// have results and events, and their processes died before the progress; the others are where a large job waits.
+    /// A job of two shards that tells of each record. The first chunk is done, and its event has
+    /// been delivered; the next have results and events, and their processes died before the
+    /// progress; the others are where a large job waits.
     fn record_by_record(&mut self) {
         let domain = |n: usize| {
             if n.is_multiple_of(3) {
@@ -693,7 +701,8 @@ impl Maker {
         self.end_event(&job, "job.completed", "records");
     }
 
-    /// One chunk is done, of the other nothing is stored: its process died, and the client has asked to stop.
+    /// One chunk is done, of the other nothing is stored: its process died, and the client has
+    /// asked to stop.
     fn canceled(&mut self) {
         let job = self.native(&lookups(
             &format!("{}-canceled", self.tag()),
@@ -736,7 +745,8 @@ impl Maker {
                 "fullenrich",
                 "untold",
                 "/api/v2/contact/reverse/email/bulk",
-                json!({"name": "stored", "data": [{"email": "ada@example.com"}, {"email": "unknown@example.com"}],
+                json!({"name": "stored", "data": [{"email": "ada@example.com"},
+                    {"email": "unknown@example.com"}],
                        "webhook_url": hook("fullenrich")}),
                 &half[..],
             ),
@@ -744,7 +754,8 @@ impl Maker {
                 "sixtyfour",
                 "begun",
                 "/find-email-bulk-async",
-                json!({"leads": [{"name": "Ada Lovelace", "company": "Example"}, {"name": "unknown", "company": "Example"}],
+                json!({"leads": [{"name": "Ada Lovelace", "company": "Example"},
+                    {"name": "unknown", "company": "Example"}],
                        "webhook_url": hook("sixtyfour")}),
                 &half[..],
             ),
@@ -752,7 +763,8 @@ impl Maker {
                 "apione",
                 "refused",
                 "/api/v1/async/enrich",
-                json!({"type": "people", "records": [{"email": "ada@example.com"}, {"email": "unknown@example.com"}],
+                json!({"type": "people", "records": [{"email": "ada@example.com"},
+                    {"email": "unknown@example.com"}],
                        "webhook_url": hook("apione")}),
                 &half[..],
             ),
@@ -760,7 +772,8 @@ impl Maker {
                 "springbolt",
                 "interrupted",
                 "/linkedin-to-phone",
-                json!({"linkedinUrl": "https://www.linkedin.com/in/ada", "callbackUrl": hook("springbolt")}),
+                json!({"linkedinUrl": "https://www.linkedin.com/in/ada",
+                    "callbackUrl": hook("springbolt")}),
                 &half[..1],
             ),
         ];
@@ -779,13 +792,15 @@ impl Maker {
         }
     }
 
-    /// The function stopped in time: what it had is in parts, and a message asks for the rest, with its hold on the chunk.
+    /// The function stopped in time: its work is checkpointed, and a message with its lease asks
+    /// for the rest.
     fn half_way(&mut self) {
         let job = self.native(&lookups(&self.tag(), 40, Some(&self.stack.hook("half"))));
-        // As if a deployment had taken so long: what lost its process is free by then, and a first message that comes so late
-        // may have company.
+        // As if a deployment had taken so long: what lost its process is free by then, and a first
+        // message that comes so late may have company.
         self.stack.world.sim.clock.advance(3 * MINUTE);
-        // Of 30 s a run begins records for four, and then asks for the next run, which does nothing yet.
+        // Of 30 s a run begins records for four, and then asks for the next run, which does nothing
+        // yet.
         let asked = AtomicBool::new(false);
         self.enrich(SLOW + SECOND, move |_, op, _| {
             asked.fetch_or(op == Op::Send, Ordering::SeqCst)
@@ -854,13 +869,13 @@ impl Maker {
             "hooks": tenant.hooks,
             "balance": CREDITS - i64::try_from(self.used).expect("some credits"),
             "used": self.used,
-            // What the test posts where the first run of each chunk said that answers go.
+            // The test posts to the callback URL that the first run of each chunk gave.
             "to_post": waiting.collect::<Vec<_>>(),
             // A request that may be sent again.
             "repeated": repeated,
             // Questions of the job that is half-way whose answers are stored.
             "answered": asked,
-            // What nobody is to be asked about.
+            // Records that no provider is asked about.
             "unasked": [format!("/piece/kept?domain={}", chosen.as_str().expect("a domain"))],
             "jobs": self.jobs,
             "lines": self.lines,
@@ -876,7 +891,8 @@ impl Maker {
                 },
             )
         });
-        // What the processes of a deployment know together is not of its tenants, and is forgotten at any time.
+        // The shared knowledge of a deployment's processes belongs to no tenant and may be lost at
+        // any time.
         let shared = ["RATE#", "BREAKER#", "WAITS#"];
         let items = world.sim.store.items().into_iter();
         let items =
@@ -927,7 +943,7 @@ fn lookups(tag: &str, count: usize, webhook: Option<&str>) -> Value {
     )
 }
 
-/// What the upstream that answers later has to say.
+/// The answer of the upstream that answers later.
 fn answered(domain: &str) -> Value {
     match domain.split('.').next() {
         Some("no") => return json!({"status": "failed"}),
@@ -937,7 +953,7 @@ fn answered(domain: &str) -> Value {
     json!({"status": "done", "result": {"name": format!("Name of {domain}")}})
 }
 
-/// How many of these domains the table of brands has, and how many it has not.
+/// Counts these domains that the table of brands has, and those that it does not have.
 fn found_of(domains: &[&str]) -> Vec<(&'static str, usize)> {
     let table = file("infra/data/brands.csv");
     let known = |domain: &&&str| {
@@ -952,7 +968,8 @@ fn found_of(domains: &[&str]) -> Vec<(&'static str, usize)> {
         .collect()
 }
 
-/// Makes the newest dump. Once its version is out it is kept as it is: the versions after it must finish it.
+/// Makes the newest dump. Once its version is out it does not change: later versions must finish
+/// it.
 #[test]
 #[ignore = "writes tests/e2e/stored; see docs/TESTING.md"]
 fn make_the_dump() {

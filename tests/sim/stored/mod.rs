@@ -1,6 +1,6 @@
-//! What a version leaves stored in the middle of its work, for the versions after it to finish: `tests/e2e/stored` keeps a
-//! dump of each. How one is made is in `maker`; that it is finished is checked here over simulated ports, and by `tests/e2e` with
-//! the deployed functions.
+//! Dumps of what each version stores in the middle of its work, in `tests/e2e/stored`. Later
+//! versions must finish them. `maker` makes a dump. That it is finished is checked here over
+//! simulated ports, and by `tests/e2e` with the deployed functions.
 
 mod coverage;
 mod maker;
@@ -79,13 +79,13 @@ fn registry() -> Registry {
     built.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Whether the upstream knows a number's answer.
+/// Returns whether the upstream knows a number's answer.
 fn is_known(number: usize) -> bool {
     !number.is_multiple_of(7)
 }
 
-/// The upstream of tests/e2e/servers.rs, for what is asked here. Notes where it may post, by domain. While `busy`, it
-/// takes some questions no more.
+/// The upstream of tests/e2e/servers.rs, for what is asked here. Notes where it may post, by
+/// domain. While `busy`, it takes some questions no more.
 fn upstream(
     request: &HttpRequest,
     callbacks: &Mutex<BTreeMap<String, String>>,
@@ -127,14 +127,15 @@ fn upstream(
     let found = match path.strip_prefix("/vendor/") {
         _ if asked().to_string().contains("unknown") => return Reply::status(404),
         Some("email") => {
-            json!({"emails": [{"email": "ada@example.com", "status": "deliverable", "type": "company"}]})
+            json!({"emails": [{"email": "ada@example.com", "status": "deliverable",
+                "type": "company"}]})
         }
         Some("phone") => json!({"phones": [{"number": "+1 555 0100", "region": "US"}]}),
         Some("person") => {
             json!({"profile": {"full_name": "ada"}, "full_name": "ada", "title": "Engineer"})
         }
         Some("reverse-email") => json!({"profile": {"full_name": "ada"}}),
-        _ => panic!("nobody scripted {path}"),
+        _ => panic!("{path} is not scripted"),
     };
     Reply::json(200, &found)
 }
@@ -269,7 +270,8 @@ fn what_versions_left_is_finished_with_exact_counts() {
     }
 }
 
-/// What saves time or work, or guards against company that nobody here keeps: without it everything ends the same.
+/// Attributes that save time or work, or guard against rivals that do not occur here: without them
+/// everything ends the same.
 const HINTS: [&str; 20] = [
     "disabled",
     "done",
@@ -405,7 +407,7 @@ const OPTIONAL: [(&str, &str); 32] = [
     ),
     (
         "secrets.*.expires_at",
-        "the secret before the current one signs for longer",
+        "the previous secret also signs for longer",
     ),
     (
         "wake message.at",
@@ -429,7 +431,8 @@ const OPTIONAL: [(&str, &str); 32] = [
     ),
 ];
 
-/// A control: the dump of a version that called a member of stored JSON otherwise would not be finished.
+/// A control: the dump of a version that called a member of stored JSON otherwise would not be
+/// finished.
 #[test]
 fn a_member_of_another_name_is_noticed() {
     let version = VERSIONS.last().expect("a version");
@@ -464,7 +467,7 @@ fn shows(shown: &Value, expected: &Value) -> bool {
         .all(|(pointer, value)| shown.pointer(pointer).unwrap_or(&Value::Null) == value)
 }
 
-/// Puts a dump back, lets everything run, and looks at what came of it.
+/// Restores a dump, lets everything run, and checks the outcome.
 fn finish(dump: &Dump, version: &str) {
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let mut stack = Stack::new(

@@ -1,5 +1,5 @@
-//! A made-up twelfth kind of provider. `tide.rs` would be its file in
-//! `shared/src/providers/kinds`, and the line in `registry` is the one that it takes there.
+//! A twelfth kind of provider, for tests alone. `tide.rs` would be its file in
+//! `shared/src/providers/kinds`, and `registry` would get the same line.
 
 mod tide;
 
@@ -151,11 +151,11 @@ fn faults_of_a_new_kind_have_a_line_and_a_column() {
     assert_eq!(
         unknown,
         format!(
-            "p.toml:6:8: providers.almanac: kind: there is no kind of provider `tides`; \
+            "p.toml:6:8: providers.almanac: kind: unknown kind of provider `tides`; \
              it is one of {kinds}"
         )
     );
-    // What is found when it is built has its place too, in the file that was deployed.
+    // A fault found when it is built has its place too, in the file that was deployed.
     let fault = registry(&parse(TOML).unwrap(), "NO_TIDES").unwrap_err();
     assert_eq!(fault, "p.toml:7:11: there are no tides here");
 }

@@ -11,7 +11,7 @@ use shared::domain::record::FailureCode;
 use shared::ports::HttpRequest;
 use shared::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
 
-/// What `providers.toml` says of it.
+/// Its settings in `providers.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct TideConfig {
     /// `input`: the input field with the port; `port` if the file does not say.

@@ -1,13 +1,13 @@
-//! The tenants' accounts when all is over.
+//! The tenants' accounts at the end.
 
 use std::collections::BTreeSet;
 
 use super::events::event;
 use super::{CREDITS, Job, ONE_JOB, PRICE, Seen, Tally, known, text};
 
-/// What a job used: the least and the most that it can be, which are the same wherever its end was seen or told. What one
-/// that was deleted before had used by then, nobody can ask: no less than was shown, and for nothing that the upstream API
-/// did not answer.
+/// Returns the least and the most credits that a job can have used; they are equal wherever its end
+/// was seen or notified. The use of a job deleted before is unknown: at least what was shown, and
+/// nothing for what the upstream API did not answer.
 fn used(seen: &Seen, job: &Job) -> (u64, u64) {
     let reported = || {
         let events = seen.received.iter().filter(|r| r.key == job.key).map(event);
@@ -20,7 +20,7 @@ fn used(seen: &Seen, job: &Job) -> (u64, u64) {
     match job.end.as_ref().and_then(of).or_else(reported) {
         Some(used) => (used, used),
         None if job.deleted => {
-            // A kept answer costs what a new one does.
+            // A cached answer costs what a new one does.
             let asked =
                 |n: u32| job.awaits.is_some() || seen.answered.contains(&(job.key.clone(), n));
             let answered = (0..job.records).filter(|n| known(job.number(*n)) && asked(*n));
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_nobody_submitted_or_that_is_not_listed_is_noticed() {
+    fn a_job_that_was_not_submitted_or_is_not_listed_is_noticed() {
         caught(ONE_JOB, |seen| {
             seen.accounts[0].listed.push("job_2".to_owned());
         });

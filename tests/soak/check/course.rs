@@ -1,4 +1,4 @@
-//! How a job looked from one reading to the next.
+//! The course of a job from one reading to the next.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{COUNTS, FORWARD, Job, LOST, OUTCOME, STAYS, Seen, Tally, outcomes, text};
 
-/// Further on are later ones; of several ends a job has one.
+/// Later stages are larger; a job has one of several ends.
 fn stage(status: &str) -> u8 {
     match status {
         "queued" => 0,
@@ -16,7 +16,7 @@ fn stage(status: &str) -> u8 {
     }
 }
 
-/// What only grows.
+/// Returns the counters that only grow.
 fn growing(shown: &Value) -> BTreeMap<&str, Option<u64>> {
     let counts = shown["counts"].as_object().into_iter().flatten();
     let counts = counts.map(|(name, count)| (name.as_str(), count.as_u64()));
@@ -53,7 +53,7 @@ pub(super) fn judge(seen: &Seen, job: &Job, tally: &mut Tally) {
             );
         }
     }
-    // A page read while a job runs ends before the first record without outcome; what it has stays.
+    // A page read while a job runs ends before the first record without an outcome; its lines stay.
     for page in &job.early {
         if page.len() > job.records as usize {
             tally.wrong(
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_that_changed_or_that_nobody_gave_is_noticed() {
+    fn an_outcome_that_changed_or_was_never_given_is_noticed() {
         let early = |page: Vec<Value>| move |seen: &mut Seen| seen.jobs[0].early.push(page);
         caught(FORWARD, early(vec![line(0, "not_found")]));
         caught(LOST, early(vec![line(1, "found")]));

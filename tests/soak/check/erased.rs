@@ -1,23 +1,19 @@
-//! Jobs that their client deleted: nobody finds them any more, and nothing more is told of them.
+//! Deleted jobs: they are not found any more, and no event of them follows.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{GONE, Job, Seen, Tally};
 
-/// An attempt that read the job before it was erased may still be made: within its invocation, whose time-out is in
-/// `infra/template.yaml`.
+/// An attempt that read the job before it was erased may still be made within its invocation; that
+/// time-out is in `infra/template.yaml`.
 const GRACE: Duration = Duration::from_secs(60);
 
 pub(super) fn judge(seen: &Seen, job: &Job, tally: &mut Tally) {
-    // Whoever could not delete it has said so.
+    // A client that could not delete it has said so.
     let Some(erased) = job.erased else { return };
     if job.after.is_empty() {
-        tally.wrong(
-            GONE,
-            Some(job),
-            "nobody has looked whether it is".to_owned(),
-        );
+        tally.wrong(GONE, Some(job), "it was not checked".to_owned());
     }
     for (request, status) in job.after.iter().filter(|(_, status)| *status != 404) {
         tally.wrong(
@@ -41,7 +37,7 @@ pub(super) fn judge(seen: &Seen, job: &Job, tally: &mut Tally) {
     }
     for (id, after) in late {
         tally.after_erasure += after.len();
-        // Attempts of one delivery never overlap, so that one alone can have begun before.
+        // Attempts of one delivery never overlap, so that only one can have started before.
         if after.len() > 1 || after.iter().any(|after| *after > GRACE) {
             tally.wrong(
                 GONE,
@@ -62,7 +58,7 @@ mod tests {
     use super::super::{CREDITS, ONE_JOB, OTHER_ID, SIGNED, check};
     use super::*;
 
-    /// A job that was deleted after 10 s. Its end was told before, whether or not its client has seen it.
+    /// A job that was deleted after 10 s. Its end was notified before, seen by its client or not.
     fn deleted() -> Seen {
         let mut seen = good();
         let job = &mut seen.jobs[0];
@@ -143,7 +139,7 @@ mod tests {
         noticed(SIGNED, |seen| seen.received[0].body = body.into());
     }
 
-    /// Its end was told, so that what it used is known.
+    /// Its end was notified, so that its use is known.
     #[test]
     fn credits_that_an_erased_job_kept_or_got_are_noticed() {
         let used = |used: u64| {
@@ -159,7 +155,7 @@ mod tests {
         noticed(CREDITS, |seen| {
             seen.accounts[0].shown["usage"]["open_chunks"] = json!(1);
         });
-        // Not told, it is what was shown before, or more, up to what was found out.
+        // Without an event, it is what was shown before, or more, up to what was found.
         let untold = |change: &dyn Fn(&mut Seen)| {
             let mut seen = deleted();
             seen.received.clear();

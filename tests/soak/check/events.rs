@@ -1,17 +1,17 @@
-//! What a job's receiver got, and what the delivery log says of it.
+//! The events that a job's receiver got, compared with the delivery log.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Job, OTHER_ID, Received, SIGNED, Seen, TOLD, Taken, Tally, text};
+use super::{Job, NOTIFIED, OTHER_ID, Received, SIGNED, Seen, Taken, Tally, text};
 
-/// The event in a request's body; nothing where it is none.
+/// Returns the event in a request's body, or null if there is none.
 pub(super) fn event(received: &Received) -> Value {
     serde_json::from_slice(&received.body).unwrap_or_default()
 }
 
-/// Of a job that ended and is still there.
+/// Judges a job that ended and still exists.
 pub(super) fn judge(seen: &Seen, job: &Job, status: &str, tally: &mut Tally) {
     let expected = 1 + if job.tells_of_records {
         job.records as usize
@@ -20,7 +20,7 @@ pub(super) fn judge(seen: &Seen, job: &Job, status: &str, tally: &mut Tally) {
     };
     if job.deliveries.len() != expected {
         tally.wrong(
-            TOLD,
+            NOTIFIED,
             Some(job),
             format!("{} deliveries, not {expected}", job.deliveries.len()),
         );
@@ -32,7 +32,7 @@ pub(super) fn judge(seen: &Seen, job: &Job, status: &str, tally: &mut Tally) {
         .count();
     if ends != 1 {
         tally.wrong(
-            TOLD,
+            NOTIFIED,
             Some(job),
             format!("{ends} deliveries of its end, {status}"),
         );
@@ -59,7 +59,7 @@ pub(super) fn judge(seen: &Seen, job: &Job, status: &str, tally: &mut Tally) {
         };
         if !right {
             tally.wrong(
-                TOLD,
+                NOTIFIED,
                 Some(job),
                 format!("its receiver got {} of {delivery}", came.len()),
             );
@@ -69,8 +69,8 @@ pub(super) fn judge(seen: &Seen, job: &Job, status: &str, tally: &mut Tally) {
     came(seen, job, Some(&logged), tally);
 }
 
-/// One id for each event, and none that the log does not know, where there is a log: an erased job has none. Each event
-/// tells of this job and of no other, and of the end that it had.
+/// Each event has one id, which the log knows, where there is a log: an erased job has none. Each
+/// event is about this job alone, and reports the end that it had.
 pub(super) fn came(seen: &Seen, job: &Job, logged: Option<&BTreeSet<&str>>, tally: &mut Tally) {
     let mut ids: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for received in seen.received.iter().filter(|r| r.key == job.key) {
@@ -183,12 +183,12 @@ mod tests {
 
     #[test]
     fn an_event_that_never_came_is_noticed() {
-        caught(TOLD, |seen| seen.received.truncate(1));
-        caught(TOLD, |seen| seen.jobs[0].deliveries.clear());
-        caught(TOLD, |seen| {
+        caught(NOTIFIED, |seen| seen.received.truncate(1));
+        caught(NOTIFIED, |seen| seen.jobs[0].deliveries.clear());
+        caught(NOTIFIED, |seen| {
             seen.jobs[0].deliveries[0]["state"] = json!("pending");
         });
-        caught(TOLD, |seen| {
+        caught(NOTIFIED, |seen| {
             seen.jobs[0].deliveries[0]["type"] = json!("job.canceled");
         });
         let exhausted = |reason: &'static str| {
@@ -197,7 +197,7 @@ mod tests {
                 seen.jobs[0].deliveries[0]["reason"] = json!(reason);
             }
         };
-        caught(TOLD, exhausted("attempts_used_up"));
-        caught(TOLD, exhausted("endpoint_gone"));
+        caught(NOTIFIED, exhausted("attempts_used_up"));
+        caught(NOTIFIED, exhausted("endpoint_gone"));
     }
 }

@@ -16,14 +16,17 @@ pub(super) fn line(n: u32, status: &str) -> Value {
     } else {
         json!({})
     };
-    json!({"index": n, "id": format!("n{n}"), "metadata": {"n": n}, "input": {"key": format!("k.{n}")}, "status": status,
+    json!({"index": n, "id": format!("n{n}"), "metadata": {"n": n},
+           "input": {"key": format!("k.{n}")}, "status": status,
            "data": data, "credits": if status == "found" { PRICE } else { 0 }, "error": null})
 }
 
-/// One job of six records that was seen before its end, told twice and taken the second time.
+/// One job of six records that was seen before its end, notified twice and accepted the second
+/// time.
 pub(super) fn good() -> Seen {
     let shown = |status: &str, found: u64, not_found: u64| {
-        json!({"id": "job_1", "status": status, "completed_at": null, "credits": {"used": found * PRICE},
+        json!({"id": "job_1", "status": status, "completed_at": null,
+               "credits": {"used": found * PRICE},
                "counts": {"total": 6, "found": found, "not_found": not_found, "failed": 0}})
     };
     let mut end = shown("completed", 5, 1);
@@ -73,7 +76,8 @@ pub(super) fn good() -> Seen {
     }
 }
 
-/// The same with a job whose upstream called back for each record, 2 s after it was asked, one a second from 10 s on.
+/// The same with a job whose upstream called back for each record, 2 s after its request, one a
+/// second from 10 s on.
 pub(super) fn called() -> Seen {
     let mut seen = good();
     seen.jobs[0].awaits = Some("called");
@@ -137,6 +141,7 @@ pub(super) fn asked(key: &str, when: Duration) -> Asked {
     Asked {
         at: when,
         over: Some(when + Duration::from_millis(100)),
+        read: Some(when + Duration::from_millis(150)),
         provider: "called".to_owned(),
         instance: "one".to_owned(),
         question: key.to_owned(),
@@ -152,8 +157,8 @@ pub(super) fn first() -> String {
     later::question(&called().jobs[0], 0).unwrap()
 }
 
-/// The second job of the same tenant or another asks about the first of the numbers that [`called`] asked about, and has
-/// the answer that was kept then.
+/// The second job, of the same tenant or another. It asks about the first number that [`called`]
+/// asked about, and has the answer cached then.
 pub(super) fn kept(tenant: usize, began: Duration) -> Seen {
     let mut seen = called();
     let first = seen.jobs.remove(0);
@@ -181,7 +186,7 @@ pub(super) fn kept(tenant: usize, began: Duration) -> Seen {
     seen
 }
 
-/// The upstream is dead from 30 s to 34 s and asked so often meanwhile by one instance.
+/// The upstream is dead from 30 s to 34 s; one instance asks it `times` times meanwhile.
 pub(super) fn dead(times: u64) -> Seen {
     let mut seen = called();
     seen.later.dead.push(Dead {
@@ -201,13 +206,13 @@ pub(super) fn dead(times: u64) -> Seen {
     seen
 }
 
-/// This change breaks this rule.
+/// Asserts that this change breaks this rule.
 #[track_caller]
 pub(super) fn caught(rule: &str, change: impl FnOnce(&mut Seen)) {
     caught_in(good(), rule, change);
 }
 
-/// The same of another run.
+/// The same for another run.
 #[track_caller]
 pub(super) fn caught_in(mut seen: Seen, rule: &str, change: impl FnOnce(&mut Seen)) {
     change(&mut seen);

@@ -1,4 +1,4 @@
-//! The lines of records whose providers answer later, held against what their upstreams saw and said.
+//! The lines of records whose providers answer later, compared with the upstreams' logs.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use sha2::{Digest, Sha256};
 use super::outcomes::Is;
 use super::{Asked, Job, PRICE, Seen, known, text};
 
-/// How a failure says that the upstream took the question.
+/// The detail of a failure after the upstream took the question.
 const GIVEN_UP: &str = "took the question and gave no answer in time";
 
-/// The key of the question that a record puts to the only provider of its type: what the upstream gets as its
-/// `Idempotency-Key`. `None`: its job has no id.
+/// The key of the question that a record puts to the only provider of its type; the upstream gets
+/// it as `Idempotency-Key`. `None` if its job has no id.
 pub(super) fn question(job: &Job, n: u32) -> Option<String> {
     let (id, provider) = (job.ids.first()?, job.awaits?);
     Some(hex::encode(Sha256::digest(format!("{id}/{n}\n{provider}"))))
 }
 
-/// How a line stands to what its upstream was asked and said.
+/// Classifies a line by what its upstream was asked and said.
 pub(super) fn of(seen: &Seen, job: &Job, kind: &str, n: u32, line: &Value) -> Is {
     let Some(key) = question(job, n) else {
         return Is::Wrong;
@@ -53,7 +53,7 @@ pub(super) fn of(seen: &Seen, job: &Job, kind: &str, n: u32, line: &Value) -> Is
     }
 }
 
-/// What the upstream has to say of a record, for people.
+/// Describes, for people, the upstream's part in a record.
 pub(super) fn account(seen: &Seen, job: &Job, n: u32) -> String {
     let Some(key) = question(job, n) else {
         return String::new();
@@ -95,8 +95,8 @@ pub(super) fn account(seen: &Seen, job: &Job, n: u32) -> String {
     said.join("; ")
 }
 
-/// A found answer is one that the upstream gave to this question, or a kept one that it gave to this tenant about the same
-/// number not too long ago.
+/// A found answer must be the upstream's answer to this question, or a cached one. The upstream
+/// gave a cached one to this tenant about the same number, not too long ago.
 fn said(seen: &Seen, job: &Job, key: &str, line: &Value) -> bool {
     let answer = text(&line["data"], "answer");
     if line["data"] != json!({"answer": answer}) {
@@ -142,7 +142,7 @@ fn said(seen: &Seen, job: &Job, key: &str, line: &Value) -> bool {
             .filter(|p| p.question == *theirs && !p.forged)
             .map(|p| p.ended),
     );
-    // It is kept from when the record that asked took it, at the latest when its client saw that.
+    // It is cached when the asking record takes it, at the latest when its client saw that.
     let taken = reported.chain([asker.over]).max();
     let fresh = kept
         .zip(taken)
@@ -153,7 +153,7 @@ fn said(seen: &Seen, job: &Job, key: &str, line: &Value) -> bool {
         && fresh
 }
 
-/// What was posted a second time counts only where the first had not been acknowledged by then.
+/// A second post counts only where the first had not been acknowledged by then.
 fn came_first(seen: &Seen, key: &str, answer: &str) -> bool {
     let posts = || {
         seen.later
@@ -168,7 +168,7 @@ fn came_first(seen: &Seen, key: &str, answer: &str) -> bool {
         .any(|other| other.says != this.says && other.status == 204 && other.ended <= this.began)
 }
 
-/// The upstream was asked about this number for this tenant.
+/// Returns true if the upstream was asked about this number for this tenant.
 fn looked(seen: &Seen, job: &Job, key: &str, n: u32) -> bool {
     let for_this_tenant = |theirs: &String| {
         seen.asker(theirs)
@@ -178,7 +178,8 @@ fn looked(seen: &Seen, job: &Job, key: &str, n: u32) -> bool {
         || (job.pooled.is_some() && seen.later.questions.keys().any(for_this_tenant))
 }
 
-/// The last request about a question was not answered, or, where several instances put it, any.
+/// Returns true if the last request about a question was not answered or, where several instances
+/// put it, any request.
 fn spoiled(seen: &Seen, key: &str) -> bool {
     let asked: Vec<&Asked> = seen
         .later
@@ -193,9 +194,10 @@ fn spoiled(seen: &Seen, key: &str) -> bool {
     !last.answered || (several && asked.iter().any(|one| !one.answered))
 }
 
-/// The upstream took the question and did not answer it in time. Where it calls back and nothing else, an answer that was
-/// acknowledged in time must have been seen; whoever can ask has asked once more when the time was over. That time began
-/// before the upstream counts it from, by as much as the question was late on its way.
+/// Returns true if the upstream took the question and did not answer it in time. An upstream that
+/// only calls back: an answer acknowledged in time must have been seen. One that can be polled must
+/// have been polled once more when the time was over. That time started before the upstream's
+/// count, by the question's time on its way.
 fn in_vain(seen: &Seen, kind: &str, key: &str) -> bool {
     let (Some(question), Some(limits)) =
         (seen.later.questions.get(key), seen.later.limits.get(kind))
@@ -241,7 +243,7 @@ mod tests {
         caught_in(called(), OUTCOME, change);
     }
 
-    /// The first record failed so.
+    /// The first record failed with this detail.
     fn failed(detail: &str) -> Seen {
         let mut seen = called();
         seen.jobs[0].lines[0] = super::super::example::line(0, "failed");
@@ -284,7 +286,7 @@ mod tests {
         caught(|seen| seen.jobs[0].lines[0]["data"]["more"] = json!(1));
         caught(|seen| seen.jobs[0].lines[0]["credits"] = json!(PRICE + 1));
         caught(|seen| seen.later.questions.clear());
-        // Not found is what somebody was asked.
+        // Not found is the answer to another question.
         caught(|seen| {
             drop(
                 seen.later
@@ -322,7 +324,8 @@ mod tests {
 
     #[test]
     fn a_kept_answer_is_this_tenants_and_not_too_old() {
-        // The other job's lines do not say what its questions were about; they are not looked at here.
+        // The other job's lines do not say what its questions were about; they are not checked
+        // here.
         let right = |seen: &Seen| {
             let job = &seen.jobs[0];
             of(seen, job, "called", 0, &job.lines[0]) == Is::Right
@@ -349,7 +352,7 @@ mod tests {
         assert_eq!(posted(&|post| post.forged = true), 0, "by somebody else");
     }
 
-    /// Of an upstream that is asked after.
+    /// For an upstream that can be polled.
     #[test]
     fn a_question_is_asked_after_before_it_is_given_up() {
         let polled = |ready: Option<u64>, looks: &[u64]| {
@@ -364,7 +367,7 @@ mod tests {
             in_vain(&seen, "hinted", &first())
         };
         assert!(polled(None, &[20, 40]) && polled(Some(41), &[20, 40]));
-        assert!(!polled(Some(39), &[20, 40]), "it was told");
+        assert!(!polled(Some(39), &[20, 40]), "it was answered");
         assert!(
             !polled(Some(39), &[20]) && !polled(None, &[]),
             "it was not asked when its time was over"

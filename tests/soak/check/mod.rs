@@ -1,4 +1,5 @@
-//! What must hold when a soak is over, judged by what clients and receivers saw. No stack is needed to judge.
+//! The rules that must hold after a soak, judged by what clients and receivers saw. No stack is
+//! needed to judge.
 
 mod accounts;
 mod course;
@@ -19,10 +20,10 @@ use serde_json::Value;
 pub(crate) use self::upstreams::{Asked, Dead, Later, Post, Question, UpstreamLimits};
 use crate::later::POOL;
 
-/// What a found record costs, as `tests/e2e/providers.toml` says.
+/// The price of a found record, by `tests/e2e/providers.toml`.
 pub(crate) const PRICE: u64 = 3;
 
-/// What the upstream API knows: every fifth number is unknown to it.
+/// Returns true if the upstream API knows the number: all but every fifth.
 pub(crate) fn known(number: u32) -> bool {
     number % 5 != 4
 }
@@ -30,39 +31,41 @@ pub(crate) fn known(number: u32) -> bool {
 /// One job as its client saw it. Times are since the soak began.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Job {
-    /// The client's name for it: its idempotency key, the tag of its records and the path of its receiver.
+    /// The client's name for it: its idempotency key, the tag of its records and the path of its
+    /// receiver.
     pub(crate) key: String,
     pub(crate) tenant: usize,
     /// Every id that an answer to its submission gave.
     pub(crate) ids: BTreeSet<String>,
     pub(crate) records: u32,
-    /// The type whose provider answers later, where it is one of those and not `lookup`.
+    /// The type whose provider answers later, or none for `lookup`.
     pub(crate) awaits: Option<&'static str>,
-    /// Where its records begin among the numbers that many jobs ask about; `None`: it asks about numbers of its own.
+    /// The place where its records start among the numbers that many jobs ask about; `None` if it
+    /// has its own numbers.
     pub(crate) pooled: Option<u32>,
-    /// Whether it asks for an event of each record besides the one of its end.
+    /// True if it asks for an event of each record besides the one of its end.
     pub(crate) tells_of_records: bool,
     pub(crate) canceled: bool,
     pub(crate) deleted: bool,
-    /// From before it was submitted until its client had read its results.
+    /// From before its submission until its client had read its results.
     pub(crate) began: Duration,
     pub(crate) over: Duration,
-    /// As it was each time that its client asked, the first time that it had ended included.
+    /// The job at each poll of its client, up to the first that showed its end.
     pub(crate) shown: Vec<Value>,
     /// First pages of its results, read while it ran.
     pub(crate) early: Vec<Vec<Value>>,
-    /// As it was when it was first seen to have ended.
+    /// The job when it was first seen to have ended.
     pub(crate) end: Option<Value>,
     /// The result lines, all pages in order.
     pub(crate) lines: Vec<Value>,
-    /// As it was when all was over.
+    /// The job at the end of the soak.
     pub(crate) later: Option<Value>,
     pub(crate) deliveries: Vec<Value>,
-    /// When its client knew that it was erased.
+    /// The time at which its client knew that it was erased.
     pub(crate) erased: Option<Duration>,
     /// Requests about it after that, with the status that answered each.
     pub(crate) after: Vec<(String, u16)>,
-    /// What went against what the API says while it ran.
+    /// Breaches of the API's promises while it ran.
     pub(crate) odd: Vec<String>,
 }
 
@@ -83,12 +86,12 @@ impl Job {
     }
 }
 
-/// How a receiver answered a delivery.
+/// A receiver's answer to a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// 2xx, to its end.
+    /// 2xx, complete.
     Yes,
-    /// 2xx with a body that had no end: the sender may take it for success.
+    /// 2xx with an endless body: the sender may take it for success.
     Perhaps,
     Gone,
     No,
@@ -103,12 +106,12 @@ pub(crate) struct Received {
     pub(crate) key: String,
     pub(crate) id: String,
     pub(crate) body: Vec<u8>,
-    /// Whether the signature is right.
+    /// True if the signature is right.
     pub(crate) verified: bool,
     pub(crate) taken: Taken,
 }
 
-/// An account when all was over.
+/// An account at the end of the soak.
 #[derive(Debug, Clone)]
 pub(crate) struct Account {
     pub(crate) granted: u64,
@@ -121,12 +124,12 @@ pub(crate) struct Account {
 /// A job's key and the place of a record in it.
 pub(crate) type Place = (String, u32);
 
-/// As long as an instance of enrich was there. Times are since the soak began.
+/// The lifetime of an instance of enrich. Times are since the soak began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Life {
-    /// When it was last seen to run.
+    /// The last time that it was seen to run.
     pub(crate) seen: Duration,
-    /// When it was first seen to be gone.
+    /// The first time that it was seen to be gone.
     pub(crate) gone: Option<Duration>,
 }
 
@@ -136,34 +139,36 @@ pub(crate) struct Seen {
     pub(crate) jobs: Vec<Job>,
     pub(crate) received: Vec<Received>,
     pub(crate) accounts: Vec<Account>,
-    /// Records that the upstream API answered as it should at least once.
+    /// Records that the upstream API answered correctly at least once.
     pub(crate) answered: BTreeSet<Place>,
     /// Records that it answered badly, or not at all, at least once.
     pub(crate) spoiled: BTreeSet<Place>,
-    /// The instances of enrich, by name. None where the system does not show them.
+    /// The instances of enrich, by name. Empty where the system does not show them.
     pub(crate) lives: BTreeMap<String, Life>,
     /// Attempts that a delivery has in one round.
     pub(crate) attempts: u64,
-    /// Requests that came to an address that a redirect led to.
+    /// Requests to an address that a redirect led to.
     pub(crate) followed: usize,
     pub(crate) later: Later,
-    /// Found when first asked for: see [`Seen::asker`].
+    /// Computed at the first use: see [`Seen::asker`].
     pub(crate) askers: OnceLock<BTreeMap<String, (usize, u32)>>,
 }
 
 impl Seen {
-    /// Whether an instance of enrich may have ended by then: it was not seen to run after that.
+    /// Returns true if an instance of enrich may have ended by then: it was not seen to run after
+    /// that.
     fn ended(&self, instance: &str, by: Duration) -> bool {
         !self.lives.is_empty() && self.lives.get(instance).is_none_or(|life| life.seen < by)
     }
 
-    /// How many instances of enrich ended in a time.
+    /// Counts the instances of enrich that ended in a time.
     fn deaths(&self, from: Duration, to: Duration) -> usize {
         let within = |life: &&Life| life.seen <= to && life.gone.is_some_and(|gone| gone >= from);
         self.lives.values().filter(within).count()
     }
 
-    /// The record that asked a question of an upstream that answers later, by the question's key.
+    /// Returns the record that asked a question of an upstream that answers later, by the
+    /// question's key.
     fn asker(&self, question: &str) -> Option<(&Job, u32)> {
         let askers = self.askers.get_or_init(|| {
             let jobs = self
@@ -180,7 +185,7 @@ impl Seen {
     }
 }
 
-/// What is wrong, and with which job.
+/// A broken rule, and the job that it concerns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Violation {
     pub(crate) rule: &'static str,
@@ -188,17 +193,17 @@ pub(crate) struct Violation {
     pub(crate) detail: String,
 }
 
-/// What was found out, besides violations.
+/// The findings besides violations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) jobs: usize,
     pub(crate) ended: BTreeMap<String, usize>,
-    /// By type, as long as their clients had to do with them.
+    /// By type, the time that their clients spent on them.
     pub(crate) took: BTreeMap<&'static str, Vec<Duration>>,
     pub(crate) records: u64,
     pub(crate) lines: BTreeMap<String, u64>,
     pub(crate) lost_workers: u64,
-    /// Records whose lookup took longer than it may although no fault was made of it.
+    /// Records whose lookup was slower than allowed without any fault.
     pub(crate) slow: u64,
     pub(crate) deliveries: BTreeMap<String, u64>,
     pub(crate) requests: usize,
@@ -209,7 +214,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// How many violations there are of a rule.
+    /// Counts the violations of a rule.
     pub(crate) fn of(&self, rule: &str) -> usize {
         self.violations.iter().filter(|v| v.rule == rule).count()
     }
@@ -241,17 +246,17 @@ const CREDITS: &str = "credits are charged once";
 const FORWARD: &str = "a job goes forward alone";
 const STAYS: &str = "a job that has ended stays as it is";
 const GONE: &str = "a job that is erased is gone";
-const TOLD: &str = "an end is delivered or exhausted";
+const NOTIFIED: &str = "an end is delivered or exhausted";
 const SIGNED: &str = "what is sent is signed and the same each time";
 const REDIRECT: &str = "no redirect is followed";
 const RATE: &str = "an upstream is asked at its rate";
-const AT_ONCE: &str = "an instance asks so many things at once";
+const AT_ONCE: &str = "an instance keeps to its concurrency";
 const LET_ALONE: &str = "an upstream that asks to wait is let alone";
 const DEAD: &str = "a dead upstream costs a few requests";
 const BOUGHT: &str = "a question is bought once";
 const CALLBACK: &str = "a callback that was signed is taken, and no other";
 
-/// Holds what was seen against the rules.
+/// Checks everything seen against the rules.
 pub(crate) fn check(seen: &Seen) -> Tally {
     let mut tally = Tally {
         requests: seen.received.len(),

@@ -1,4 +1,4 @@
-//! The result lines of a job, and what its counts and credits say of them.
+//! The result lines of a job, with its counts and credits.
 
 use std::collections::BTreeMap;
 
@@ -6,20 +6,20 @@ use serde_json::{Value, json};
 
 use super::{COUNTS, CREDITS, Job, LOST, OUTCOME, PRICE, Seen, Tally, known, later, text};
 
-/// So many lookups at least may time out on a busy machine: all that one process has under way, by `concurrency` in
-/// `tests/e2e/providers.toml`. In a long soak it is one record in a hundred.
+/// At least this many lookups may time out on a busy machine: all that one process has in flight,
+/// by `concurrency` in `tests/e2e/providers.toml`. In a long soak it is one record in a hundred.
 const SLOW: u64 = 16;
 
-/// How a line stands to what was asked of the upstream API.
+/// A line's relation to the requests to the upstream API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Is {
     Right,
-    /// `worker_lost`: how many may be is judged by the kills.
+    /// `worker_lost`: the kills limit their number.
     Lost,
-    /// `deadline_exceeded` or `provider_timeout`, and the upstream API was asked and answered at once, or never saw the
-    /// request: how many may be is judged at the end. Both say the same of a type with one provider, whose whole limit is
-    /// that provider's. No kill explains one: what comes after it asks anew, with the whole limit. Nor does a slow table:
-    /// no call of it takes of a record's time.
+    /// `deadline_exceeded` or `provider_timeout`, while the upstream API answered its request at
+    /// once, or never saw one. Their number is judged at the end. Both mean the same for a type
+    /// with one provider, whose limit is the type's. A kill does not explain one: the next run asks
+    /// again, with the whole limit. Nor does a slow table: its calls take none of a record's time.
     Slow,
     Wrong,
 }
@@ -62,7 +62,7 @@ pub(super) fn of(seen: &Seen, job: &Job, n: u32, line: &Value) -> Is {
     }
 }
 
-/// A line is about the record in its place.
+/// Checks that a line is about the record in its place.
 pub(super) fn place(job: &Job, n: u32, line: &Value, tally: &mut Tally) {
     let expected = (
         json!(n),
@@ -114,7 +114,8 @@ pub(super) fn judge(seen: &Seen, job: &Job, end: &Value, tally: &mut Tally) {
     let deaths = seen.deaths(job.began, job.over) as u64;
     if lost * 2 > deaths {
         let detail = format!(
-            "{lost} records are worker_lost, each of which takes two ends of enrich; there were {deaths}"
+            "{lost} records are worker_lost, each of which takes two ends of enrich; \
+             there were {deaths}"
         );
         tally.wrong(OUTCOME, Some(job), detail);
     }
@@ -143,7 +144,7 @@ pub(super) fn judge(seen: &Seen, job: &Job, end: &Value, tally: &mut Tally) {
     }
 }
 
-/// Nothing but a busy machine explains the slow ones.
+/// Only a busy machine explains the slow ones.
 pub(super) fn not_too_many_slow(tally: &mut Tally) {
     let (slow, most) = (tally.slow, SLOW.max(tally.records / 100));
     if slow > most {
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_that_nobody_gave_is_noticed() {
+    fn an_outcome_that_was_never_given_is_noticed() {
         caught(OUTCOME, |seen| {
             seen.jobs[0].lines[0]["data"]["answer"] = json!(7);
         });
@@ -198,7 +199,7 @@ mod tests {
         });
     }
 
-    /// A job from 10 s to 20 s whose first record failed so.
+    /// A job from 10 s to 20 s whose first record failed with this code.
     fn with_failed(code: &str) -> Seen {
         let mut seen = good();
         let job = &mut seen.jobs[0];
@@ -288,7 +289,7 @@ mod tests {
         wrong_outcomes(&charged, 1);
     }
 
-    /// Kills or not.
+    /// With or without kills.
     #[test]
     fn lookups_out_of_time_without_a_fault_are_counted_and_not_too_many() {
         for code in ["provider_timeout", "deadline_exceeded"] {

@@ -38,6 +38,9 @@ pub(crate) struct Asked {
     pub(crate) at: Duration,
     /// When it was about to be answered, or its sender had gone.
     pub(crate) over: Option<Duration>,
+    /// When its connection brought the next request: by then its sender had read the answer, and
+    /// it had waited until `over`. `None`: the sender may have given up at any time before.
+    pub(crate) read: Option<Duration>,
     pub(crate) provider: String,
     /// The instance of the function.
     pub(crate) instance: String,
@@ -147,14 +150,17 @@ pub(super) fn judge(seen: &Seen, tally: &mut Tally) {
     callbacks(seen, tally);
 }
 
+/// Counts the requests whose answer was read. Such a request was sent at most `timeout` before its
+/// answer, so however long this machine stood still, those that came between two of them were sent
+/// in that time and `timeout`. Every other request may have waited here for any time.
 fn at_its_rate(provider: &str, limits: &UpstreamLimits, asked: &[&Asked], tally: &mut Tally) {
     let mut times: Vec<_> = asked
         .iter()
+        .filter(|asked| asked.read.is_some())
         .map(|a| Timestamp(i64::try_from(a.at.as_millis()).unwrap_or(i64::MAX)))
         .collect();
     times.sort_unstable();
     let busiest = busiest_second(&times);
-    // However long the time between two requests is, the rate has places for all that came within it.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -178,11 +184,11 @@ fn at_its_rate(provider: &str, limits: &UpstreamLimits, asked: &[&Asked], tally:
     tally.later.busiest.insert(provider.to_owned(), busiest);
 }
 
-/// Those that were answered: their senders waited for them at least from when they came until then. When one that gave up
-/// did so, nobody knows.
+/// Counts the requests whose answer was read: their senders waited for them at least from when they
+/// came until they were answered. When a sender gave up cannot be seen here.
 fn at_once(provider: &str, limits: &UpstreamLimits, asked: &[&Asked], tally: &mut Tally) {
     let mut by_instance: BTreeMap<&str, Vec<&Asked>> = BTreeMap::new();
-    for asked in asked.iter().filter(|asked| asked.answered) {
+    for asked in asked.iter().filter(|asked| asked.read.is_some()) {
         by_instance.entry(&asked.instance).or_default().push(asked);
     }
     let mut highest = 0;
@@ -207,15 +213,17 @@ fn at_once(provider: &str, limits: &UpstreamLimits, asked: &[&Asked], tally: &mu
     tally.later.at_once.insert(provider.to_owned(), highest);
 }
 
-/// Those of the same instance: what the others had leased before goes out. So does what is between the limiter and the
-/// upstream when the answer comes, which has one of the other places.
+/// Counts the requests of the same instance once it had read the answer, without the one that shows
+/// that. What other instances had leased before goes out. So does what is between the limiter and
+/// the upstream when the answer comes, which has one of the other places.
 fn let_alone(provider: &str, limits: &UpstreamLimits, asked: &[&Asked], tally: &mut Tally) {
     for reported in asked {
-        let (Some(wait), Some(over)) = (reported.wait, reported.over) else {
+        let (Some(wait), Some(over), Some(read)) = (reported.wait, reported.over, reported.read)
+        else {
             continue;
         };
         let meanwhile = |a: &&&Asked| {
-            a.instance == reported.instance && a.at > over && a.at + ROUNDED < over + wait
+            a.instance == reported.instance && a.at > read && a.at + ROUNDED < over + wait
         };
         let came: Vec<Duration> = asked
             .iter()
@@ -232,8 +240,10 @@ fn let_alone(provider: &str, limits: &UpstreamLimits, asked: &[&Asked], tally: &
     }
 }
 
-/// Each instance finds it out by itself at the worst, and what it has under way then fails too; after that there is a probe
-/// for each opening.
+/// Each instance finds it out by itself at the worst. Each of its places may have an answer under
+/// way that was given before, however late it is read, and each such answer ends a row of failures.
+/// What it has under way when its circuit opens fails too; after that there is one trial for each
+/// opening.
 fn while_dead(dead: &Dead, limits: &UpstreamLimits, asked: &[&Asked], tally: &mut Tally) {
     let came: Vec<&&Asked> = asked
         .iter()
@@ -244,7 +254,8 @@ fn while_dead(dead: &Dead, limits: &UpstreamLimits, asked: &[&Asked], tally: &mu
     let trials = usize::try_from(time.as_millis() / limits.open.mul_f64(0.9).as_millis())
         .unwrap_or(usize::MAX - 1)
         + 1;
-    let most = instances.len() * (limits.failures - 1 + limits.concurrency) + trials;
+    let rows = limits.concurrency * (limits.failures - 1);
+    let most = instances.len() * (rows + limits.concurrency) + trials;
     tally.later.dead += came.len();
     if came.len() > most {
         let detail = format!(
@@ -292,7 +303,7 @@ fn bought_once(seen: &Seen, tally: &mut Tally) {
                     }
                     _ => false,
                 });
-            if ended || failed || !pair[0].answered {
+            if ended || failed || !pair[0].answered || pair[0].read.is_none() {
                 tally.later.again += 1;
             } else {
                 let detail = format!(
@@ -377,6 +388,29 @@ mod tests {
         assert_eq!(at_once(["a", "a", "a"], Some(at(31))), 0);
     }
 
+    /// An instance that stood still sends its next request as soon as it has given the last one up.
+    /// The upstream may take the two for one instance's requests at once, and for an answered one.
+    #[test]
+    fn a_request_whose_answer_was_perhaps_never_read_breaks_no_rule() {
+        let mut seen = called();
+        let unread = |n: u64| Asked {
+            puts: false,
+            over: Some(at(32)),
+            read: None,
+            ..asked(&first(), at(30) + millis(n))
+        };
+        seen.later.asked.extend((0..20).map(unread));
+        seen.later.asked.push(Asked {
+            wait: Some(at(2)),
+            answered: false,
+            ..unread(21)
+        });
+        seen.later.asked.extend((22..30).map(unread));
+        let tally = check(&seen);
+        let broken = [RATE, AT_ONCE, LET_ALONE].map(|rule| tally.of(rule));
+        assert_eq!(broken, [0; 3]);
+    }
+
     #[test]
     fn a_request_of_an_instance_that_was_asked_to_wait_is_noticed() {
         let again = |after: Duration, instance: &str| {
@@ -391,7 +425,7 @@ mod tests {
                 puts: false,
                 ..asked(&first(), at(30) + after)
             };
-            let looks = [look(millis(150)), look(after)];
+            let looks = [look(millis(200)), look(after)];
             seen.later.asked.push(refused);
             seen.later.asked.extend(looks.map(|look| Asked {
                 instance: instance.to_owned(),
@@ -399,7 +433,7 @@ mod tests {
             }));
             check(&seen).of(LET_ALONE)
         };
-        assert_eq!((again(millis(160), "one"), again(at(1), "one")), (1, 1));
+        assert_eq!((again(millis(210), "one"), again(at(1), "one")), (1, 1));
         assert_eq!(
             (again(millis(2100), "one"), again(at(1), "two")),
             (0, 0),
@@ -409,8 +443,11 @@ mod tests {
 
     #[test]
     fn a_dead_upstream_that_is_asked_on_and_on_is_noticed() {
-        // Three failures, one more under way, and three probes in four seconds.
-        assert_eq!((check(&dead(7)).of(DEAD), check(&dead(8)).of(DEAD)), (0, 1));
+        // For each of two places two failures and one under way; three trials in four seconds.
+        assert_eq!(
+            (check(&dead(9)).of(DEAD), check(&dead(10)).of(DEAD)),
+            (0, 1)
+        );
     }
 
     #[test]
@@ -453,6 +490,7 @@ mod tests {
             excused(&|seen| seen.later.asked[0].answered = false),
             (0, 1)
         );
+        assert_eq!(excused(&|seen| seen.later.asked[0].read = None), (0, 1));
         let failed = |job: &str, operation: &str, when: u64| {
             let fault = (job.to_owned(), vec![(at(when), operation.to_owned())]);
             excused(&move |seen| seen.later.faults.extend([fault.clone()]))

@@ -1,4 +1,5 @@
-//! The surface held to `FullEnrich`'s own description: what is taken, what is refused, and the form of every answer.
+//! Checks the surface against `FullEnrich`'s own description: what it accepts, what it refuses, and
+//! the form of every answer.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,9 +17,9 @@ use super::{Client, OPERATIONS, john, with};
 use crate::contract::{Contract, Schema};
 
 const SERVER: &str = "/api/v2";
-/// Requests for each of the two operations; as many again are made by [`spoiled`].
+/// Requests for each of the two operations; [`spoiled`] makes as many again.
 const REQUESTS: usize = 300;
-/// Requests to one world: what it holds is looked through again and again.
+/// Requests to one world: it slows down with the jobs it stores.
 const TO_A_WORLD: usize = 10;
 
 fn contract() -> Contract {
@@ -26,7 +27,8 @@ fn contract() -> Contract {
     Contract::new(include_str!("../schemas/fullenrich.json"), overlay)
 }
 
-/// A world whose provider answers with whatever the description calls a person, and addresses of every status.
+/// A world whose provider answers with whatever the description calls a person, and addresses of
+/// every status.
 fn described(seed: u64, credits: i64) -> ServedApi {
     let options = Options {
         seed,
@@ -52,12 +54,16 @@ fn described(seed: u64, credits: i64) -> ServedApi {
         let answer = match seed % 5 {
             0 => Answer::NotFound,
             1 => found(
-                json!({"emails": ["a@b.example"], "phone": "+1 555 0100", "phone_region": "US", "title": "CEO",
-                "full_name": "A B", "linkedin_url": "https://www.linkedin.com/in/x", "skills": ["a"], "country": "France"}),
+                json!({"emails": ["a@b.example"], "phone": "+1 555 0100", "phone_region": "US",
+                    "title": "CEO",
+                "full_name": "A B", "linkedin_url": "https://www.linkedin.com/in/x",
+                "skills": ["a"], "country": "France"}),
             ),
             _ => found(json!({
-                "work_emails": [{"email": "a@b.example", "status": status[usize::try_from(seed % 7).unwrap()]}],
-                "personal_emails": ["c@d.example"], "phones": [{"number": "+33 1"}], "profile": person,
+                "work_emails": [{"email": "a@b.example",
+                "status": status[usize::try_from(seed % 7).unwrap()]}],
+                "personal_emails": ["c@d.example"], "phones": [{"number": "+33 1"}],
+                "profile": person,
             })),
         };
         (Duration::ZERO, answer)
@@ -142,8 +148,8 @@ fn spoiled(request: &Value, dice: &SimEntropy) -> Value {
     request
 }
 
-/// Sends what is made from the schema and what is made of that, and holds every answer to the description. Answers how many
-/// requests were taken and how many refused.
+/// Sends requests made from the schema and spoiled copies, and checks every answer against the
+/// description. Returns the numbers of accepted and refused requests.
 fn conforms(path: &str, unfinished: u16) -> (usize, usize) {
     let contract = contract();
     let schema: Schema<'_> = contract.request("POST", path);
@@ -211,8 +217,8 @@ fn conforms(path: &str, unfinished: u16) -> (usize, usize) {
     (taken, refused)
 }
 
-/// Whether everything that was sent and is no option stands in the echo, whatever its name there; `enriched`: of an
-/// enrichment, which knows more names than a lookup.
+/// Returns whether the echo has every value that was sent, except options, under any name.
+/// `enriched`: of an enrichment, which knows more names than a lookup.
 fn kept(enriched: bool, sent: &Value, echo: &Value) -> bool {
     sent.as_object()
         .unwrap()

@@ -152,7 +152,7 @@ async fn a_local_stack_that_is_gone_is_named_with_its_remedy() {
         let reported = reported(gone).await;
         assert!(reported.ends_with(remedy), "{reported}");
     }
-    // Millrace's own word, or a fault, is no sign of another stack.
+    // Millrace's own answer, or a fault, does not point to another stack.
     for there in [problem(404), problem(403), Reply::new(400, "{}")] {
         let reported = reported(there).await;
         assert!(!reported.contains(remedy), "{reported}");

@@ -16,7 +16,7 @@ fn receiver(extra: &[&str]) -> Arc<Receiver> {
     Receiver::new(vec![Secret::new(&[1; 32]), Secret::new(&[2; 32])], &args)
 }
 
-/// What a sender sends: an event signed at a time by the secret made of that byte.
+/// Sends as a sender does: an event signed at a time with the secret made of that byte.
 fn signed(secret: u8, id: &str, at: Timestamp, body: &str) -> Vec<(String, String)> {
     headers(&[&Secret::new(&[secret; 32])], id, at, body.as_bytes())
 }
@@ -120,8 +120,8 @@ fn lines_say_verified_only_of_what_is() {
         };
         as_text(&delivery, &receiver.judge(&delivery, at), at)
     };
-    let good = "2026-01-31T09:15:00.000Z verified job.completed evt_1\u{fffd}[2J (attempt 1) -> 200  job_1 completed, \
-                3 records: 2 found, 1 not found";
+    let good = "2026-01-31T09:15:00.000Z verified job.completed evt_1\u{fffd}[2J (attempt 1) -> \
+        200  job_1 completed, 3 records: 2 found, 1 not found";
     assert_eq!(line(BODY), good);
     let bad = line("{\"type\": \"verified\"}");
     assert!(
@@ -182,7 +182,7 @@ async fn the_server_ends_after_enough_and_answers_until_then() {
         let receiver = Arc::clone(&receiver);
         async move { serve(listener, &receiver).await }
     });
-    // Holds a connection open without a word; nobody waits for it.
+    // Keeps a connection open in silence; the command does not wait for it.
     let silent = TcpStream::connect(address).await.unwrap();
     let good = signed(1, "evt_1", now(), BODY);
     assert_eq!(post(address, "/hook", &good, BODY).await, "HTTP/1.1 200 OK");

@@ -1,4 +1,4 @@
-//! What is wrong with `providers.toml`, its tables and its secrets.
+//! Faults of `providers.toml`, its tables and its secrets.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::screen::{plain, plural, print, thousands};
 use crate::settings::CliSettings;
 use crate::watched::TracingSender;
 
-/// How long a provider that names no time of its own may take for a try.
+/// The time limit of a try for a provider that names none of its own.
 const TRY_LIMIT: Duration = Duration::from_secs(30);
 /// The most characters of what is said about a provider; it may quote its files.
 const MAX_ABOUT: usize = 1200;
@@ -38,8 +38,8 @@ pub(crate) async fn check(settings: &CliSettings, args: &Check) -> Result<(), Fa
     }
 }
 
-/// Says what there is to say about a `providers.toml`, line by line as it is found out, and how many faults there are. Every
-/// provider is asked once where that is wanted. An error where the file cannot be read at all.
+/// Reports on a `providers.toml` line by line and returns the number of faults. Asks every
+/// provider once if wanted. Fails if the file cannot be read at all.
 pub(super) async fn report(
     dir: &Path,
     settings: &CliSettings,
@@ -67,7 +67,7 @@ impl Report<'_> {
             parse_config(READERS, dir).map_err(|error| Failure::failed(error.to_string()))?;
         let wanted = wanted(&config, &args.provider)?;
         let mut ports = ports(settings)?;
-        // Without an account everything else can be looked at all the same.
+        // Without an account everything else can still be checked.
         let no_account = connect(&mut ports, &wanted, settings, &args.account).await;
         self.line(&format!(
             "{}: {}, {}",
@@ -104,7 +104,7 @@ impl Report<'_> {
         Ok(())
     }
 
-    /// Builds a provider and says what it is made of. A fault where it cannot be built, or lacks something.
+    /// Builds a provider and describes it. A fault if it cannot be built, or lacks something.
     async fn built(
         &mut self,
         provider: &ProviderConfig,
@@ -229,14 +229,15 @@ fn wanted<'c>(config: &'c Config, named: &[String]) -> Result<Vec<&'c ProviderCo
     {
         let known = known().collect::<Vec<_>>().join(", ");
         return Err(Failure::usage(format!(
-            "--provider: there is no provider {unknown}; there are {known}"
+            "--provider: no provider {unknown}; there are {known}"
         )));
     }
     let wanted = |provider: &&ProviderConfig| named.is_empty() || named.contains(&provider.name);
     Ok(config.providers.iter().filter(wanted).collect())
 }
 
-/// Gives the ports what these providers need of the AWS account. Returns why, where there is no account.
+/// Gives the ports what these providers need of the AWS account. Returns the reason if no account
+/// is known.
 async fn connect(
     ports: &mut Ports,
     wanted: &[&ProviderConfig],
@@ -258,7 +259,7 @@ async fn connect(
     }
 }
 
-/// What a provider's mapping looked for in vain, for a line about it.
+/// Lists where a provider's mapping found nothing, for a line about it.
 fn nothing_at(absent: &[String]) -> String {
     if absent.is_empty() {
         String::new()
@@ -267,7 +268,7 @@ fn nothing_at(absent: &[String]) -> String {
     }
 }
 
-/// Where a value is looked for, and for what.
+/// Names the place of a value, and its field.
 fn looked_for(field: &str, pick: &Pick) -> String {
     match pick {
         Pick::Pointer(pointer) if pointer.is_empty() => format!("the whole answer ({field})"),
@@ -302,7 +303,8 @@ fn absent_fields(
         .collect()
 }
 
-/// Which pointers of a mapping find nothing in a response. Nothing where a condition of the file may have decided.
+/// Lists the pointers of a mapping that find nothing in a response. Empty where a condition of the
+/// file may have decided.
 fn absent_of(provider: &ProviderConfig, response: &Value) -> Vec<String> {
     let Some(http) = provider.kind.downcast_ref::<HttpConfig>() else {
         return Vec::new();
@@ -362,8 +364,8 @@ fn type_text(kind: &RecordType, config: &Config) -> String {
     }
 }
 
-/// Which of a type's sets of inputs each of its providers serves, a line each, and which sets nobody serves. Nothing where
-/// there is one set and all serve it.
+/// Lists which of a type's input sets each of its providers serves, and which sets none serves
+/// alone. Empty if the type has one set and all serve it.
 fn served_text(kind: &RecordType, config: &Config) -> String {
     let providers = || {
         config
@@ -372,7 +374,7 @@ fn served_text(kind: &RecordType, config: &Config) -> String {
             .filter(move |provider| kind.providers().any(|name| name == provider.name))
     };
     let shown = |set: &[String]| set.join(" and ");
-    // What stands in no set may be there or not.
+    // A field that is in no set is optional.
     let served = |provider: &ProviderConfig, set: &[String]| {
         let needed = provider.kind.settings().required();
         let beyond: Vec<String> = needed
@@ -416,7 +418,7 @@ fn served_text(kind: &RecordType, config: &Config) -> String {
         .iter()
         .filter(|set| providers().all(|provider| served(provider, set).is_none()))
     {
-        text += &format!("\n    nobody serves {} alone", shown(set));
+        text += &format!("\n    no provider serves {} alone", shown(set));
     }
     text
 }

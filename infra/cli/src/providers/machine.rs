@@ -1,4 +1,4 @@
-//! What a try needs of this machine: the directory, the network, the account.
+//! The parts of this machine that a try needs: the directory, the network, the account.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) fn directory(named: Option<&Path>) -> Result<PathBuf, Failure> {
         .into_iter()
         .find(|dir| dir.join(CONFIG_FILE).is_file());
     usual.ok_or_else(|| {
-        Failure::usage("there is no providers.toml in infra or here; name its directory with --dir")
+        Failure::usage("providers.toml is neither in infra nor here; name its directory with --dir")
     })
 }
 
@@ -49,7 +49,8 @@ pub(super) fn ports(settings: &CliSettings) -> Result<Ports, Failure> {
     })
 }
 
-/// The same ports with their sender watched; what these providers exchange is told on standard error where that is wanted.
+/// Returns the same ports with a tracing sender. With `verbose` it prints what these providers
+/// exchange on standard error.
 pub(super) async fn watch(
     asked: impl Iterator<Item = &ProviderConfig>,
     verbose: bool,
@@ -80,7 +81,7 @@ pub(super) async fn watch(
     ))
 }
 
-/// What providers need of the AWS account. Connects nowhere yet.
+/// Returns what providers need of the AWS account. Does not connect yet.
 pub(super) async fn assets(
     settings: &CliSettings,
     account: &Account,

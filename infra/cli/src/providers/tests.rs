@@ -86,7 +86,7 @@ async fn trial(
     .await
 }
 
-/// What was told of a `providers.toml`.
+/// The report on a `providers.toml`.
 struct Printed {
     text: String,
     faults: u64,
@@ -150,11 +150,15 @@ fn upstreams_at(base: &str) -> String {
     format!(
         "[types.company]\ninputs = [[\"domain\"]]\nwaterfall = [\"first\", \"second\"]\n\
          [types.paid]\ninputs = [[\"domain\"]]\nwaterfall = [\"second\"]\n\
-         [types.person]\ninputs = [[\"first_name\", \"last_name\"]]\noptional_inputs = [\"age\"]\nwaterfall = []\n\
+         [types.person]\ninputs = [[\"first_name\", \"last_name\"]]\noptional_inputs = [\"age\"]\n\
+         waterfall = []\n\
          unconfigured = \"name one\"\n\
-         [providers.first]\nkind = \"http\"\nurl = \"{base}/first/{{{{ input.domain }}}}\"\nfields = {{ name = \"/name\" }}\nretries = 0\n\
-         [providers.second]\nkind = \"http\"\nurl = \"{base}/second/{{{{ input.domain }}}}\"\nfields = {{ name = \"/name\" }}\n\
-         headers = {{ Authorization = \"Bearer {{{{ secret.key }}}}\" }}\nsecrets = {{ key = {{ env = \"MILLRACE_TEST_KEY\" }} }}\n\
+         [providers.first]\nkind = \"http\"\nurl = \"{base}/first/{{{{ input.domain }}}}\"\n\
+         fields = {{ name = \"/name\" }}\nretries = 0\n\
+         [providers.second]\nkind = \"http\"\nurl = \"{base}/second/{{{{ input.domain }}}}\"\n\
+         fields = {{ name = \"/name\" }}\n\
+         headers = {{ Authorization = \"Bearer {{{{ secret.key }}}}\" }}\n\
+         secrets = {{ key = {{ env = \"MILLRACE_TEST_KEY\" }} }}\n\
          retries = 0\ncredits = 7\nconfidence = 0.5\nlicense = \"theirs\"\n"
     )
 }
@@ -169,7 +173,8 @@ async fn the_shipped_file_is_right() {
     assert_eq!(report.faults, 0, "{}", report.text);
     for line in [
         "  brands: 1 credit, data/brands.csv has 2285 rows\n",
-        "  email-check: 1 credit, data/disposable-domains.txt has 8883 domains, data/free-mail-domains.txt has 316 domains\n",
+        "  email-check: 1 credit, data/disposable-domains.txt has 8883 domains, \
+         data/free-mail-domains.txt has 316 domains\n",
         "  company: needs domain; at most 1 credit a record; ",
         "  ip: needs ip; not set up: no database of addresses is configured",
     ] {
@@ -186,8 +191,10 @@ async fn every_fault_is_told_and_no_secret() {
     let toml = upstreams_at("https://api.example.com").replace(
         "[providers.first]",
         "[providers.table]\nkind = \"dataset\"\n\
-        file = \"none.csv\"\nkey = { domain = \"d\" }\nfields = { n = \"n\" }\n[providers.list]\nkind = \"dataset\"\n\
-        file = \"list.ndjson\"\nkey = { domain = \"d\" }\nfields = { n = \"n\" }\n[providers.first]",
+        file = \"none.csv\"\nkey = { domain = \"d\" }\nfields = { n = \"n\" }\n[providers.list]\n\
+        kind = \"dataset\"\n\
+        file = \"list.ndjson\"\nkey = { domain = \"d\" }\nfields = { n = \"n\" }\n\
+        [providers.first]",
     );
     let bundle = Bundle::new("faults", &toml, "MILLRACE_TEST_OTHER=hidden\n");
     std::fs::write(bundle.0.join("list.ndjson"), "{}\nbroken\n").unwrap();
@@ -331,7 +338,7 @@ fn a_record_that_does_not_fit_is_told_before_anybody_is_asked() {
     let usage = |text: &str| Failure::Usage(text.to_owned());
     assert_eq!(
         reported(&args("compani", Some("x"))),
-        usage("there is no type compani; there are company, paid, person")
+        usage("no type compani; there are company, paid, person")
     );
     assert_eq!(
         reported(&args("person", Some("Jane"))),
@@ -363,11 +370,11 @@ fn a_record_that_does_not_fit_is_told_before_anybody_is_asked() {
     };
     assert_eq!(
         reported(&wrong),
-        usage("--providers: third is no provider of type company, which asks first, second")
+        usage("--providers: third is not a provider of type company, which asks first, second")
     );
 }
 
-/// Takes the question, is not done at the first look, and answers at the second.
+/// Takes the question, is not done at the first poll, and answers at the second.
 #[derive(Debug, Default)]
 struct Slow(Mutex<Vec<Option<Value>>>);
 
@@ -380,7 +387,10 @@ impl Provider for Slow {
                 .earlier
                 .map(|earlier| earlier.upstream_token.clone()),
         );
-        assert!(question.callback.is_none(), "nobody can call back");
+        assert!(
+            question.callback.is_none(),
+            "this machine cannot be called back"
+        );
         let wait = |seconds| {
             let (poll_after, give_up_in) =
                 (Duration::from_secs(seconds), Duration::from_secs(3_600));
@@ -450,9 +460,12 @@ async fn an_answer_that_comes_later_is_waited_for() {
 /// One upstream on loopback that takes a question and answers it later.
 fn later_at(base: &str, more: &str) -> String {
     format!(
-        "[types.company]\ninputs = [[\"domain\"]]\nwaterfall = [\"slow\"]\n[providers.slow]\nkind = \"http\"\n\
-         method = \"POST\"\nurl = \"{base}/jobs\"\nbody = {{ domain = \"{{{{ input.domain }}}}\", hook = \"{{{{ callback.url }}}}\" }}\n\
-         fields = {{ name = \"/name\" }}\n[providers.slow.later]\nid = \"/id\"\ndone = \"response.name is defined\"\n{more}\n"
+        "[types.company]\ninputs = [[\"domain\"]]\nwaterfall = [\"slow\"]\n[providers.slow]\n\
+         kind = \"http\"\n\
+         method = \"POST\"\nurl = \"{base}/jobs\"\n\
+         body = {{ domain = \"{{{{ input.domain }}}}\", hook = \"{{{{ callback.url }}}}\" }}\n\
+         fields = {{ name = \"/name\" }}\n[providers.slow.later]\nid = \"/id\"\n\
+         done = \"response.name is defined\"\n{more}\n"
     )
 }
 
@@ -516,7 +529,7 @@ async fn what_is_waited_for_is_said() {
     );
     assert_eq!(
         reported(&plain, "first").await,
-        "first was told to wait; asking again in 30 s"
+        "first has to wait; asking again in 30 s"
     );
 }
 
@@ -539,7 +552,7 @@ async fn a_dry_call_can_be_of_some_alone() {
         "{}",
         report.text
     );
-    // The secret of another is no matter here, and neither are the types.
+    // The secret of another provider does not matter here, and neither do the types.
     assert!(
         !report.text.contains("first") && !report.text.contains("types\n"),
         "{}",
@@ -552,7 +565,7 @@ async fn a_dry_call_can_be_of_some_alone() {
     assert_eq!(
         unknown,
         Some(Failure::Usage(
-            "--provider: there is no provider third; there are first, second".to_owned()
+            "--provider: no provider third; there are first, second".to_owned()
         ))
     );
 }
@@ -573,11 +586,12 @@ async fn a_dry_call_of_one_does_not_need_what_another_lacks() {
     );
 }
 
-/// What a dry call of a provider with this mapping says to this answer.
+/// Returns what a dry call of a provider with this mapping makes of this answer.
 async fn dry_call(name: &str, mapping: &str, answer: &str) -> String {
     let served = Server::replying(vec![Reply::new(200, answer)]).await;
     let toml = format!(
-        "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\nretries = 0\n\
+        "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\n\
+         retries = 0\n\
          url = \"{}/a\"\n{mapping}\n",
         served.url("/base")
     );
@@ -592,12 +606,13 @@ async fn dry_call(name: &str, mapping: &str, answer: &str) -> String {
 
 #[tokio::test]
 async fn a_pointer_that_found_nothing_is_named() {
-    let fields = "query = { q = \"{{ input.domain }}\" }\nfields = { name = \"/d/name\", size = \"/d/size\", city = { expr = \"response.d.city\" } }";
+    let fields = "query = { q = \"{{ input.domain }}\" }\n\
+        fields = { name = \"/d/name\", size = \"/d/size\", city = { expr = \"response.d.city\" } }";
     let sure = format!("{fields}\nconfidence = \"/score\"");
     let missing = format!("{fields}\nnot_found = {{ missing = [\"/d\"] }}");
-    let batch = "method = \"POST\"\nfields = { name = \"/name\" }\nbatch = { max = 2, items = { d = \"{{ input.domain }}\" }, \
-                 body = { q = \"{{ items }}\" }, results = \"/results\", \
-                 match = { by = \"/id\", key = \"{{ input.domain }}\" } }";
+    let batch = "method = \"POST\"\nfields = { name = \"/name\" }\n\
+        batch = { max = 2, items = { d = \"{{ input.domain }}\" }, body = { q = \"{{ items }}\" }, \
+        results = \"/results\", match = { by = \"/id\", key = \"{{ input.domain }}\" } }";
     for (name, mapping, answer, reported) in [
         (
             "some",
@@ -649,9 +664,11 @@ async fn a_type_says_which_provider_serves_which_inputs() {
     };
     let toml = format!(
         "[types.one]\ninputs = [[\"email\"]]\nwaterfall = [\"by-email\"]\n\
-         [types.two]\ninputs = [[\"email\"], [\"domain\"], [\"name\", \"city\"]]\noptional_inputs = [\"country\"]\n\
+         [types.two]\ninputs = [[\"email\"], [\"domain\"], [\"name\", \"city\"]]\n\
+         optional_inputs = [\"country\"]\n\
          waterfall = [\"by-email\", \"by-name\", \"by-country\", \"by-email-and-name\"]\n{}{}{}\
-         [providers.by-email-and-name]\nkind = \"http\"\nurl = \"https://a.example/{{{{ input.email }}}}/{{{{ input.name }}}}\"\n\
+         [providers.by-email-and-name]\nkind = \"http\"\n\
+         url = \"https://a.example/{{{{ input.email }}}}/{{{{ input.name }}}}\"\n\
          fields = {{ x = \"/x\" }}\n",
         hem("by-email", "email"),
         hem("by-name", "name"),
@@ -666,8 +683,8 @@ async fn a_type_says_which_provider_serves_which_inputs() {
          two: needs email, or domain, or name and city; at most 1 credit a record; \
          asks by-email, by-name, by-country, by-email-and-name\n    \
          by-email: serves email\n    by-name: serves name and city\n    \
-         by-country: serves email (with country), or domain (with country), or name and city (with country)\n    \
-         by-email-and-name: serves no set of inputs alone\n",
+         by-country: serves email (with country), or domain (with country), or name and city (with \
+         country)\n    by-email-and-name: serves no set of inputs alone\n",
         "{}",
         report.text
     );
@@ -694,10 +711,10 @@ fn a_file_is_compiled_where_it_is_right_and_named_where_it_is_wrong() {
     let line = format!(":{}:", text.lines().count() + 1);
     for (wrong, reported) in [
         (format!("{text}x = \n"), line.as_str()),
-        (format!("{text}nobody = 5\n"), &line),
+        (format!("{text}unknown = 5\n"), &line),
         (
-            format!("{text}[operations.nobody]\nx = \"company\"\n"),
-            ": [operations.nobody]: ",
+            format!("{text}[operations.unknown]\nx = \"company\"\n"),
+            ": [operations.unknown]: ",
         ),
     ] {
         std::fs::write(&file, wrong).unwrap();
@@ -752,14 +769,18 @@ async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_show
     let parameter = r#"{"Parameter": {"Name": "/millrace/key", "Value": "hidden"}}"#;
     let table = Reply::new(200, "domain,city\na.com,Bremen\n").header("etag", "\"1\"");
     let toml = "[types.city]\ninputs = [[\"domain\"]]\nwaterfall = [\"table\", \"keyed\"]\n\
-         [providers.keyed]\nkind = \"http\"\nurl = \"https://api.example.com/\"\nfields = { name = \"/name\" }\n\
-         headers = { Authorization = \"Bearer {{ secret.key }}\" }\nsecrets = { key = { ssm = \"/millrace/key\" } }\n\
-         [providers.table]\nkind = \"dataset\"\nfile = \"s3://tables/cities.csv\"\nkey = { domain = \"domain\" }\n\
+         [providers.keyed]\nkind = \"http\"\nurl = \"https://api.example.com/\"\n\
+         fields = { name = \"/name\" }\n\
+         headers = { Authorization = \"Bearer {{ secret.key }}\" }\n\
+         secrets = { key = { ssm = \"/millrace/key\" } }\n\
+         [providers.table]\nkind = \"dataset\"\nfile = \"s3://tables/cities.csv\"\n\
+         key = { domain = \"domain\" }\n\
          fields = { city = \"city\" }\n";
     let account = |base: &str| {
         let base = base.trim_end_matches("/base");
         format!(
-            "AWS_ACCESS_KEY_ID=id\nAWS_SECRET_ACCESS_KEY=key\nAWS_REGION=eu-central-1\nAWS_ENDPOINT_URL={base}\n"
+            "AWS_ACCESS_KEY_ID=id\nAWS_SECRET_ACCESS_KEY=key\nAWS_REGION=eu-central-1\n\
+             AWS_ENDPOINT_URL={base}\n"
         )
     };
     let served = Server::replying(vec![Reply::new(200, parameter), table.clone()]).await;
@@ -795,8 +816,10 @@ async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_show
     let report = bundle.report(false).await;
     assert_eq!(report.faults, 2, "{}", report.text);
     for part in [
-        "keyed: providers.keyed: the parameter /millrace/key: there is no such thing; create it",
-        "table: s3://tables/cities.csv: reading it was refused (403 AccessDenied); see that it exists",
+        "keyed: providers.keyed: the parameter /millrace/key: ",
+        "; create it",
+        "table: s3://tables/cities.csv: reading it was refused (403 AccessDenied); see that it \
+         exists",
     ] {
         assert!(
             report.text.contains(part),

@@ -81,7 +81,7 @@ pub(super) fn record(config: &Config, args: &Enrich) -> Result<Map<String, Value
     let Some(kind) = catalog.kind(&args.kind) else {
         let known: Vec<&str> = catalog.kinds().map(RecordType::name).collect();
         return Err(Failure::usage(format!(
-            "there is no type {}; there are {}",
+            "no type {}; there are {}",
             args.kind,
             known.join(", ")
         )));
@@ -108,16 +108,16 @@ pub(super) fn record(config: &Config, args: &Enrich) -> Result<Map<String, Value
         kind.validate_order(order).map_err(|wrong| {
             let known: Vec<&str> = kind.providers().collect();
             let known = if known.is_empty() {
-                "nobody".to_owned()
+                "no provider".to_owned()
             } else {
                 known.join(", ")
             };
             Failure::usage(format!(
                 "--providers: {} of type {}, which asks {known}",
                 if wrong.is_empty() {
-                    "names nobody".to_owned()
+                    "names no provider".to_owned()
                 } else {
-                    format!("{} is no provider", wrong.join(", "))
+                    format!("{} is not a provider", wrong.join(", "))
                 },
                 args.kind
             ))
@@ -126,7 +126,7 @@ pub(super) fn record(config: &Config, args: &Enrich) -> Result<Map<String, Value
     Ok(input)
 }
 
-/// The providers of one type alone: what others lack, such as a secret, is no matter here.
+/// Keeps the providers of one type alone: what others lack, such as a secret, does not matter.
 pub(super) fn asked(mut config: Config, kind: &str, order: Option<&[String]>) -> Config {
     config.types.retain(|t| t.name == kind);
     config.operations.clear();
@@ -160,8 +160,10 @@ pub(super) struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// Runs the waterfall until the outcome is known, and waits here where a provider answers later: nobody could call back.
-    /// An error where a provider's upstream would do nothing else.
+    /// Runs the waterfall until the outcome is known.
+    ///
+    /// Waits here if a provider answers later, since this machine cannot be called back. Fails
+    /// if the upstream answers by callback alone.
     pub(super) async fn run(
         &self,
         args: &Enrich,
@@ -196,7 +198,7 @@ impl Trial<'_> {
         }
     }
 
-    /// What a provider is waited for. An error where that would be in vain.
+    /// Says why a provider is waited for. Fails if waiting would be in vain.
     pub(super) fn waits(&self, name: &str, wait: Duration) -> Result<String, Failure> {
         let provider = self
             .config
@@ -210,21 +212,22 @@ impl Trial<'_> {
         let busy = matches!(self.watched.take_status(), Some(429 | 503));
         match later {
             Some(later) if later.poll.is_none() => Err(Failure::failed(format!(
-                "{name} answers by a callback alone, which does not reach this machine; give its `later` a `poll`, or send \
-                 the record to a deployment"
+                "{name} answers by a callback alone, which does not reach this machine; give its \
+                 `later` a `poll`, or send the record to a deployment"
             ))),
             Some(_) if !busy => Ok(format!(
                 "{name} answers later; asking again in {} s",
                 wait.as_secs()
             )),
             _ => Ok(format!(
-                "{name} was told to wait; asking again in {} s",
+                "{name} has to wait; asking again in {} s",
                 wait.as_secs()
             )),
         }
     }
 
-    /// What to add to "not found". Nothing where sites were read too: the last answer says little then.
+    /// Returns the text that follows "not found". Empty if sites were read too: the last answer
+    /// says little then.
     pub(super) fn about_nothing(&self) -> String {
         let settings = |provider: &ProviderConfig| provider.kind.settings().reads_sites();
         let sites = self.config.providers.iter().any(settings);
@@ -236,7 +239,7 @@ impl Trial<'_> {
     }
 }
 
-/// `about_nothing` follows "not found".
+/// Describes an outcome; `about_nothing` follows "not found".
 pub(super) fn outcome_text(outcome: &Outcome, took: Duration, about_nothing: &str) -> String {
     let took = thousands(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     let mut status = outcome.status.as_str().replace('_', " ");

@@ -1,4 +1,4 @@
-//! What becomes of each column.
+//! The places that each column goes to.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::kind::InputKind;
 
-/// What the command line says about columns.
+/// The command line's options for columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Columns {
     /// The column with the caller's id; `id` where nothing is said.
@@ -24,7 +24,7 @@ impl Columns {
     pub fn pair(text: &str) -> Result<(String, String), String> {
         let (column, field) = text.split_once('=').unwrap_or((text, text));
         if column.is_empty() || field.is_empty() {
-            return Err("is no COLUMN or COLUMN=FIELD".to_owned());
+            return Err("is not COLUMN or COLUMN=FIELD".to_owned());
         }
         Ok((column.to_owned(), field.to_owned()))
     }
@@ -38,7 +38,7 @@ impl Columns {
         pairs.chain(&self.id).chain(&self.omit).map(String::as_str)
     }
 
-    /// What becomes of each column. A column may go to several places if the command line says so.
+    /// The places that each column goes to: several if the command line says so.
     pub(super) fn plan(&self, names: &[String], kind: Option<&InputKind>) -> Vec<Vec<Role>> {
         let mut taken: BTreeSet<String> =
             self.input.iter().map(|(_, field)| field.clone()).collect();
@@ -68,7 +68,7 @@ impl Columns {
                 roles
             })
             .collect();
-        // Names as they are come before names that have to be bent: "domain" before "Domain".
+        // Exact names come before similar ones: "domain" before "Domain".
         for bend in [false, true] {
             for (name, roles) in names
                 .iter()

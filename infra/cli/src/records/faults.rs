@@ -1,4 +1,4 @@
-//! What is wrong with a file, for a person.
+//! The faults of a file, for a person.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::screen::thousands;
 /// The lines that are named of a fault that several have.
 const LINES_SHOWN: usize = 5;
 
-/// What is wrong with a line; line 0 is the file as a whole.
+/// A fault of a line; line 0 is the file as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     pub line: u64,
@@ -24,7 +24,8 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// Faults by their kind, in the order in which the kinds come up: how many rows have it, and where the first of them are.
+/// Groups faults by kind, in order of first appearance: how many rows have each, and the first of
+/// them.
 pub fn by_kind(faults: &[Fault]) -> Vec<String> {
     let mut kinds: Vec<(&str, Vec<&Fault>)> = Vec::new();
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();

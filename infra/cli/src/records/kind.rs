@@ -1,15 +1,15 @@
-//! What a type wants to know of a record.
+//! The inputs of a record type.
 
 use serde_json::{Map, Value};
 use shared::domain::record::present;
 
-/// What a type wants to know of a record, from `GET /v1/account`.
+/// The inputs of a record type, from `GET /v1/account`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputKind {
     pub name: String,
     /// A record has every field of at least one of these sets.
     pub inputs: Vec<Vec<String>>,
-    /// Fields that may come along.
+    /// Optional fields.
     pub optional: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ impl InputKind {
             .join(", or ")
     }
 
-    /// What an input lacks, if it lacks something; the same words for every input of which the same is missing.
+    /// Describes what an input lacks, if anything; inputs that lack the same get the same words.
     pub(super) fn lack(&self, input: &Map<String, Value>) -> Option<String> {
         let missing = |set: &[String]| -> Vec<String> {
             set.iter()
@@ -83,7 +83,7 @@ impl InputKind {
         })
     }
 
-    /// Whether one of the sets is among the fields that `has` knows.
+    /// Returns whether `has` knows every field of one of the sets.
     pub(super) fn served(&self, has: impl Fn(&str) -> bool) -> bool {
         self.inputs
             .iter()

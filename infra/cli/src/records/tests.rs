@@ -4,7 +4,8 @@ use shared::domain::rows::NOT_UTF_8;
 use super::*;
 
 fn kind() -> InputKind {
-    let account = json!({"types": [{"type": "company", "inputs": [["domain"], ["company_name", "country"]],
+    let account = json!({"types": [{"type": "company", "inputs": [["domain"], ["company_name",
+        "country"]],
         "optional_inputs": ["city"]}, {"type": "hem", "inputs": [["email"]]}]});
     assert_eq!(
         InputKind::find(&account, "tech").unwrap_err(),
@@ -42,25 +43,28 @@ fn pairs(texts: &[&str]) -> Vec<(String, String)> {
 
 #[test]
 fn columns_find_their_places_by_name() {
-    let text = "\u{feff}ID,Domain,crm id,City,notes\r\n1,stripe.com,a-17,,\"two\nlines\"\r\n\r\n,,,,\r\n2, a.de ,,Bonn,x\r\n";
+    let text = "\u{feff}ID,Domain,crm id,City,notes\r\n1,stripe.com,a-17,,\"two\nlines\"\r\n\r\n\
+        ,,,,\r\n2, a.de ,,Bonn,x\r\n";
     let records = csv(text, &Columns::default()).unwrap();
     assert_eq!(
         records,
         [
             (
                 2,
-                json!({"id": "1", "input": {"domain": "stripe.com"}, "metadata": {"crm id": "a-17", "notes": "two\nlines"}})
+                json!({"id": "1", "input": {"domain": "stripe.com"},
+                    "metadata": {"crm id": "a-17", "notes": "two\nlines"}})
             ),
             (
                 6,
-                json!({"id": "2", "input": {"domain": "a.de", "city": "Bonn"}, "metadata": {"notes": "x"}})
+                json!({"id": "2", "input": {"domain": "a.de", "city": "Bonn"},
+                    "metadata": {"notes": "x"}})
             ),
         ]
     );
 }
 
 #[test]
-fn an_exact_name_comes_before_a_bent_one() {
+fn an_exact_name_comes_before_a_similar_one() {
     let records = csv("Domain,domain\nx.com,y.com\n", &Columns::default()).unwrap();
     assert_eq!(
         records,
@@ -99,7 +103,7 @@ fn the_command_line_decides_about_columns() {
     };
     assert_eq!(
         csv("a,b\n1,2\n", &wrong).unwrap_err(),
-        ["line 1: there is no column \"web\"; there are a, b"]
+        ["line 1: no column \"web\"; there are a, b"]
     );
     assert!(Columns::pair("=x").is_err() && Columns::pair("x=").is_err());
 }
@@ -112,7 +116,8 @@ fn every_bad_row_is_reported_with_its_line() {
     assert_eq!(
         faults,
         [
-            "line 2: has 4 cells, the header has 3: cell 4 has no column; is it to be in quotes with the one before?",
+            "line 2: has 4 cells, the header has 3: cell 4 has no column; is it to be in quotes \
+             with the one before?",
             "line 3: lacks input; type company needs domain, or company_name and country",
             "line 5: lacks input; type company needs domain, or company_name and country",
             "line 7: has 2 cells, the header has 3, and quotes that do not match; is one missing?",
@@ -172,7 +177,7 @@ fn rows_that_end_invalid_are_sent_and_counted_by_kind() {
         .unwrap_err(),
         unfit
     );
-    // What cannot be read as rows takes the file along, and nothing is left unsaid.
+    // A file that cannot be read as rows fails as a whole, and all faults are reported.
     let faults = lenient("email,note\n,a\nb@c.example,b,c\n").unwrap_err();
     assert_eq!(
         faults.iter().map(|fault| fault.line).collect::<Vec<_>>(),
@@ -383,7 +388,8 @@ fn a_doubled_column_stops_nothing_that_leaves_it_out() {
         Ok(vec![(2, json!({"input": {"domain": "a.com"}}))])
     );
     let used = |columns: &Columns| csv(text, columns).unwrap_err().join("; ");
-    let wanted = "line 1: the header has \"notes\" 3 times, in columns 2 and 3 and 4; rename one, or --omit them";
+    let wanted = "line 1: the header has \"notes\" 3 times, in columns 2 and 3 and 4; rename one, \
+        or --omit them";
     assert_eq!(used(&Columns::default()), wanted);
     assert_eq!(
         used(&Columns {
@@ -471,9 +477,9 @@ fn every_bad_line_of_json_is_reported() {
     let faults = ndjson(text, &Columns::default()).unwrap_err();
     assert_eq!(
         faults[0],
-        "line 1: is no JSON object on one line: breaks off"
+        "line 1: is not a JSON object on one line: breaks off"
     );
-    assert_eq!(faults[1], "line 2: is no JSON object");
+    assert_eq!(faults[1], "line 2: is not a JSON object");
     assert!(
         faults[2].starts_with("line 3: lacks input"),
         "{}",
@@ -482,7 +488,7 @@ fn every_bad_line_of_json_is_reported() {
     assert_eq!(faults[3], "line 4: the id is neither a text nor a number");
     assert_eq!(
         faults[4],
-        "line 5: is no JSON object on one line: key must be a string (column 2)"
+        "line 5: is not a JSON object on one line: key must be a string (column 2)"
     );
     let columns = Columns {
         omit: vec!["nowhere".into()],

@@ -1,11 +1,11 @@
-//! What a dry run comes to.
+//! The result of a dry run.
 
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::screen::{plural, print, text, thousands};
 
-/// What a dry run comes to over all parts.
+/// The result of a dry run over all parts.
 #[derive(Default)]
 pub(super) struct Estimate {
     records: u64,
@@ -33,7 +33,8 @@ impl Estimate {
         if json {
             return print(
                 json!({"object": "estimate", "records": self.records, "invalid": self.invalid,
-                "skipped": self.skipped, "credits": {"per_record_at_most": self.price, "reserved": self.reserved},
+                "skipped": self.skipped, "credits": {"per_record_at_most": self.price,
+                "reserved": self.reserved},
                 "warnings": self.warnings}),
             );
         }

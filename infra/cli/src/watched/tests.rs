@@ -43,7 +43,7 @@ fn request(url: &str) -> HttpRequest {
     }
 }
 
-/// What is told of exchanges with `url`, each line without its time.
+/// Returns the lines shown for exchanges with `url`, without their times.
 async fn lines(
     url: &str,
     redactor: Redactor,
@@ -129,8 +129,8 @@ async fn a_broken_exchange_says_what_to_look_at() {
     let reported = reported.await;
     assert_eq!(
         reported[1],
-        "< 1 no answer after T ms (blocked): the host's address is not allowed; the host's address is private or \
-         otherwise refused; AllowedCidrs (MILLRACE_ALLOWED_CIDRS) allows networks"
+        "< 1 no answer after T ms (blocked): the host's address is not allowed; the host's address \
+         is private or otherwise refused; AllowedCidrs (MILLRACE_ALLOWED_CIDRS) allows networks"
     );
     assert!(
         reported[3]
@@ -214,9 +214,11 @@ fn a_secret_is_masked_in_every_form_that_a_request_can_give_it() {
 
 #[test]
 fn a_query_parameter_of_a_secret_is_masked_whatever_it_comes_to() {
-    let toml = "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\n\
+    let toml = "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"a\"]\n[providers.a]\n\
+        kind = \"http\"\n\
         url = \"https://api.example.com/x?v=1&k={{ secret.key }}\"\nfields = { name = \"/name\" }\n\
-        query = { part = \"{{ secret.key | split('-') | first }}\", domain = \"{{ input.domain }}\" }\n\
+        query = { part = \"{{ secret.key | split('-') | first }}\", domain = \"{{ input.domain \
+        }}\" }\n\
         secrets = { key = { env = \"K\" } }\n";
     let config = Config::parse(READERS, "p.toml", toml).unwrap_or_else(|e| panic!("{e}"));
     let Some(http) = config.providers[0].kind.downcast_ref::<HttpConfig>() else {
@@ -234,11 +236,14 @@ fn a_query_parameter_of_a_secret_is_masked_whatever_it_comes_to() {
 
 #[tokio::test]
 async fn a_piece_of_a_url_that_reads_a_secret_is_masked_whatever_it_comes_to() {
-    let url = "https://api.example.com/v1/{{ secret.key | split('-') | first }}/c-{{ secret.key | replace('-', '') }}\
-        /{{ input.domain }}?v=1&{{ secret.key | last }}&k={{ (input.domain ~ secret.key) | base64 }}\
+    let url = "https://api.example.com/v1/{{ secret.key | split('-') | first }}/c-{{ secret.key | \
+        replace('-', '') }}\
+        /{{ input.domain }}?v=1&{{ secret.key | last }}&k={{ (input.domain ~ secret.key) | base64 \
+        }}\
         &{{ secret.key | length }}={{ input.domain }}&a=b";
     let toml = format!(
-        "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\nurl = \"{url}\"\n\
+        "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\n\
+         url = \"{url}\"\n\
          fields = {{ name = \"/name\" }}\nsecrets = {{ key = {{ env = \"K\" }} }}\n\
          headers = {{ \"X-Sign\" = \"Custom {{{{ secret.key | replace('-', '_') }}}}\" }}\n"
     );
@@ -272,10 +277,10 @@ async fn a_piece_of_a_url_that_reads_a_secret_is_masked_whatever_it_comes_to() {
     );
 }
 
-struct Kept(Result<String, AssetError>);
+struct OneParameter(Result<String, AssetError>);
 
 #[async_trait]
-impl Assets for Kept {
+impl Assets for OneParameter {
     async fn parameter(&self, name: &str) -> Result<String, AssetError> {
         assert_eq!(name, "/millrace/key");
         self.0.clone()
@@ -293,14 +298,15 @@ impl Assets for Kept {
 
 #[tokio::test]
 async fn secrets_of_the_account_are_masked_and_nothing_is_shown_without_knowing_them() {
-    let toml = "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\n\
+    let toml = "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"a\"]\n[providers.a]\n\
+        kind = \"http\"\n\
         url = \"https://api.example.com/{{ secret.key }}\"\nfields = { name = \"/name\" }\n\
         secrets = { key = { ssm = \"/millrace/key\" } }\n\
-        oauth = { token_url = \"https://login.example.com/t\", client_id = { ssm = \"/millrace/key\" }, \
-        client_secret = { ssm = \"/millrace/key\" } }\n";
+        oauth = { token_url = \"https://login.example.com/t\", client_id = { \
+        ssm = \"/millrace/key\" }, client_secret = { ssm = \"/millrace/key\" } }\n";
     let config = Config::parse(READERS, "p.toml", toml).unwrap_or_else(|e| panic!("{e}"));
     let settings = CliSettings::default();
-    let kept = Kept(Ok("hidden".to_owned()));
+    let kept = OneParameter(Ok("hidden".to_owned()));
     let redactor = Redactor::of(config.providers.iter(), &settings, &kept)
         .await
         .unwrap_or_else(|e| panic!("{e:?}"));
@@ -309,7 +315,7 @@ async fn secrets_of_the_account_are_masked_and_nothing_is_shown_without_knowing_
         "https://api.example.com/[secret]?[secret]"
     );
     assert_eq!(redactor.token_urls, ["https://login.example.com/t"]);
-    let refused = Kept(Err(AssetError::Refused("AccessDenied".to_owned())));
+    let refused = OneParameter(Err(AssetError::Refused("AccessDenied".to_owned())));
     let failure = Redactor::of(config.providers.iter(), &settings, &refused)
         .await
         .err()

@@ -29,7 +29,7 @@ pub enum DeliveryEvent {
 
 /// Returns the state that a delivery takes on an event, or `None` where the event changes nothing.
 ///
-/// The use cases decide by it what to write, and the simulation holds every write against it.
+/// Use cases decide by it what to write, and the simulation checks every write against it.
 pub fn next_state(state: DeliveryState, event: DeliveryEvent) -> Option<DeliveryState> {
     use DeliveryState::{Delivered, Exhausted, Pending};
     match (event, state) {

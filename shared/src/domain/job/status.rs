@@ -47,7 +47,7 @@ pub enum JobEvent {
 
 /// Returns the status that a job takes on an event, or `None` where the event changes nothing.
 ///
-/// The use cases decide by it what to write, and the simulation holds every write against it.
+/// Use cases decide by it what to write, and the simulation checks every write against it.
 pub fn next_status(status: Status, event: JobEvent) -> Option<Status> {
     use Status::{
         Canceled, Canceling, Completed, Deleted, Expired, Expiring, Failed, Queued, Running,

@@ -134,7 +134,7 @@ fn half_a_surrogate_pair_is_the_replacement_character() {
 
 /// `serde_json` is the judge of everything that it reads in the same way.
 #[test]
-fn what_is_no_json_is_refused() {
+fn a_text_that_is_not_json_is_refused() {
     for text in [
         "",
         " ",
@@ -195,7 +195,7 @@ fn what_is_no_json_is_refused() {
     assert!(read(b"\"\xff\"").is_err());
     assert!(
         read(b"\"\xed\xa0\x80\"").is_err(),
-        "a surrogate is no UTF-8"
+        "a surrogate is not UTF-8"
     );
     let fault = |text: &str| read(text.as_bytes()).unwrap_err().to_string();
     assert_eq!(fault("{\"a\":\n x}"), "expected value at line 2 column 2");

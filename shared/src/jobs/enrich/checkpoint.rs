@@ -1,4 +1,5 @@
-//! Puts what a run over a chunk found: parts of it before the chunk is done, the answers to keep, and the result.
+//! Stores what a run over a chunk found: parts before the chunk is done, answers for the cache, and
+//! the result.
 
 use super::run::{ChunkProgress, RecordOutcome, Run};
 use crate::domain::record::Outcome;
@@ -9,8 +10,8 @@ use crate::schema::{
 };
 
 impl Run<'_> {
-    /// Puts away what came as parts, numbered from `parts` on. What only waits on for what it waited for is not written
-    /// again: a poll is no news.
+    /// Saves outcomes as parts, numbered from `parts` on. A record that still waits for the same is
+    /// not written again: a poll without an answer changes nothing.
     pub(crate) async fn checkpoint(
         &self,
         record_outcome: &[(u32, RecordOutcome)],
@@ -60,20 +61,21 @@ impl Run<'_> {
         )
     }
 
-    /// Puts a part under this run's own name; nobody else writes there.
+    /// Puts a part under this run's own name; no other run writes there.
     pub(crate) async fn put_part(&self, k: u32, part: &Part) -> Result<(), StepError> {
         let put = overwrite(self.part(k, part)?);
         Ok(self.ports.store.put(put).await?)
     }
 
-    /// Writes what providers answered where it is to be kept. Nothing depends on it.
+    /// Writes providers' answers to the cache. Nothing depends on it.
     pub(crate) async fn keep_answers(&self) {
         if let Some(cache) = &self.cache {
             cache.write(self.ports.clock.as_ref()).await;
         }
     }
 
-    /// Puts the result if there is none yet. The first writer wins, and everybody goes on with that one.
+    /// Puts the result if there is none yet. The first writer wins, and every run goes on with that
+    /// result.
     pub(crate) async fn put(&self, outcomes: Vec<Outcome>) -> Result<Vec<Outcome>, StepError> {
         let (id, expires_at) = (&self.job.spec.id, self.job.spec.expires_at);
         let (overflow, head) = result_items(id, self.number, &self.id, &outcomes, expires_at)?;

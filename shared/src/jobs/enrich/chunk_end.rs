@@ -1,4 +1,4 @@
-//! What a chunk's result brings about: its records' events, and the job's progress.
+//! The effects of a chunk's result: its records' events, and the job's progress.
 
 use super::finish::enqueue_delivery;
 use crate::domain::delivery::{Delivery, EventType, FAST_EVENTS};
@@ -10,9 +10,9 @@ use crate::jobs::{Ports, StepError};
 use crate::ports::{Item, QueueName, StoreError};
 use crate::schema::{self, Chunk};
 
-/// Puts the delivery of each record's event, between its result and its progress: whoever dies after the result comes
-/// back here, and whoever sees the progress can rely on the event. The ids follow from the records' places, so that
-/// repeating this adds nothing.
+/// Puts the delivery of each record's event, after the chunk's result and before its progress. A
+/// run that dies after the result comes back here, and progress implies that the events are stored.
+/// The ids follow from the records' places, so that repeating this adds nothing.
 pub(crate) async fn tell_of_records(
     ports: &Ports,
     job: &Job,
@@ -22,7 +22,7 @@ pub(crate) async fn tell_of_records(
     let spec = &job.spec;
     for (index, _) in (chunk.first..).zip(&chunk.records) {
         let now = ports.clock.now();
-        // A job with many records to tell of leaves the fast lane to the ends of everybody's jobs.
+        // A job with many record events leaves the fast lane to the ends of all jobs.
         let fast = index < FAST_EVENTS;
         let lane = if fast {
             QueueName::Webhook
@@ -50,7 +50,7 @@ pub(crate) async fn tell_of_records(
     Ok(())
 }
 
-/// What a chunk adds to progress, derived from what is stored alone.
+/// Counts what a chunk adds to progress, from stored outcomes alone.
 pub(crate) fn summarise(n: u32, chunk: &Chunk, outcomes: &[Outcome]) -> ChunkSummary {
     let lines = (chunk.first..).zip(chunk.records.iter().zip(outcomes)).map(
         |(index, (record, outcome))| {

@@ -1,4 +1,5 @@
-//! Finish: the end of a job, the settlement of its credits and the delivery of its event are one transaction.
+//! Finish: the end of a job, the settlement of its credits and the delivery of its event are one
+//! transaction.
 
 use crate::domain::chunk::shard_count;
 use crate::domain::delivery::{Delivery, DeliveryTask, EventType};
@@ -9,10 +10,10 @@ use crate::ports::{Message, QueueName, StoreError, Write};
 use crate::schema;
 use crate::schema::{current, json, meta_key, progress_key, read_meta, read_progress, settle};
 
-/// More turns than there are ways for a live job to change.
-const TURNS: u32 = 8;
+/// More rounds than there are ways for a live job to change.
+const ROUNDS: u32 = 8;
 
-/// What came of trying to finish a job.
+/// The outcome of trying to finish a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finished {
     /// By this call.
@@ -21,7 +22,7 @@ pub enum Finished {
     Before,
     /// Not every chunk has its result yet.
     NotYet,
-    /// There is no such job (any more).
+    /// The job does not exist or was erased.
     Gone,
 }
 
@@ -50,8 +51,9 @@ pub(crate) async fn load(ports: &Ports, id: &JobId) -> Result<Option<JobView>, S
 
 /// Ends the job if every chunk has its result. Safe to call at any time, any number of times.
 pub async fn finish(ports: &Ports, id: &JobId) -> Result<Finished, StepError> {
-    // Each turn decides anew on what is stored; another's write between reading and writing only causes another turn.
-    for _ in 0..TURNS {
+    // Each round decides anew on what is stored; a write between reading and writing only causes
+    // another round.
+    for _ in 0..ROUNDS {
         let Some(view) = load(ports, id).await? else {
             return Ok(Finished::Gone);
         };
@@ -118,7 +120,7 @@ pub async fn finish(ports: &Ports, id: &JobId) -> Result<Finished, StepError> {
     ))
 }
 
-/// The event that tells of such an end.
+/// Returns the event of such an end, if it has one.
 fn event(status: Status) -> Option<EventType> {
     match status {
         Status::Completed => Some(EventType::JobCompleted),
@@ -128,7 +130,8 @@ fn event(status: Status) -> Option<EventType> {
     }
 }
 
-/// Sends the message for a delivery's next attempt, as late as the queue can hold it. Lost, the sweep sends it.
+/// Sends the message for a delivery's next attempt, as late as the queue can hold it. The sweep
+/// sends it where it is lost.
 pub(crate) async fn enqueue_delivery(ports: &Ports, delivery: &Delivery, lane: QueueName) {
     let message = Message {
         body: json(&DeliveryTask::next(delivery)),
@@ -136,6 +139,10 @@ pub(crate) async fn enqueue_delivery(ports: &Ports, delivery: &Delivery, lane: Q
         group: delivery.tenant.to_string(),
     };
     if let Err(error) = ports.queue.send(lane, vec![message]).await {
-        tracing::warn!(delivery.id = %delivery.id, error = %error, "attempt not enqueued; the sweep will");
+        tracing::warn!(
+            delivery.id = %delivery.id,
+            error = %error,
+            "attempt not enqueued; the sweep will"
+        );
     }
 }

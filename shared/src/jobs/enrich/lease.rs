@@ -1,5 +1,5 @@
-//! Which run has a chunk: so that of many messages only one buys answers, and that what kills its process again and again
-//! is found out.
+//! The lease of a chunk: of many messages only one buys answers, and a record that kills its
+//! process again and again is found out.
 
 use std::time::Duration;
 
@@ -14,28 +14,33 @@ use crate::schema::progress::{
     count_starts, holds, progress_key, read_starts, suspend, take_chunk,
 };
 
-/// The start, counted from the second receive on, from which records run one by one, each marked before it begins.
+/// The attempt, counted from the second receive on, from which records run one by one, each marked
+/// before it begins.
 pub(crate) const ISOLATE_FROM_ATTEMPT: i64 = 2;
-/// The counted start that fails what is left: the eighth with the first, which is not counted.
+/// The counted attempt that fails what is left: the eighth with the first, which is not counted.
 pub(crate) const LAST_ATTEMPT: i64 = 7;
-/// A first message received so soon after the submission has its chunk to itself: the sweep asks for nothing before, and
-/// every window is longer than an invocation by as much.
+/// A first message received this soon after the submission has its chunk to itself: the sweep asks
+/// for nothing before, and every window exceeds an invocation by as much.
 const ALONE: Duration = Duration::from_secs(30);
 
-/// A run's hold on its chunk.
+/// A run's lease of its chunk.
 pub(crate) struct ChunkLease {
-    /// Starts counted so far, this one included if it is.
+    /// Attempts counted so far, this one included if it is counted.
     pub(crate) attempts: i64,
     /// As written; `None` where none was needed.
     pub(crate) lease: Option<Lease>,
 }
 
-/// Takes the chunk for this run, and counts the start if it may follow a death. `None` where another run holds it, or has
-/// held it since `shard` was read, so that what this run knows of the chunk is old: that one ends the chunk or sends for
-/// it, or dies, and then the sweep asks again. So only one of many messages buys answers, and messages
-/// that waited together do not count as deaths. A hint all the same: nothing but money depends on it. `receives`
-/// counts how often the message was received, `deadline` is when the invocation ends. `alone` says that
-/// nobody but submit and the sweep sends messages for the chunk; then a first run needs no hold.
+/// Takes the chunk's lease for this run, and counts the attempt if it may follow a death.
+///
+/// Returns `None` where another run has the lease, or has had it since `shard` was read, so that
+/// what this run knows of the chunk is old. That run ends the chunk or sends a message for it, or
+/// dies, and then the sweep asks again. So of many messages only one buys answers, and messages
+/// that waited together do not count as deaths. Only money depends on it.
+///
+/// `receives` counts how often the message was received; `deadline` is when the invocation ends.
+/// `alone` says that only submit and the sweep send messages for the chunk; then a first run needs
+/// no lease.
 pub(crate) async fn take(
     ports: &Ports,
     job: &Job,
@@ -54,10 +59,10 @@ pub(crate) async fn take(
             lease: None,
         }));
     }
-    // Not the deadline alone, so that a run knows its own hold when it meets it after an answer was lost.
+    // Not the deadline alone: a run must recognise its own lease after an answer was lost.
     let jitter = i64::from(u16::from_be_bytes(ports.random::<2>()) % 1000);
     let lease = Lease::ending(Timestamp(deadline.0 + jitter));
-    // A run that stopped leaves its hold to the one that resumes; another's it may not take.
+    // A run that stopped leaves its lease to the one that resumes; it may not take another's.
     let left = message
         .lease_until
         .map(|until| Lease::ending(Timestamp(until)));
@@ -67,7 +72,7 @@ pub(crate) async fn take(
     };
     let item = match ports.store.update(update).await {
         Ok(item) => item,
-        // No answer came: if the hold is ours, this run has the chunk.
+        // No answer came: if the lease is ours, this run has the chunk.
         Err(StoreError::Unavailable(cause)) => {
             match ports.store.get(&progress_key(id, shard_of(chunk))).await? {
                 Some(item) if holds(&item, chunk, &lease) => item,
@@ -84,7 +89,7 @@ pub(crate) async fn take(
         Err(error) => return Err(error.into()),
     };
     let counted = read_starts(&item, chunk);
-    // A continuation goes on as the run before it, one by one where that did, and gives nothing up.
+    // A continuation goes on as the previous run, one by one where that did, and keeps its lease.
     Ok(Some(ChunkLease {
         attempts: if again {
             counted
@@ -95,8 +100,9 @@ pub(crate) async fn take(
     }))
 }
 
-/// A run that ends in time and has something to show for it was no death, and neither was what made it start: in a lane
-/// that is behind, messages of a healthy chunk wait longer than any hold lasts. What goes one by one goes on so.
+/// Takes back the count of an attempt that ended in time with outcomes: neither it nor the run
+/// before it died. In a lane that is behind, messages of a healthy chunk wait longer than any
+/// lease. A chunk that runs one by one goes on so.
 pub(crate) async fn forget_attempts(ports: &Ports, job: &Job, chunk: u32, held: &ChunkLease) {
     let (Some(lease), 1..) = (&held.lease, held.attempts) else {
         return;
@@ -106,19 +112,21 @@ pub(crate) async fn forget_attempts(ports: &Ports, job: &Job, chunk: u32, held: 
     match ports.store.update(update).await {
         Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
         Err(error) => {
-            tracing::warn!(error = %error, "starts of the chunk not forgotten; the next run does");
+            tracing::warn!(error = %error, "attempts at the chunk not reset; the next run does it");
         }
     }
 }
 
-/// A hold that is over. Each is another: whoever has seen the one before knows that there was a run since.
+/// Returns a lease that is over. Each has its own token, so that a run that has read the previous
+/// one knows that another ran since.
 fn over(ports: &Ports) -> Lease {
     let since = i64::from(u16::from_be_bytes(ports.random::<2>()));
     Lease::ending(Timestamp(ports.clock.now().0 - since))
 }
 
-/// Leaves a chunk of which all that is left waits for upstreams: gives it back, so that whoever has news of them can take it,
-/// and says when the next look is. Lost, the hold runs out by itself, and every message looks.
+/// Suspends a chunk whose remaining records all wait for upstreams: gives its lease back, so that a
+/// run with news of them can take it, and stores the time of the next poll. If this write is lost,
+/// the lease ends by itself, and every message polls.
 pub(crate) async fn suspend_chunk(
     ports: &Ports,
     job: &Job,
@@ -137,11 +145,12 @@ pub(crate) async fn suspend_chunk(
     }
 }
 
-/// Gives the chunk back after an error, so that the message can try again soon. Lost, the hold runs out by itself.
+/// Gives the lease back after an error, so that the message can try again soon. If this write is
+/// lost, the lease ends by itself.
 pub(crate) async fn release(ports: &Ports, job: &Job, chunk: u32, held: &ChunkLease) {
     let Some(lease) = &held.lease else { return };
     let update = schema::progress::release(&job.spec.id, chunk, lease, &over(ports));
     if let Err(error) = ports.store.update(update).await {
-        tracing::warn!(error = %error, "hold on the chunk not given back; it runs out");
+        tracing::warn!(error = %error, "lease of the chunk not given back; it runs out");
     }
 }

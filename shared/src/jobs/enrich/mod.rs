@@ -1,4 +1,5 @@
-//! Enriching a chunk: the step that a message asks for, a run over the records, the chunk's lease, and the job's end.
+//! Enriching a chunk: the step that a message asks for, a run over the records, the chunk's lease,
+//! and the job's end.
 
 mod checkpoint;
 mod chunk_end;

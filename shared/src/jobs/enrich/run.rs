@@ -25,21 +25,22 @@ use crate::providers::guards::seen::Seen;
 use crate::providers::waterfall::{Request, Waterfall, WaterfallOutcome};
 use crate::schema::{Chunk, Part, job::read_status, meta_key};
 
-/// How often a running chunk looks whether its job was canceled.
+/// The time between two checks of whether a running chunk's job was canceled.
 const CANCEL_CHECK: Duration = Duration::from_secs(3);
-/// How long an outcome waits for its chunk's others before it is put away without them.
+/// The time that an outcome waits for its chunk's others before it is saved without them.
 const KEEP_AFTER: Duration = Duration::from_secs(3);
 
-/// What upstreams posted for a chunk's records, in the order in which it came: by position in the chunk and provider.
+/// Upstreams' posts for a chunk's records, by position in the chunk and provider, in the order of
+/// arrival.
 pub(crate) type Calls = BTreeMap<(u32, String), Vec<serde_json::Value>>;
 
-/// What is known of a chunk's records.
+/// The known state of a chunk's records.
 #[derive(Debug, Default)]
 pub(crate) struct ChunkProgress {
     pub(crate) finished: BTreeMap<u32, Outcome>,
-    /// Of records that have not finished: where they wait. Entries of those that have are passed over.
+    /// The waits of records that have not finished. Entries of those that have are ignored.
     pub(crate) suspended: BTreeMap<u32, Suspended>,
-    /// Asked for in this run; with how many posts had been seen before.
+    /// Records asked about in this run, with the number of posts seen before.
     pub(crate) tried: BTreeMap<u32, usize>,
 }
 
@@ -54,8 +55,8 @@ impl ChunkProgress {
     }
 }
 
-/// Awaits `work` while the records under way go on: a table that is slow takes none of their time. What ends meanwhile is
-/// added to `done`.
+/// Awaits `work` while the records under way go on: a slow table takes none of their time. Adds to
+/// `done` what ends meanwhile.
 async fn beside<T, S: Stream + Unpin>(
     running: &mut S,
     done: &mut Vec<S::Item>,
@@ -71,7 +72,7 @@ async fn beside<T, S: Stream + Unpin>(
     }
 }
 
-/// What came of a record in this run.
+/// The outcome of a record in this run.
 #[derive(Clone)]
 pub(crate) enum RecordOutcome {
     Done(Outcome),
@@ -82,11 +83,11 @@ pub(crate) enum RecordOutcome {
 struct Batch {
     /// Still to begin.
     waiting: Peekable<IntoIter<u32>>,
-    /// What came of those that have ended.
+    /// The outcomes of those that have ended.
     fresh: Vec<(u32, RecordOutcome)>,
-    /// How many of these were put away.
+    /// The number of these that are saved.
     kept: usize,
-    /// The parts that were put.
+    /// The number of parts that are stored.
     parts: u32,
 }
 
@@ -99,14 +100,15 @@ pub(crate) struct Run<'a> {
     pub(crate) number: u32,
     /// Names this run's parts; sorts by time.
     pub(crate) id: String,
-    /// No record goes on past this.
+    /// The end of every record's time.
     pub(crate) until: Timestamp,
-    /// No record is given longer: a fresh invocation must be able to begin some.
+    /// The most time for one record: a fresh invocation must be able to begin some.
     pub(crate) longest: Duration,
     pub(crate) calls: Calls,
-    /// When the next look was to be, by the run before.
+    /// The time of the next poll, by the previous run.
     pub(crate) poll_at: Option<Timestamp>,
-    /// Signs the URLs at which upstreams may leave answers. `None` where none of this type can, or nobody can reach us.
+    /// Signs the URLs at which upstreams may leave answers. `None` where none of this type can, or
+    /// where this deployment has no address from outside.
     pub(crate) callback_key: Option<[u8; KEY_BYTES]>,
     /// Earlier answers, where any are kept.
     pub(crate) cache: Option<Arc<Cache>>,
@@ -123,7 +125,8 @@ impl Run<'_> {
             .collect()
     }
 
-    /// When the first of the missing records can go on: now, unless all of them wait for upstreams.
+    /// Returns when the first of the missing records can go on: now, unless all of them wait for
+    /// upstreams.
     pub(crate) fn next_at(&self, known: &ChunkProgress, status: Status) -> Timestamp {
         let now = self.ports.clock.now();
         let missing = self.missing(&known.finished);
@@ -134,8 +137,8 @@ impl Run<'_> {
             .unwrap_or(now)
     }
 
-    /// When a missing record can go on. A look that brought no news was not written down: the chunk's next look, which was,
-    /// stands for it.
+    /// Returns when a missing record can go on. A poll without an answer was not stored: the
+    /// chunk's next poll, which was, stands for it.
     fn goes_on_at(&self, at: u32, known: &ChunkProgress, status: Status) -> Timestamp {
         let now = self.ports.clock.now();
         let Some(suspended) = known.suspended.get(&at) else {
@@ -146,7 +149,7 @@ impl Run<'_> {
             matches!(status, Status::Canceling | Status::Expiring),
         );
         if let Some(callbacks_seen) = tried {
-            // Of several posts each is shown by itself, unless the first could not be.
+            // Several posts are read one by one, unless the first could not be.
             let more = suspended.callbacks_seen() > *callbacks_seen
                 && self.posted(at, suspended).is_some();
             if more { now } else { suspended.resume_at() }
@@ -157,7 +160,7 @@ impl Run<'_> {
         }
     }
 
-    /// What the upstream that a record waits for has posted first of what was not looked at before.
+    /// Returns the first post, not yet read, of the upstream that a record waits for.
     fn posted(&self, at: u32, suspended: &Suspended) -> Option<&serde_json::Value> {
         self.calls
             .get(&(at, suspended.provider().to_owned()))?
@@ -168,19 +171,19 @@ impl Run<'_> {
         self.chunk.records.get(usize::try_from(at).ok()?)
     }
 
-    /// How long a record may take.
+    /// Returns the most time that a record may take.
     fn limit(&self) -> Duration {
         let kind = self.registry.kind(&self.job.spec.kind);
         kind.map_or(self.longest, RecordType::record_timeout)
             .min(self.longest)
     }
 
-    /// A record begins no later than this, so that the time left covers its whole limit.
+    /// Returns the latest time for a record to begin, so that its whole limit fits.
     fn begin_until(&self) -> Timestamp {
         self.until.minus(self.limit())
     }
 
-    /// The outcome of a record that is not run, if it is not.
+    /// Returns the outcome of a record that is not run, if it is not.
     fn not_run(&self, at: u32, status: Status) -> Option<Outcome> {
         if let Some(why) = &self.job.spec.unconfigured {
             return Some(Outcome::failed("provider_unconfigured", why));
@@ -205,8 +208,9 @@ impl Run<'_> {
         }
     }
 
-    /// Asks the waterfall. What an upstream posted for a question that a run had put which died is looked at as soon as the
-    /// question has been put again: it may not be posted a second time.
+    /// Asks the waterfall. A run may have died after its request, and the upstream posted the
+    /// answer. That post is read as soon as the request is made again: it may not be posted a
+    /// second time.
     async fn ask(&self, at: u32, suspended: Option<Suspended>) -> RecordOutcome {
         let taken = suspended.as_ref().is_some_and(Suspended::is_taken);
         match self.ask_once(at, suspended).await {
@@ -219,7 +223,8 @@ impl Run<'_> {
         }
     }
 
-    /// Asks the waterfall, within the record's limit and the run's. A panic in a provider costs its record alone.
+    /// Asks the waterfall, within the record's limit and the run's. A panic in a provider costs its
+    /// record alone.
     async fn ask_once(&self, at: u32, suspended: Option<Suspended>) -> RecordOutcome {
         let (Some(record), Some(waterfall)) = (
             self.record(at),
@@ -234,7 +239,7 @@ impl Run<'_> {
             ));
         };
         if suspended.is_none()
-            && let Some(outcome) = self.names_nobody(waterfall)
+            && let Some(outcome) = self.names_none_configured(waterfall)
         {
             return RecordOutcome::Done(outcome);
         }
@@ -289,8 +294,9 @@ impl Run<'_> {
         )
     }
 
-    /// The outcome of every record where the job names providers and this deployment has none of them.
-    fn names_nobody(&self, waterfall: &Waterfall) -> Option<Outcome> {
+    /// Returns the outcome of every record where the job names providers and this deployment has
+    /// none of them.
+    fn names_none_configured(&self, waterfall: &Waterfall) -> Option<Outcome> {
         let known = |name: &String| {
             waterfall
                 .kind()
@@ -305,7 +311,8 @@ impl Run<'_> {
         Some(Outcome::failed(
             "provider_unconfigured",
             format!(
-                "type {kind} has none of the providers that the job names in this deployment: {names}"
+                "type {kind} has none of the providers that the job names in this deployment: \
+                 {names}"
             ),
         ))
     }
@@ -326,8 +333,8 @@ impl Run<'_> {
         }
     }
 
-    /// Holds an outcome to what can be stored and read back, and to the price that was dealt at submit, whatever
-    /// `providers.toml` says by now.
+    /// Limits an outcome to what can be stored and read back, and to the price reserved at submit,
+    /// whatever `providers.toml` says by now.
     fn bounded(&self, outcome: Outcome) -> Outcome {
         if outcome.data.values().any(|value| depth(value) > MAX_DEPTH) {
             return Outcome::failed(
@@ -341,10 +348,10 @@ impl Run<'_> {
         }
     }
 
-    /// The job's status now, while it runs.
+    /// Reads the job's status, while it runs.
     async fn status(&self) -> Result<Status, StepError> {
         let meta = self.ports.store.get(&meta_key(&self.job.spec.id)).await?;
-        // A job erased meanwhile is as good as canceled: no more provider is asked for it.
+        // An erased job counts as canceled: no more providers are asked for it.
         Ok(meta
             .as_ref()
             .and_then(read_status)
@@ -357,10 +364,11 @@ impl Run<'_> {
             }))
     }
 
-    /// Runs what is missing under the type's bound. A record begins only where the time left covers its whole limit, so
-    /// that no answer is paid for and then cut off. What is finished while others go on is put away after a while, so that
-    /// it can be shown and is not bought again after a crash; what is finished when time runs out is put away too, and so
-    /// is what waits for an upstream.
+    /// Runs what is missing, as many records at once as the type allows. A record begins only where
+    /// the time left covers its whole limit, so that no answer is paid for and then cut off.
+    /// Outcomes are saved after a while though others still run: they can be shown, and are not
+    /// bought again after a crash. What has finished when time runs out is saved too, and so are
+    /// suspended records.
     pub(crate) async fn run_concurrent(&self, known: &mut ChunkProgress) -> Result<(), StepError> {
         let bound = self
             .registry
@@ -384,7 +392,7 @@ impl Run<'_> {
         loop {
             let now = self.ports.clock.now();
             if batch.waiting.peek().is_some() && now.since(checked) >= CANCEL_CHECK {
-                // Answers already paid for are not given up because this read failed.
+                // A failed read must not lose answers already paid for.
                 status = beside(&mut running, &mut batch.fresh, self.status())
                     .await
                     .unwrap_or(status);
@@ -424,8 +432,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The next waiting record that a provider is to be asked about; `None` where there is no other, or no time. What is
-    /// not run has its outcome at once.
+    /// Returns the next waiting record that a provider is to be asked about; `None` where there is
+    /// no other, or no time. A record that is not run gets its outcome at once.
     fn next_to_ask(&self, batch: &mut Batch, status: Status) -> Option<u32> {
         loop {
             let at = *batch.waiting.peek()?;
@@ -440,8 +448,8 @@ impl Run<'_> {
         }
     }
 
-    /// Puts away what has finished while others go on. Nothing depends on it: where it fails, these outcomes are put away
-    /// with the next.
+    /// Saves what has finished while others go on. Nothing depends on it: where it fails, these
+    /// outcomes are saved with the next.
     async fn keep_early(
         &self,
         running: &mut (impl Stream<Item = (u32, RecordOutcome)> + Unpin),
@@ -452,11 +460,11 @@ impl Run<'_> {
         let put = self.checkpoint(&these, known, &mut batch.parts);
         match beside(running, &mut batch.fresh, put).await {
             Ok(()) => batch.kept += these.len(),
-            Err(error) => tracing::warn!(error = %error, "outcomes not put away early"),
+            Err(error) => tracing::warn!(error = %error, "outcomes not saved early"),
         }
     }
 
-    /// Puts away what was not yet, unless every record has finished: then they are in the result.
+    /// Saves the rest, unless every record has finished: then they are in the result.
     async fn checkpoint_rest(
         &self,
         batch: &mut Batch,
@@ -473,12 +481,13 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Runs what is missing one record after the other, each marked before it begins and put away when it has ended: a
-    /// record that takes the process down with it is found out, and costs nobody else's outcome.
+    /// Runs what is missing one record after the other. Each is marked before it begins and saved
+    /// when it has ended, so that a record that takes the process down is found out and costs no
+    /// other record its outcome.
     pub(crate) async fn run_isolated(&self, known: &mut ChunkProgress) -> Result<(), StepError> {
         let begin_until = self.begin_until();
         for (nth, at) in self.missing(&known.finished).into_iter().enumerate() {
-            // The outcome stands behind its mark, which may come in once more.
+            // The outcome's part follows its mark's, which may be put once more.
             let mark = 2 * at;
             let status = self.status().await?;
             if self.goes_on_at(at, known, status) > self.ports.clock.now() {
@@ -496,8 +505,8 @@ impl Run<'_> {
                         },
                     )
                     .await?;
-                    // The mark took the record's time. The next run has more, unless it would begin with the same, and then
-                    // most of it must be left.
+                    // Writing the mark took the record's time. The next run has more, unless it
+                    // would begin with the same record, and then most of it must be left.
                     let left = self.until.since(self.ports.clock.now());
                     if nth > 0 && self.ports.clock.now() > begin_until || left < self.limit() / 2 {
                         self.put_part(mark, &Part::default()).await?;

@@ -1,8 +1,9 @@
-//! Enrich: works on one chunk. Everything is read first, the work done only where it is missing, the result put once;
-//! progress and the job's end follow from what is stored, whoever stored it.
+//! Enrich: works on one chunk. It reads everything first, works only on what is missing, and puts
+//! the result once. Progress and the job's end follow from what is stored, whichever run stored it.
 //!
-//! Killed anywhere, the message comes back or the sweep sends another, and this runs again: what was put is found, what
-//! was not is done again. Only a provider's answer that was not stored yet is asked for twice.
+//! If it is killed, the message comes back or the sweep sends another, and this runs again. It
+//! finds what was stored and repeats the rest. Only a provider's answer that was not stored yet is
+//! asked for twice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,42 +32,43 @@ use crate::schema::{
     read_chunks, read_meta, read_progress,
 };
 
-/// A record begun so often on its own without an outcome is lost.
+/// Attempts at a record by itself after which, without an outcome, it is lost.
 const MAX_BEGUN: u32 = 2;
-/// Kept free at the end of an invocation for storing what there is.
+/// Time kept free at the end of an invocation for storing outcomes.
 pub const RESERVE: Duration = Duration::from_secs(8);
-/// A fresh invocation has so long to begin records that take their whole limit.
+/// The time that a fresh invocation has to begin records that take their whole limit.
 const BEGIN: Duration = Duration::from_secs(4);
 
-/// The longest that one record can be worked on where an invocation can last `timeout`.
+/// Returns the most time for one record where an invocation can last `timeout`.
 pub fn longest_record(timeout: Duration) -> Duration {
     timeout.saturating_sub(RESERVE + BEGIN)
 }
 
-/// What came of one run over a chunk.
+/// The outcome of one run over a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChunkOutcome {
     /// The chunk has its result, and progress shows it.
     Done,
-    /// Time ran out; what was finished is kept, and a message for the rest is sent.
+    /// Time ran out; what had finished is saved, and a message for the rest is sent.
     Continues,
-    /// What is left waits for upstreams that answer later, or for a version that knows what the job asks for; a message for
-    /// the time when to go on is sent.
+    /// The rest waits for upstreams that answer later, or for a version that knows what the job
+    /// asks for. A message for that time is sent.
     Waits,
-    /// The job has ended or is gone, there is no such chunk, or another run holds it: nothing to do.
+    /// Nothing to do: the job has ended or is gone, the chunk does not exist, or another run has
+    /// it.
     NoOp,
 }
 
-/// How this run came about.
+/// The message that asks for a run, as it was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkReceipt {
     /// The queue it came from; its continuation goes there too.
     pub lane: QueueName,
-    /// How often this message was received, this time included.
+    /// The number of times that this message was received, this time included.
     pub receives: u32,
     /// When the invocation ends.
     pub deadline: Timestamp,
-    /// How long an invocation can last: the sweep waits longer before it takes a run for dead.
+    /// The most time of an invocation: the sweep waits longer before it takes a run for dead.
     pub timeout: Duration,
 }
 
@@ -135,7 +137,7 @@ async fn run(
         tell_of_records(ports, &job, &chunk, webhook).await?;
     }
     let summary = summarise(n, &chunk, &outcomes);
-    // By whichever version.
+    // Any version may have put it.
     let shard = if read_progress([&shard]).has(n) {
         shard
     } else {
@@ -150,7 +152,8 @@ async fn run(
     .await
 }
 
-/// A chunk that is not there was erased after the head was read, or was never written, which cannot be.
+/// A chunk that is not there was erased after the head was read, or was never written, which cannot
+/// be.
 async fn chunkless(ports: &Ports, id: &JobId) -> Result<ChunkOutcome, StepError> {
     let meta = current(ports.store.get(&meta_key(id)).await?, ports.clock.now());
     let live = meta
@@ -165,7 +168,8 @@ async fn chunkless(ports: &Ports, id: &JobId) -> Result<ChunkOutcome, StepError>
     }
 }
 
-/// Level-triggered: every run that sees its shard full carries the news on, whether or not it filled it.
+/// Carries on what follows from a full shard. Level-triggered: every run that sees its shard full
+/// does so, whether or not it filled it.
 async fn close_shard(
     ports: &Ports,
     job: &Job,
@@ -189,7 +193,7 @@ async fn close_shard(
     }
 }
 
-/// What was read of a chunk that has no result.
+/// A chunk that has no result, as it was read.
 struct Read<'a> {
     meta: &'a Item,
     shard: &'a Item,
@@ -197,7 +201,7 @@ struct Read<'a> {
     state: ChunkState,
 }
 
-/// How far a run came with a chunk.
+/// The state of a chunk after a run.
 enum Progressed {
     /// The outcome of every record, as stored.
     All(Vec<Outcome>),
@@ -284,7 +288,7 @@ async fn find(
     }
 }
 
-/// The run that this message is for, before it knows what upstreams posted.
+/// Makes the run that this message asks for, before upstreams' posts are read.
 fn run_over<'a>(
     ports: &'a Ports,
     registry: &'a Registry,
@@ -315,7 +319,7 @@ fn run_over<'a>(
     }
 }
 
-/// Ends a run before it begins where all that is left waits for a time to come.
+/// Ends a run before it begins where all that is left waits for a later time.
 async fn too_early(
     run: &Run<'_>,
     known: &ChunkProgress,
@@ -326,8 +330,8 @@ async fn too_early(
     if next_at <= run.ports.clock.now() {
         return Ok(None);
     }
-    // Of the messages that come too early one is enough: that which was sent for this time. Should it be lost, the sweep's
-    // comes after it.
+    // Of messages that come too early one is enough: the one sent for this time. If it is lost, the
+    // sweep's arrives later.
     if message.poll_at != run.poll_at.map(|at| at.0) {
         return Ok(Some(ChunkOutcome::NoOp));
     }
@@ -335,7 +339,8 @@ async fn too_early(
     Ok(Some(ChunkOutcome::Waits))
 }
 
-/// Works on what is missing, puts the result where nothing is any more, and sends for the rest.
+/// Works on what is missing. Puts the result where nothing is missing any more, else sends a
+/// message for the rest.
 async fn work(
     run: &Run<'_>,
     message: &ChunkMessage,
@@ -374,18 +379,19 @@ async fn work(
     }
     run.keep_answers().await;
     let gained = known.finished.len() - before;
-    // Whoever canceled meanwhile is found out by the sweep's message.
+    // A job canceled meanwhile is found by the sweep's message.
     let next_at = run.next_at(known, job.status);
     if next_at > ports.clock.now() {
         tracing::info!(left = missing, gained, "chunk waits for upstreams");
         forget_attempts(ports, job, message.chunk, held).await;
-        // Sent before it is noted: were it not sent after that, this run's own message would come back too early for anything.
-        // Where one was sent for the same time before, that is on its way.
+        // Sent before it is stored: if it were stored and not sent, this run's own message would
+        // come back too early for anything. Where one was sent for the same time before, it is on
+        // its way.
         if run.poll_at != Some(next_at) {
             wait(ports, job, message.chunk, next_at, lane).await?;
         }
         suspend_chunk(ports, job, message.chunk, held, next_at).await;
-        // What was posted while this run held the chunk brought a message that found it held.
+        // A post during this run sent a message that found the chunk's lease taken.
         let calls = calls(ports, job, message.chunk).await?;
         let count = |calls: &Calls| calls.values().map(Vec::len).sum::<usize>();
         if count(&calls) > count(&run.calls) {
@@ -405,7 +411,8 @@ async fn work(
     Ok(Progressed::Some(ChunkOutcome::Continues))
 }
 
-/// Sends for a chunk at a time to come. One that is farther off than a queue's longest delay is sent again on the way.
+/// Sends a message for a chunk at a later time. One beyond a queue's longest delay is sent again on
+/// the way.
 async fn wait(
     ports: &Ports,
     job: &Job,
@@ -427,8 +434,8 @@ async fn wait(
     .await
 }
 
-/// Sends the message again for a time when this function may have been updated. Nothing is written: no start is counted, and
-/// the chunk is as it was.
+/// Sends the message again for a time when this function may have been updated. Nothing is written:
+/// no attempt is counted, and the chunk is as it was.
 async fn put_off(
     ports: &Ports,
     job: &Job,
@@ -464,7 +471,7 @@ async fn calls(ports: &Ports, job: &Job, chunk: u32) -> Result<Calls, StepError>
     Ok(read_calls(&items)?)
 }
 
-/// The key that signs a job's callback URLs, made by the first run that needs it.
+/// Returns the key that signs a job's callback URLs. The first run that needs it makes it.
 async fn callback_key(ports: &Ports, job: &Job, meta: &Item) -> Result<[u8; KEY_BYTES], StepError> {
     let stored = |item: &Item| schema::job::read_callback_key(item)?.try_into().ok();
     if let Some(key) = stored(meta) {
@@ -478,14 +485,14 @@ fn lost(detail: &str) -> Outcome {
     Outcome::failed("worker_lost", detail)
 }
 
-/// Marks the job as running. Whoever loses the race has nothing to do.
+/// Marks the job as running. A run that loses the race has nothing to do.
 async fn begin(
     ports: &Ports,
     job: &Job,
     running: Status,
     timeout: Duration,
 ) -> Result<(), StepError> {
-    // A run that is at work is not overdue before its invocation must have ended.
+    // A run under way is not overdue before its invocation must have ended.
     let window = timeout + Duration::from_secs(30);
     let update = schema::job::begin(job, running, ports.clock.now(), window);
     match ports.store.update(update).await {

@@ -200,7 +200,7 @@ impl Asked<'_> {
             records: entries.as_deref(),
             now,
         })?;
-        // A surface's own form of the records may take more room than where they were counted.
+        // A surface's own form of the records may be larger than the form that was counted.
         if escaped_size(&response.body) > MAX_ESCAPED_PAGE_BYTES {
             return Err(ApiError::ResultsTooLarge {
                 results_url: view.results_url(),
@@ -219,10 +219,10 @@ impl Asked<'_> {
         let seen = request.header("if-none-match");
         let tag = |view: &JobView| etag(&state(&self.seen(view.clone())), &view.waiting_for);
         let unchanged = |view: &JobView| seen.is_some_and(|tags| matches_tag(tags, &tag(view)));
-        // Whom a job waits for is read once, when the answer is made: who is held is not told of it
-        // before.
+        // The providers that a job waits for are read once, when the answer is made: a waiting
+        // caller is not notified of them before.
         let moved = |view: &JobView| seen.is_some_and(|tags| !matches_state(tags, &tag(view)));
-        // Who asks for the head alone asks how things are now.
+        // A request for the head alone asks how things are now.
         let asked = wait(request, api.max_wait)?.filter(|_| request.method != "HEAD");
         let view = match asked {
             None => read::job(&api.ports, caller.tenant(), id).await?,
@@ -353,7 +353,7 @@ impl Asked<'_> {
         Ok(id)
     }
 
-    /// The job's id, where the surface shows the job; what the call does with it looks whose job it
+    /// Returns the job's id, where the surface shows the job; the call itself checks whose job it
     /// is.
     async fn shown(&self) -> Result<JobId, ApiError> {
         let id = self.job_id()?;

@@ -36,7 +36,7 @@ pub struct Api {
     pub retention: Duration,
     /// The time-out of the enrich function.
     pub enrich_timeout: Duration,
-    /// The longest time that a waiting GET is held.
+    /// The longest time that a GET waits.
     pub max_wait: Duration,
 }
 
@@ -165,7 +165,7 @@ impl Api {
             Routed::Method { surface, allow } => {
                 (Some(surface), Err(ApiError::MethodNotAllowed { allow }))
             }
-            // An unknown path is answered before the key is looked at: it tells nothing, and costs
+            // An unknown path is answered before the key is read: it reveals nothing, and costs
             // nothing.
             Routed::Nowhere => (surfaces.first(), Err(ApiError::NotFound { what: "path" })),
         };

@@ -12,7 +12,10 @@ pub(super) const RESULTS: (usize, usize) = (100, 1000);
 pub(super) const ROWS: (usize, usize) = (20, 100);
 
 pub(super) fn bad_cursor() -> ApiError {
-    ApiError::invalid("cursor", "is none of ours; pass on next_cursor as it came")
+    ApiError::invalid(
+        "cursor",
+        "is not one that we issued; pass on next_cursor unchanged",
+    )
 }
 
 pub(super) fn limit(
@@ -52,8 +55,8 @@ pub(super) fn idempotency(request: &ApiRequest) -> Result<Option<Idempotency>, A
     )))
 }
 
-/// Returns how long the caller is held, at most as long as this deployment holds anybody:
-/// `?wait=20`, or `Prefer: wait=20` (RFC 7240), in seconds.
+/// Returns how long the caller waits, at most as long as this deployment allows: `?wait=20`, or
+/// `Prefer: wait=20` (RFC 7240), in seconds.
 pub(super) fn wait(request: &ApiRequest, most: Duration) -> Result<Option<Duration>, ApiError> {
     let seconds = |text: &str| text.trim().trim_matches('"').parse::<u64>().ok();
     let asked = match request.parameter("wait") {

@@ -13,7 +13,7 @@ pub struct Cidr(pub(super) IpNet);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadCidr {
     /// The text has another form than an address and a prefix length.
-    #[error("`{0}` is no network: write an address and a prefix length, as in 10.0.0.0/8")]
+    #[error("`{0}` is not a network: write an address and a prefix length, as in 10.0.0.0/8")]
     Syntax(String),
     /// Taking `10.1.2.3/8` for `10.0.0.0/8` would allow sixteen million addresses by a slip.
     #[error("`{0}` has bits set beyond its prefix: write {1}")]

@@ -67,7 +67,7 @@ impl Guard {
         }
     }
 
-    /// Lets allowed networks hold the machine's own addresses: for processes that do not run on
+    /// Lets allowed networks contain the machine's own addresses: for processes that do not run on
     /// Lambda.
     #[must_use]
     pub fn local(self, local: bool) -> Self {

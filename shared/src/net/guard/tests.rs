@@ -418,7 +418,7 @@ fn what_an_allowed_prefix_of_nat64_leads_to_is_judged() {
                     "{v4} behind {prefix} is permitted"
                 );
             }
-            // A translator looks at no bit behind the address.
+            // A translator reads no bit behind the address.
             let refused =
                 v4 == "0.0.0.0" || prefix.ends_with("/96") || !local.permits(behind(prefix, v4, 1));
             assert!(refused, "{v4} behind {prefix}, with a suffix, is permitted");
@@ -749,7 +749,7 @@ fn literals_are_refused_in_every_form() {
 }
 
 #[test]
-fn unusable_urls_are_told_apart_from_blocked_ones() {
+fn unusable_urls_differ_from_blocked_ones() {
     let closed = Guard::default();
     for url in [
         "",

@@ -1,12 +1,14 @@
-//! Answers that are kept, so that nobody pays a provider twice for one question.
+//! Saved answers, so that a question is paid for once.
 //!
-//! An item is found under its tenant (all tenants where the provider is marked `shared`), its provider, and an HMAC of what
-//! was asked: the provider's configuration and those input fields on which its answer may depend, made comparable. The HMAC's key is 32
-//! random bytes of this table's own, so that a key of an item tells nothing of whom it is about.
+//! An item is found by its tenant (all tenants if the provider is marked `shared`), its provider,
+//! and an HMAC. The HMAC covers the provider's configuration and the input fields on which its
+//! answer may depend, in a normal form. Its key is 32 random bytes of this table's own, so that an
+//! item's key does not reveal its subject.
 //!
-//! A run over many records reads a provider's answers for all of them at once when the first record needs one, and writes
-//! the new ones at once when its result is stored. Nothing depends on either: what is not read or lost is asked for again.
-//! Failures and wrong inputs are never kept. A kept answer costs its tenant what a new one does.
+//! A run over many records reads a provider's answers for all of them at once, when the first
+//! record needs one. It writes the new ones at once when its result is stored. Nothing depends on
+//! either: an answer that was not read, or was lost, is requested again. Failures and wrong inputs
+//! are never saved. A saved answer costs its tenant as much as a new one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -29,28 +31,28 @@ use crate::schema::answer::{
     answer_item, answer_key, hmac_key_key, insert_hmac_key, read_answer, read_hmac_key,
 };
 
-/// The table has so long to answer before a provider is asked instead.
+/// The time that the table has to answer before a provider is asked instead.
 const READ_LIMIT: Duration = Duration::from_secs(2);
-/// The table has so long to take the new answers.
+/// The time that the table has to take the new answers.
 const WRITE_LIMIT: Duration = Duration::from_secs(4);
 
-/// Who shares a kept answer, where all do. No tenant has this name.
+/// The scope of an answer that all tenants share. It is not a name that a tenant can have.
 const EVERYBODY: &str = "*";
 
-/// What makes a provider's questions comparable.
+/// The rules by which questions to a provider are compared and answers are saved.
 #[derive(Debug)]
 pub struct Rules {
     provider: String,
     config: CacheConfig,
     /// The input fields on which an answer may depend; `None`: all.
     fields: Option<BTreeSet<String>>,
-    /// Another configuration may give other answers.
+    /// The hash of the configuration: another one may give other answers.
     fingerprint: String,
 }
 
 impl Rules {
-    /// Returns `None` if the provider's answers are not kept. `settings` says what it is, in JSON
-    /// that does not change with what stands around it in the file.
+    /// Returns `None` if the provider's answers are not saved. `settings` is the provider's
+    /// configuration, in JSON that does not depend on the rest of the file.
     pub fn of(provider: &ProviderConfig, settings: impl FnOnce() -> Vec<u8>) -> Option<Arc<Self>> {
         let config = provider.limits.cache?;
         let fields = provider.kind.settings().reads().map(BTreeSet::from_iter);
@@ -63,12 +65,12 @@ impl Rules {
         }))
     }
 
-    /// All tenants share the provider's answers.
+    /// Returns whether all tenants share the provider's answers.
     pub fn are_for_all(&self) -> bool {
         self.config.shared
     }
 
-    /// The same for every way of writing the same question.
+    /// Writes a question in a normal form.
     fn question(&self, input: &Map<String, Json>) -> String {
         let read = |field: &String| {
             self.fields
@@ -106,7 +108,7 @@ impl Rules {
         answer_key(scope, &self.provider, &asked)
     }
 
-    /// How long the answer is kept; `None`: not at all.
+    /// Returns the time for which the answer is saved; `None`: not at all.
     fn keeps(&self, answer: &Answer) -> Option<Duration> {
         let time = match answer {
             Answer::Found { .. } => self.config.found,
@@ -117,7 +119,7 @@ impl Rules {
     }
 }
 
-/// Domains and addresses are the same in any case; other texts only but for the spaces around them.
+/// Normalises a value: domains and addresses ignore case, other texts only the spaces around them.
 fn comparable(field: &str, value: &Json) -> Option<Json> {
     match value {
         blank if is_blank(blank) => None,
@@ -130,7 +132,7 @@ fn comparable(field: &str, value: &Json) -> Option<Json> {
     }
 }
 
-/// An answer as it is kept.
+/// A saved answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CachedAnswer {
     /// RFC 3339, UTC.
@@ -147,6 +149,7 @@ pub struct CachedAnswer {
 }
 
 impl CachedAnswer {
+    /// Returns it as the provider gave it: `Found` where it has fields, else `NotFound`.
     pub fn answer(self) -> Answer {
         match self.fields {
             Some(fields) => Answer::Found {
@@ -175,7 +178,7 @@ impl CachedAnswer {
 #[derive(Clone, Copy)]
 struct Secret([u8; 32]);
 
-/// The HMAC's key as far as this process knows it.
+/// The HMAC's key, once this process has read it.
 #[derive(Clone, Default)]
 pub struct Secrets(Arc<Mutex<Option<Secret>>>);
 
@@ -216,10 +219,10 @@ fn read_secret(item: Option<Item>) -> Option<Secret> {
     Some(Secret(read_hmac_key(&item?)?.try_into().ok()?))
 }
 
-/// The kept answers of one provider for the records of a run; `None` until they were read.
+/// The saved answers of one provider for the records of a run; `None` until they are read.
 type Prefetched = Arc<futures_util::lock::Mutex<Option<BTreeMap<Key, CachedAnswer>>>>;
 
-/// What a run over some records of one tenant knows of earlier answers.
+/// The saved answers that a run over some records of one tenant may use.
 pub struct Cache {
     store: Arc<dyn Store>,
     secrets: Secrets,
@@ -239,7 +242,7 @@ impl fmt::Debug for Cache {
 }
 
 impl Cache {
-    /// For a run over records with these inputs.
+    /// Makes a cache for a run over records with these inputs.
     pub fn new(
         store: Arc<dyn Store>,
         secrets: Secrets,
@@ -267,7 +270,8 @@ impl Cache {
             .clone()
     }
 
-    /// The kept answer to this question, if there is one. Of a provider's first question in a run, everybody's are read.
+    /// Returns the saved answer to this question. A provider's first question in a run reads the
+    /// answers for all its records.
     pub async fn look_up(
         &self,
         rules: &Rules,
@@ -281,7 +285,11 @@ impl Cache {
             let read =
                 read.unwrap_or_else(|| Err(StoreError::Unavailable("not within 2 s".to_owned())));
             *prefetched = Some(read.unwrap_or_else(|error| {
-                tracing::warn!(provider = rules.provider, error = %error, "kept answers not read; the provider is asked");
+                tracing::warn!(
+                    provider = rules.provider,
+                    error = %error,
+                    "kept answers not read; the provider is asked"
+                );
                 BTreeMap::new()
             }));
         }
@@ -321,7 +329,7 @@ impl Cache {
             .collect())
     }
 
-    /// Notes an answer, to be written by [`write`](Self::write), and for the other records of the run.
+    /// Notes an answer, for [`write`](Self::write) and for the other records of the run.
     pub async fn remember(
         &self,
         rules: &Rules,
@@ -356,7 +364,7 @@ impl Cache {
         }
     }
 
-    /// Writes what was noted. Lost, it costs asking again.
+    /// Writes the noted answers. If they are lost, the providers are asked again.
     pub async fn write(&self, clock: &dyn Clock) {
         let fresh = std::mem::take(&mut *self.fresh.lock().unwrap_or_else(PoisonError::into_inner));
         if fresh.is_empty() {
@@ -389,9 +397,12 @@ mod tests {
 
     fn rules(before: &str, more: &str) -> Arc<Rules> {
         let text = format!(
-            "{before}[types.t]\ninputs = [[\"domain\"]]\noptional_inputs = [\"city\", \"email\"]\nwaterfall = [\"api\"]\n\
-             [providers.api]\nkind = \"http\"\nurl = \"https://api.example.com/{{{{ input.domain }}}}\"\n\
-             query = {{ city = \"{{{{ input.city }}}}\", mail = \"{{{{ input.email }}}}\" }}\nrequires = [\"domain\"]\n\
+            "{before}[types.t]\ninputs = [[\"domain\"]]\noptional_inputs = [\"city\", \"email\"]\n\
+             waterfall = [\"api\"]\n\
+             [providers.api]\nkind = \"http\"\n\
+             url = \"https://api.example.com/{{{{ input.domain }}}}\"\n\
+             query = {{ city = \"{{{{ input.city }}}}\", mail = \"{{{{ input.email }}}}\" }}\n\
+             requires = [\"domain\"]\n\
              fields = {{ name = \"/name\" }}\nheaders = {{ a = \"{{{{ secret.key }}}}\" }}\n\
              secrets = {{ key = {{ env = \"K\" }} }}\n{more}"
         );
@@ -460,8 +471,10 @@ mod tests {
 
     #[test]
     fn a_cached_model_gave_one_records_answer_to_others() {
-        let text = "[types.t]\ninputs = [[\"domain\"]]\noptional_inputs = [\"city\", \"struct\"]\nwaterfall = [\"agent\"]\n\
-                    [providers.agent]\nkind = \"chat\"\nurl = \"https://llm.example.com/v1\"\nmodel = \"m\"\n\
+        let text = "[types.t]\ninputs = [[\"domain\"]]\noptional_inputs = [\"city\", \"struct\"]\n\
+                    waterfall = [\"agent\"]\n\
+                    [providers.agent]\nkind = \"chat\"\nurl = \"https://llm.example.com/v1\"\n\
+                    model = \"m\"\n\
                     instructions = \"Research.\"\nrequires = [\"domain\"]\ncache = {}\n";
         let config =
             Config::parse(READERS, "p.toml", text).unwrap_or_else(|error| panic!("{error}"));
@@ -482,11 +495,15 @@ mod tests {
 
     #[test]
     fn what_says_that_an_answer_came_is_part_of_the_question() {
-        let later = "later = { id = { expr = \"response[input.email | default('id')]\" }, when = \"response.state != input.city\", \
-                     done = \"response.state == 'done'\", poll = { url = \"https://api.example.com/{{ later.id }}\" } }\ncache = {}";
+        let later = "later = { id = { expr = \"response[input.email | default('id')]\" }, \
+                     when = \"response.state != input.city\", \
+                     done = \"response.state == 'done'\", \
+                     poll = { url = \"https://api.example.com/{{ later.id }}\" } }\ncache = {}";
         let text = format!(
-            "[types.t]\ninputs = [[\"domain\"]]\noptional_inputs = [\"city\", \"email\"]\nwaterfall = [\"api\"]\n\
-             [providers.api]\nkind = \"http\"\nurl = \"https://api.example.com/{{{{ input.domain }}}}\"\n\
+            "[types.t]\ninputs = [[\"domain\"]]\noptional_inputs = [\"city\", \"email\"]\n\
+             waterfall = [\"api\"]\n\
+             [providers.api]\nkind = \"http\"\n\
+             url = \"https://api.example.com/{{{{ input.domain }}}}\"\n\
              fields = {{ name = \"/name\" }}\n{later}"
         );
         let config =

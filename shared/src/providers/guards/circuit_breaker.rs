@@ -1,12 +1,13 @@
 //! A circuit breaker whose state all processes share.
 //!
-//! Closed, every process counts for itself what becomes of its requests. Enough failures, and it opens the circuit for
-//! everybody with one conditional write. Once that time is over, one request of all processes goes through as a probe: the
-//! process that wins the write. If it is answered the circuit is closed, if not it stays open for twice as long.
+//! While the circuit is closed, every process counts its own failures. After enough of them it
+//! opens the circuit for all processes with one conditional write. Once that time is over, one
+//! request of all processes is let through: that of the process that wins the lease. If it is
+//! answered the circuit closes; if not it stays open for twice as long.
 //!
-//! A process reads the item at most every [`REFRESH`], so that an upstream which died costs each process a few requests at
-//! the worst. An answer counts for the state in which its request was sent: stragglers neither open nor close anything.
-//! The table's own failures leave a process with what it knows.
+//! A process reads the item at most every [`REFRESH`], so a dead upstream costs each process a few
+//! requests at the worst. An answer counts for the state in which its request was sent: stragglers
+//! neither open nor close anything. If the table fails, a process goes on with what it knows.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,18 +21,18 @@ use crate::ports::{Key, StoreError, Update, within};
 use crate::providers::Ports;
 use crate::schema::breaker::{self, Open, breaker_key};
 
-/// How long what was read of the item is believed.
+/// The time for which the item, once read, is believed.
 const REFRESH: Duration = Duration::from_secs(5);
-/// The table has so long to say what the circuit is; a record's time is not the table's.
+/// The time that the table has to return the circuit's state, taken from the record's own.
 const READ_LIMIT: Duration = Duration::from_secs(2);
-/// A probe that has not ended after so long has died with its process.
+/// The time after which a lease whose request has not ended is over: its process has died.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(120);
-/// A share says something from so many requests on.
+/// The least number of requests of which a share of failures counts.
 const FEW: u32 = 20;
-/// How far an opening's length is moved at random, either way.
+/// The share by which an opening's length is varied at random, either way.
 const JITTER: f64 = 0.1;
 
-/// What became of the requests of late.
+/// The results of the latest requests.
 #[derive(Debug, Default)]
 struct Tally {
     in_a_row: u32,
@@ -41,7 +42,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// Counts one; whether that is enough.
+    /// Counts a result; returns whether the circuit opens.
     fn count(&mut self, failed: bool, now: Timestamp, rules: &BreakerConfig) -> bool {
         if self
             .since
@@ -65,21 +66,21 @@ impl Tally {
     }
 }
 
-/// How long the circuit is open the `times`th time in a row.
+/// Returns the time for which the circuit is open the `times`th time in a row.
 fn length(rules: &BreakerConfig, times: u32, unit: f64) -> Duration {
     let length = doubled(rules.open, rules.longest, times.saturating_sub(1));
     jittered(length, JITTER, unit)
 }
 
-/// Leave to send one request.
+/// Permission to send one request.
 #[derive(Debug)]
 pub struct Pass {
     era: u64,
-    /// The opening that it finds out about.
+    /// The opening that it tests.
     lease: Option<Open>,
 }
 
-/// What is known of a provider's circuit here.
+/// A provider's circuit as this process knows it.
 #[derive(Debug)]
 pub struct Breaker {
     name: String,
@@ -96,7 +97,7 @@ struct Local {
     tally: Tally,
     /// Counts the changes of state.
     era: u64,
-    /// What was found out here, and the table was not told yet.
+    /// A change found here that the table does not have yet.
     untold: Option<Update>,
 }
 
@@ -121,6 +122,7 @@ impl Local {
 }
 
 impl Breaker {
+    /// Makes a provider's breaker, closed until the table says otherwise.
     pub fn new(provider: &str, rules: &BreakerConfig) -> Self {
         Self {
             name: provider.to_owned(),
@@ -139,20 +141,20 @@ impl Breaker {
         breaker_key(&self.name)
     }
 
-    /// What opened the circuit, as far as is known here; `None` where it is closed.
+    /// Returns what opened the circuit, as far as this process knows; `None` if it is closed.
     pub fn outage(&self) -> Option<Outage> {
         self.local().open.as_ref().map(|open| open.outage)
     }
 
-    /// Whether a request could be sent at all, or when to ask again.
+    /// Checks whether a request may be sent; returns the time of the next check if not.
     pub async fn check(&self, ports: &Ports) -> Result<(), Timestamp> {
         self.tell(ports).await;
         self.refresh(ports).await;
         self.local().check(ports.clock.now())
     }
 
-    /// Leave to send one request now, as the probe if need be; or when to ask again. Asks the table for a probe alone: what
-    /// is to be sent at its slot does not wait.
+    /// Permits one request now, under a lease if need be, or returns the time to ask again. It
+    /// calls the table for a lease alone, so that a request is not late for its slot.
     pub async fn admit(&self, ports: &Ports) -> Result<Pass, Timestamp> {
         for _ in 0..2 {
             self.local().check(ports.clock.now())?;
@@ -165,7 +167,7 @@ impl Breaker {
                     return Ok(Pass { era, lease: None });
                 };
                 let tried = open.clone();
-                // Nobody else of this process tries meanwhile.
+                // No other request of this process tries meanwhile.
                 open.lease = Some(lease.clone());
                 tried
             };
@@ -187,7 +189,11 @@ impl Breaker {
                     self.local().learn(breaker::read(found, now));
                 }
                 Err(error) => {
-                    tracing::warn!(provider = self.name, error = %error, "circuit not tried: the table did not answer");
+                    tracing::warn!(
+                        provider = self.name,
+                        error = %error,
+                        "circuit not tried: the table did not answer"
+                    );
                     self.local().open = Some(tried);
                     return Err(now.plus(REFRESH));
                 }
@@ -196,7 +202,8 @@ impl Breaker {
         Err(ports.clock.now().plus(REFRESH))
     }
 
-    /// Reads the item if what is known of it is old. One of this process reads, the others wait for it.
+    /// Reads the item if it was read too long ago. One caller of this process reads, the others
+    /// wait.
     async fn refresh(&self, ports: &Ports) {
         let Some(store) = &ports.shared else { return };
         let fresh = || {
@@ -226,18 +233,22 @@ impl Breaker {
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(provider = self.name, error = %error, "state of the circuit not read");
+                tracing::warn!(
+                    provider = self.name,
+                    error = %error,
+                    "state of the circuit not read"
+                );
             }
         }
     }
 
-    /// Notes that a request failed or did not, and tells the table where that changes the circuit.
+    /// Counts a request, and writes to the table if that changes the circuit.
     pub async fn report(&self, ports: &Ports, pass: &Pass, failure: Option<Outage>) {
         self.count(ports, pass, failure);
         self.tell(ports).await;
     }
 
-    /// As [`report`](Self::report), and leaves telling the table to the next request.
+    /// Counts as [`report`](Self::report) does, and leaves the write to the next request.
     pub fn count(&self, ports: &Ports, pass: &Pass, failure: Option<Outage>) {
         let now = ports.clock.now();
         let mut local = self.local();
@@ -259,7 +270,12 @@ impl Breaker {
             None => (failure.unwrap_or_default(), 1),
         };
         let until = now.plus(length(&self.rules, times, ports.entropy.unit()));
-        tracing::warn!(provider = self.name, until = %until, times, "circuit is open: the upstream fails");
+        tracing::warn!(
+            provider = self.name,
+            until = %until,
+            times,
+            "circuit is open: the upstream fails"
+        );
         let open = Open {
             until,
             times,
@@ -270,7 +286,8 @@ impl Breaker {
         local.learn(Some(open));
     }
 
-    /// Writes what this process found out, unless another was first. Given up midway, the next request does it.
+    /// Writes the change found here, unless another process was first. If cancelled, the next
+    /// request does it.
     async fn tell(&self, ports: &Ports) {
         let Some(_telling) = self.telling.try_lock() else {
             return;
@@ -292,13 +309,17 @@ impl Breaker {
                 local.untold = None;
                 let found = failed.iter().find_map(|f| f.existing.as_ref());
                 let theirs = breaker::read(found, ports.clock.now());
-                // Closed meanwhile, it is for this process alone that it is open.
+                // If it was closed meanwhile, it is open for this process alone.
                 if theirs.is_some() {
                     local.learn(theirs);
                 }
             }
             Err(error) => {
-                tracing::warn!(provider = self.name, error = %error, "others do not know of the circuit yet");
+                tracing::warn!(
+                    provider = self.name,
+                    error = %error,
+                    "others do not know of the circuit yet"
+                );
             }
         }
     }

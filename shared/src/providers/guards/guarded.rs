@@ -1,17 +1,20 @@
-//! A provider whose upstream is spared: its HTTP requests keep a shared rate, a number at once, and stop while the circuit
-//! is open. It wraps any provider and stands between it and the sender, so that every attempt counts, retries too.
+//! A provider whose upstream is protected: its HTTP requests keep a shared rate and a concurrency,
+//! and stop while the circuit is open. It wraps any provider, between it and the sender, so that
+//! every attempt counts, retries too.
 //!
-//! What happens to a question whose request may not be sent:
-//! - no slot or place in time, because work is waiting: the record is parked and asked again ([`Answer::Later`]). A question
-//!   with a request of its own waits for its first slot as long as its record has time beyond the provider's own time-out; whatever else a request
-//!   waits for takes at most half of the time it has. Only where another request of the same question was taken before
-//!   does the provider fail, with `rate_limited`;
-//! - the circuit is open: `provider_unavailable` at once, so that the waterfall goes on. The last provider that could find
-//!   anything is waited for instead, for the type's `wait_s` at most, so that a short outage fails nobody; and so is one
-//!   that has taken the question before, whose answer is paid for.
+//! If a request may not be sent, then by the reason:
+//! - No slot or place is free in time: the record is suspended and asked again ([`Answer::Later`]).
+//!   A question that sends its own request waits for its first slot as long as its record has time
+//!   beyond the provider's own time-out. Anything else that a request waits for takes at most half
+//!   of its time. The provider fails, with `rate_limited`, only if another request of the same
+//!   question was taken before.
+//! - The circuit is open: `provider_unavailable` at once, so that the waterfall goes on. The record
+//!   waits instead, for the type's `wait_s` at most, for the last provider that could find
+//!   anything, so that a short outage fails no record; and for one that has already taken the
+//!   question, since its answer is paid for.
 //!
-//! And where the upstream itself says that it is busy (429, or 503 with `Retry-After`) for longer than there is time, the
-//! last provider that could find anything is waited for in the same way.
+//! If the upstream itself says that it is busy (429, or 503 with `Retry-After`) for longer than
+//! there is time, the record waits in the same way for the last provider that could find anything.
 
 use std::fmt;
 use std::pin::pin;
@@ -34,13 +37,14 @@ use crate::providers::guards::circuit_breaker::{Breaker, Pass};
 use crate::providers::guards::rate_limit::{Limiter, Slot, TooLate};
 use crate::providers::{Answer, Guard, Later, Ports, Provider, Question, Refused, RequestFate};
 
-/// A record waits so long for its turn at an upstream that is busy with others.
+/// The time for which a record waits for a slot at an upstream that is busy with others.
 pub const BUSY: Duration = Duration::from_secs(24 * 3600);
-/// An upstream that says that it has too many requests is let alone for this long at least.
+/// The least pause of an upstream that says that it has too many requests.
 const BREATHER: Duration = Duration::from_secs(10);
-/// Nobody is parked for longer at a time.
+/// The longest time for which a record is suspended at once.
 const LONGEST_SUSPENSION: Duration = Duration::from_secs(900);
-/// Records of one chunk are asked again together, at times that are multiples of this: each time costs a run.
+/// The grid of the times at which records are asked again: those of one chunk together, because
+/// each time costs a run.
 const TOGETHER: Duration = Duration::from_secs(2);
 
 /// A provider behind its limits.
@@ -53,20 +57,21 @@ struct Guards {
     limiter: Option<Limiter>,
     places: Option<Semaphore>,
     breaker: Option<Breaker>,
-    /// All requests go to one upstream, which speaks for itself when it refuses.
+    /// All requests go to one upstream, so that a refusal is its own.
     one_upstream: bool,
-    /// The status with which it refused last; 0 once it has answered anything else.
+    /// The status of its last refusal; 0 once it has given any other answer.
     said: AtomicU16,
-    /// The provider's own.
+    /// The provider's own time-out.
     timeout: Duration,
     read: ReadAnswer,
 }
 
-/// Makes of an answer what it means to its provider, before anybody judges it by its status.
+/// Rewrites an answer to what it means to its provider, before it is judged by its status.
 pub(crate) type ReadAnswer = fn(HttpAnswer) -> HttpAnswer;
 
 impl Guards {
-    /// What is known of an outage: its circuit is not closed, or it refused and has answered nothing else since.
+    /// Returns the known outage: the circuit is not closed, or the upstream refused and has given
+    /// no other answer since.
     fn outage(&self) -> Option<Outage> {
         let said = Some(self.said.load(Ordering::Relaxed)).filter(|status| *status > 0);
         let circuit = self.breaker.as_ref().and_then(Breaker::outage);
@@ -75,7 +80,8 @@ impl Guards {
         }))
     }
 
-    /// Waits for a first slot, where there is a rate, and says how much of the question's limit is left then.
+    /// Waits for the first slot, if there is a rate, and returns what is left of the question's
+    /// limit.
     async fn first_slot(
         &self,
         limit: Duration,
@@ -102,8 +108,8 @@ impl fmt::Debug for Guarded {
 }
 
 impl Guarded {
-    /// `provider` as it is where the configuration limits nothing. What its requests come to is judged by what `read` makes
-    /// of the answers.
+    /// Wraps `provider`, or returns it as it is if the configuration limits nothing. The results of
+    /// its requests are judged by what `read` makes of the answers.
     pub(crate) fn around(
         of: &ProviderConfig,
         provider: Arc<dyn Provider>,
@@ -136,7 +142,8 @@ fn busy(TooLate { at, held }: TooLate) -> Refused {
     Refused::Busy { at, held }
 }
 
-/// Does the work until it ends or a request of it is refused, and then drops it with all that it holds.
+/// Runs the work until it ends or a request of it is refused, and then drops it with all that it
+/// owns.
 async fn unless_refused<T>(guard: &dyn Guard, work: impl Future<Output = T>) -> Result<T, Refused> {
     let mut work = pin!(work);
     let watched = poll_fn(|context| match work.as_mut().poll(context) {
@@ -169,7 +176,8 @@ impl Guarded {
             }
             Refused::Busy { .. } => Answer::failed(
                 FailureCode::RateLimited,
-                "another attempt would have come too late for the rate that is configured; raise `rate` or `timeout_s`",
+                "another attempt would have come too late for the rate that is configured; raise \
+                 `rate` or `timeout_s`",
             ),
             Refused::Open(at) if question.last || question.earlier.is_some() => {
                 let outage = self.limits.outage().unwrap_or_default();
@@ -210,7 +218,8 @@ impl Provider for Guarded {
         match answer {
             Ok(Answer::Failed { code, detail }) => {
                 if code == FailureCode::RateLimited && question.last && !fate.taken {
-                    // Not as often as it may say: each try is several requests to somebody who has too many.
+                    // Not as soon as the upstream says: each try is several requests to one that
+                    // has too many.
                     let soonest = ports.clock.now().plus(BREATHER);
                     let until = fate
                         .asked_to_wait
@@ -234,12 +243,12 @@ impl Provider for Guarded {
     }
 }
 
-/// What becomes of the requests of a call that several questions share, so that it is nobody's own.
+/// The fate of the requests of a call that several questions share.
 #[derive(Default)]
 pub(crate) struct SharedFate(Option<Arc<dyn Guard>>);
 
 impl SharedFate {
-    /// For a call that is begun with these ports, and what it sends through.
+    /// Begins a call with these ports; returns also the ports that it sends through.
     pub(crate) fn begin(ports: &Ports) -> (Self, Ports) {
         let Some(guard) = &ports.guard else {
             return (Self(None), ports.clone());
@@ -261,8 +270,8 @@ impl SharedFate {
         }
     }
 
-    /// Makes what became of the call that of a question in it, which was put with these ports. Never ends where a request
-    /// was refused: the question does.
+    /// Adds the call's fate to that of a question in it, which was asked with these ports. Never
+    /// ends if a request was refused: the question does.
     pub(crate) async fn share(&self, ports: &Ports) {
         if let (Some(call), Some(own)) = (&self.0, &ports.guard) {
             own.share(call.fate()).await;
@@ -270,7 +279,7 @@ impl SharedFate {
     }
 }
 
-/// To be asked again soon after `at`.
+/// Answers that the question is to be asked again soon after `at`.
 pub(crate) fn later(
     at: Timestamp,
     give_up_in: Duration,
@@ -294,11 +303,11 @@ pub(crate) fn later(
     })
 }
 
-/// What the provider sends through.
+/// The sender that the provider uses.
 struct Sender {
     limits: Arc<Guards>,
     fate: Mutex<RequestFate>,
-    /// For the first request.
+    /// The slot of the first request.
     slot: Mutex<Option<Slot>>,
     ports: Ports,
 }
@@ -324,13 +333,13 @@ impl Sender {
         self.fate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the question: whoever asked looks at its fate, and the provider is not polled again.
+    /// Ends the question: the caller reads its fate, and the provider is not polled again.
     async fn refuse<T>(&self, why: Refused) -> T {
         self.known().refused.get_or_insert(why);
         std::future::pending().await
     }
 
-    /// What the result means for the circuit, the schedule and the question.
+    /// Applies a result to the circuit, the schedule and the question.
     async fn judge(&self, result: &Result<HttpAnswer, HttpError>, pass: Option<&Pass>) {
         let asked_to_wait = result
             .as_ref()
@@ -345,7 +354,7 @@ impl Sender {
         let (failed, taken) = match result {
             Ok(answer) => {
                 let failed = answer.status >= 500 && asked_to_wait.is_none();
-                // Nobody works on what is not allowed to be asked.
+                // A refused request was not worked on.
                 (failed, !matches!(answer.status, 401..=403 | 429 | 503))
             }
             Err(HttpError::Timeout | HttpError::Protocol(_) | HttpError::Cut { .. }) => {
@@ -419,7 +428,8 @@ impl HttpSender for Sender {
         let deadline = clock.now().plus(request.deadline);
         let latest = clock.now().plus(request.deadline / 2);
         let slot = self.take_slot();
-        // With a slot, that was done; now it would take the time that the slot is good for.
+        // With a slot, that was done; doing it again would take the time for which the slot is
+        // good.
         if slot.is_none()
             && let Some(breaker) = &self.limits.breaker
             && let Err(at) = breaker.check(&self.ports).await
@@ -485,7 +495,7 @@ impl HttpSender for Sender {
     }
 }
 
-/// A request under way. Given up close to its deadline, it has failed as much as one that saw it pass.
+/// A request under way. Dropped close to its deadline, it counts as failed.
 struct InFlight<'a> {
     sender: &'a Sender,
     pass: Option<&'a Pass>,

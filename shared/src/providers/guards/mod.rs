@@ -1,4 +1,5 @@
-//! What stands between a provider and its upstream: rates, circuits, kept answers, and what tenants have seen before.
+//! The guards between a provider and its upstream: rates, circuits, saved answers, and what tenants
+//! have seen before.
 
 pub mod answer_cache;
 pub mod circuit_breaker;

@@ -1,12 +1,13 @@
 //! A rate that all processes keep together.
 //!
-//! Requests go out on a virtual schedule: a slot every so often, the next free one in one item of the table. A process
-//! leases as many slots as it has requests waiting, with one conditional update, and sends each at its slot. An idle
-//! schedule begins anew at the present, so nothing is saved up for a burst. A slot that could not be used in time is lost
-//! and never made up for: late requests would meet punctual ones.
+//! Requests follow a virtual schedule of evenly spaced slots; the next free one is in one item of
+//! the table. A process leases as many slots as it has requests waiting, with one conditional
+//! update, and sends each at its slot. An idle schedule begins anew at the present, so that it
+//! saves nothing up for a burst. A slot that could not be used in time is lost and never made up
+//! for: late requests would meet punctual ones.
 //!
-//! Slots are spaced for a little less than the rate ([`PACE`]), so that clocks that differ by some tens of milliseconds and
-//! requests that take unequally long to arrive do not exceed it.
+//! Slots are spaced for a little less than the rate ([`PACE`]). Clocks that differ by some tens of
+//! milliseconds, and requests that take unequally long to arrive, do not exceed it then.
 //!
 //! Without a table the schedule is the process's own.
 
@@ -24,11 +25,11 @@ use crate::schema::rate;
 
 /// The share of the rate that is used, in hundredths.
 const PACE: i64 = 96;
-/// A slot is used at most so long after its time, in microseconds.
+/// The time for which a slot can be used, in microseconds.
 const TOLERANCE: i64 = 50_000;
 /// The most slots of one lease.
 const MAX_BLOCK: usize = 64;
-/// Nobody waits longer for a slot, so that a process that ends leaves no hole worth the name.
+/// The longest wait for a slot, so that a process that ends leaves only a small gap.
 const HORIZON: Duration = Duration::from_secs(60);
 /// The longest that a lease waits for more requests.
 const LONGEST_GATHER: Duration = Duration::from_secs(2);
@@ -36,16 +37,17 @@ const LONGEST_GATHER: Duration = Duration::from_secs(2);
 const MAX_LEAD: i64 = 1_000_000;
 /// The shortest pause before a lease is tried again, so that the clock moves on.
 const LEAST_PAUSE: Duration = Duration::from_millis(10);
-/// The longest that an upstream is let alone because it says so.
+/// The longest pause that an upstream can ask for.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(3600);
-/// Others are told that an upstream refuses without saying for how long at most this often, in microseconds.
+/// The least time between two reports to other processes of an upstream that refuses without saying
+/// for how long, in microseconds.
 const REPORT_EVERY: i64 = 10_000_000;
 
 /// A provider's schedule as this process sees it.
 #[derive(Debug)]
 pub struct Limiter {
     key: Key,
-    /// Between two slots, in microseconds.
+    /// The time between two slots, in microseconds.
     interval: i64,
     slots: Mutex<Slots>,
     leasing: futures_util::lock::Mutex<()>,
@@ -54,21 +56,21 @@ pub struct Limiter {
 /// All times in microseconds since the epoch.
 #[derive(Debug, Default)]
 struct Slots {
-    /// Leased and not taken yet, ascending.
+    /// Slots that are leased and not taken yet, ascending.
     free: VecDeque<i64>,
-    /// Requests that have no slot yet.
+    /// The number of requests that have no slot yet.
     waiting: usize,
-    /// The next free slot of the schedule is not before.
+    /// The earliest time of the schedule's next free slot.
     next: i64,
-    /// The upstream wants to be let alone until then.
+    /// The time before which the upstream wants no request.
     held: i64,
-    /// The status with which it refused; 0 once it has answered anything else.
+    /// The status with which it refused; 0 once it has given any other answer.
     held_status: u16,
-    /// When this process told the others that it refuses.
+    /// The time at which this process reported the refusal to the others.
     reported: i64,
-    /// The item says that it refuses.
+    /// Set while the item says that it refuses.
     reported_of: bool,
-    /// How long a lease took of late.
+    /// The time that a lease took of late.
     lead: i64,
 }
 
@@ -76,12 +78,12 @@ struct Slots {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Slot(i64);
 
-/// There is no slot in time.
+/// No slot is free in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLate {
-    /// The schedule has one about then.
+    /// The time at which the schedule has one, roughly.
     pub at: Timestamp,
-    /// That the upstream refused, and has answered nothing else since.
+    /// The refusal of an upstream that has given no other answer since.
     pub held: Option<Outage>,
 }
 
@@ -89,7 +91,7 @@ fn micros(at: Timestamp) -> i64 {
     at.0.saturating_mul(1000)
 }
 
-/// The first millisecond that is not before.
+/// Rounds up to a millisecond.
 fn millis(micros: i64) -> Timestamp {
     Timestamp(micros.div_euclid(1000) + i64::from(micros.rem_euclid(1000) > 0))
 }
@@ -99,7 +101,7 @@ fn micros_of(duration: Duration) -> i64 {
 }
 
 impl Slots {
-    /// The first leased slot that can still be used.
+    /// Takes the first leased slot that can still be used.
     fn claim(&mut self, now: i64) -> Option<i64> {
         while self.free.front().is_some_and(|at| self.is_lost(*at, now)) {
             self.free.pop_front();
@@ -121,7 +123,7 @@ impl Slots {
         }
     }
 
-    /// Takes over from the item whether the upstream refuses.
+    /// Copies from the item whether the upstream refuses.
     fn learn(&mut self, item: &Item) {
         let (until, status) = rate::read_held(item);
         self.held = self.held.max(until);
@@ -129,7 +131,7 @@ impl Slots {
         self.reported_of = self.held_status > 0;
     }
 
-    /// Adds leased slots to the free ones. The lease took so long, in microseconds.
+    /// Adds leased slots to the free ones. `took` is the time of the lease, in microseconds.
     fn add(&mut self, first: i64, leased: i64, interval: i64, took: i64) {
         self.lead = took.max(self.lead * 9 / 10).min(MAX_LEAD);
         self.next = self.next.max(first + leased * interval);
@@ -142,7 +144,7 @@ impl Slots {
     }
 }
 
-/// Counts a request among those that have no slot.
+/// Counts a request among those without a slot.
 struct Waiting<'a>(&'a Limiter);
 
 impl Drop for Waiting<'_> {
@@ -151,7 +153,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// A slot that goes back where its request is given up before it is used.
+/// A slot that goes back if its request is dropped before it is used.
 struct Taken<'a> {
     limiter: &'a Limiter,
     at: Option<i64>,
@@ -166,6 +168,7 @@ impl Drop for Taken<'_> {
 }
 
 impl Limiter {
+    /// Makes a provider's limiter. It has no slots yet: they are leased from the table as needed.
     pub fn new(provider: &str, rate: &RateConfig) -> Self {
         let interval = micros_of(rate.per) * 100 / (i64::from(rate.requests.max(1)) * PACE);
         Self {
@@ -180,7 +183,7 @@ impl Limiter {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a slot until `latest` at most. Dropped, it has used none.
+    /// Waits for a slot until `latest` at most. Dropped, it uses none.
     pub async fn take(&self, ports: &Ports, latest: Timestamp) -> Result<Slot, TooLate> {
         let clock = ports.clock.as_ref();
         let latest = latest.min(clock.now().plus(HORIZON));
@@ -202,17 +205,17 @@ impl Limiter {
         }
     }
 
-    /// Whether a request may still be sent at this slot.
+    /// Returns whether a request may still be sent at this slot.
     pub fn holds(&self, slot: &Slot, now: Timestamp) -> bool {
         !self.slots().is_lost(slot.0, micros(now))
     }
 
-    /// For another request: this one was not sent.
+    /// Gives the slot of a request that was not sent to another one.
     pub fn give_back(&self, Slot(at): Slot) {
         self.slots().give_back(at);
     }
 
-    /// A slot of this process's own, leased if need be.
+    /// Takes a slot of this process's own; leases one if need be.
     async fn reserve(&self, ports: &Ports, latest: Timestamp) -> Result<i64, TooLate> {
         let clock = ports.clock.as_ref();
         self.slots().waiting += 1;
@@ -221,7 +224,7 @@ impl Limiter {
             if let Some(slot) = self.reserved(clock.now(), latest)? {
                 return Ok(slot);
             }
-            // One lease at a time: whoever gets here next finds what the one before brought.
+            // One lease at a time: the next caller to get here finds what the one before leased.
             let Some(_leasing) =
                 within(clock, latest.since(clock.now()), self.leasing.lock()).await
             else {
@@ -244,15 +247,15 @@ impl Limiter {
         }
     }
 
-    /// How long a lease waits for more requests to share it: none where the schedule is idle. Where it is busy, whoever
-    /// leases later waits less for the slot.
+    /// Returns the time for which a lease waits for more requests to share it: none if the schedule
+    /// is idle. If it is busy, a later lease waits less for its slot.
     fn gather(&self, now: Timestamp, latest: Timestamp) -> Duration {
         let busy = self.slots().next.saturating_sub(micros(now)).max(0);
         let gather = Duration::from_millis(u64::try_from(busy / 2000).unwrap_or(0));
         gather.min(LONGEST_GATHER).min(latest.since(now) / 4)
     }
 
-    /// What is known without asking the table: a slot, that there is none in time, or nothing.
+    /// Answers without the table, if it can: a slot, that none is free in time, or `None`.
     fn reserved(&self, now: Timestamp, latest: Timestamp) -> Result<Option<i64>, TooLate> {
         let mut slots = self.slots();
         match slots.claim(micros(now)) {
@@ -268,7 +271,7 @@ impl Limiter {
         }
     }
 
-    /// So many of the slots from `first` on can be used in time; one is always asked for.
+    /// Counts the slots from `first` on that can be used in time; at least one.
     fn useful(&self, wanted: i64, first: i64, latest: i64) -> i64 {
         (latest.saturating_sub(first).div_euclid(self.interval) + 1).clamp(1, wanted)
     }
@@ -294,7 +297,11 @@ impl Limiter {
                 Err(error) => {
                     attempt += 1;
                     if attempt == 1 {
-                        tracing::warn!(item = %self.key.pk, error = %error, "no slot leased; trying again");
+                        tracing::warn!(
+                            item = %self.key.pk,
+                            error = %error,
+                            "no slot leased; trying again"
+                        );
                     }
                     let pause = store_wait(attempt, ports.entropy.unit());
                     ports.clock.sleep(pause.max(LEAST_PAUSE)).await;
@@ -363,12 +370,12 @@ impl Limiter {
         }
     }
 
-    /// The upstream answered something else than that it refuses.
+    /// Notes an answer that is not a refusal.
     pub async fn answered(&self, ports: &Ports) {
         let now = micros(ports.clock.now());
         {
             let mut slots = self.slots();
-            // What was under way when it refused says nothing.
+            // Requests that were under way when it refused say nothing.
             if slots.held_status == 0 || now < slots.held {
                 return;
             }
@@ -381,13 +388,17 @@ impl Limiter {
         match store.update(rate::answers(self.key.clone(), now)).await {
             Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
             Err(error) => {
-                tracing::warn!(item = %self.key.pk, error = %error, "other processes do not know that the upstream answers");
+                tracing::warn!(
+                    item = %self.key.pk,
+                    error = %error,
+                    "other processes do not know that the upstream answers"
+                );
             }
         }
     }
 
-    /// The upstream refused with this status and wants no request for so long, which may be no time: nobody's slot is before
-    /// then, and who waits for one knows why.
+    /// Notes a refusal with this status. No slot is used before `wait` is over (which may be zero),
+    /// and requests that wait for one know why.
     pub async fn back_off(&self, ports: &Ports, wait: Duration, status: u16) {
         let now = micros(ports.clock.now());
         let until = micros(ports.clock.now().plus(wait.min(LONGEST_BACK_OFF)));
@@ -413,13 +424,17 @@ impl Limiter {
         match reported {
             Ok(_) | Err(StoreError::ConditionFailed(_)) => {}
             Err(error) => {
-                tracing::warn!(item = %self.key.pk, error = %error, "other processes do not know that the upstream wants to be let alone");
+                tracing::warn!(
+                    item = %self.key.pk,
+                    error = %error,
+                    "other processes do not know that the upstream wants to be let alone"
+                );
             }
         }
     }
 }
 
-/// How slots are taken from the schedule.
+/// The way in which slots are taken from the schedule.
 #[derive(Clone, Copy)]
 enum Plan {
     /// After those that are taken.
@@ -429,7 +444,7 @@ enum Plan {
 }
 
 enum Leased {
-    /// The first of the slots, and how many.
+    /// The first of the slots, and their number.
     From(i64, i64),
     /// The next free slot, which is too late.
     Full(i64),

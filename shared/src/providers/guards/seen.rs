@@ -1,8 +1,9 @@
-//! When things that carry no date of their own were first seen, so that they age all the same.
+//! The time at which things without a date were first seen, so that they age all the same.
 //!
-//! One small item for each tenant and site, under hashes: `seen` is a set of `hash:seconds`, one element for each thing that
-//! was there when somebody last looked. It is written where that has changed, on condition that nobody wrote it since it was
-//! read. Nothing depends on a write of it: what was not remembered is as new as on the first day.
+//! One small item for each tenant and site, under hashes: `seen` is a set of `hash:seconds`, one
+//! element for each thing that was there at the last visit. It is written if that has changed, on
+//! condition that it has not been written since it was read. Nothing depends on a write of it: a
+//! thing that was not remembered is as new as on the first day.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,12 +21,12 @@ use crate::schema::seen::{self, read_end, seen_key};
 
 /// The most things that are remembered of one site. With 22 bytes each, an item of 11 KB.
 const MAX_THINGS: usize = 500;
-/// The table has so long to answer, and so long to take what is new.
+/// The time that the table has to answer, and again to take what is new.
 const LIMIT: Duration = Duration::from_secs(2);
-/// An item is kept for so much longer than it must be, so that not every look has to move its end on.
+/// The extra time for which an item is kept, so that not every visit has to extend it.
 const SLACK: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// A tenant's memory of when it first saw what.
+/// A tenant's memory of the first time that it saw each thing.
 #[derive(Clone)]
 pub struct Seen {
     store: Arc<dyn Store>,
@@ -38,27 +39,28 @@ impl fmt::Debug for Seen {
     }
 }
 
-/// What stands at one site now.
+/// The things at one site now.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown<'a> {
-    /// What it is of, such as a host.
+    /// The site, such as a host.
     pub site: &'a str,
-    /// Each thing by whatever tells it from the others.
+    /// Each thing by a text that identifies it.
     pub things: &'a [String],
-    /// Nothing else is there: what is not among `things` is forgotten.
+    /// The list is complete: anything that is not among `things` is forgotten.
     pub all: bool,
-    /// Remembered for at least so long after the last look.
+    /// The least time of remembering after the last visit.
     pub remember_for: Duration,
 }
 
 impl Seen {
-    /// A memory in this table.
+    /// Makes a memory in this table.
     pub fn new(store: Arc<dyn Store>, tenant: TenantId) -> Self {
         Self { store, tenant }
     }
 
-    /// Returns when each of the things was first seen, in their order: now, where it never was. `None` of what is not
-    /// remembered, and of everything where the table does not say. Takes at most `limit`, and at most four seconds.
+    /// Returns when each of the things was first seen, in their order: now, if it is new. `None`
+    /// for those that are not remembered, and for all if the table does not answer. Takes at most
+    /// `limit`, and at most four seconds.
     pub async fn since(
         &self,
         shown: Shown<'_>,
@@ -134,7 +136,7 @@ impl Seen {
     ) {
         let update = seen::remember(key, read, kept, expires_at);
         match within(clock, limit, self.store.update(update)).await {
-            // Somebody else looked at the same time.
+            // Another run was here at the same time.
             Some(Ok(_) | Err(StoreError::ConditionFailed(_))) => {}
             answer => warn(
                 "when undated news were first seen is not remembered",
@@ -149,7 +151,7 @@ fn warn(what: &'static str, error: Option<StoreError>) {
     tracing::warn!(error = why, "{what}");
 }
 
-/// Nine bytes: among 500 things two are taken for one once in 10^16 sites.
+/// Hashes to nine bytes: two of 500 things collide once in 10^16 sites.
 fn hash(thing: &str) -> String {
     URL_SAFE_NO_PAD.encode(&Sha256::digest(thing)[..9])
 }

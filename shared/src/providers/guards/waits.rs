@@ -1,8 +1,8 @@
-//! Whom records wait for, in one small item of each provider, so that callers can be shown it.
+//! The providers that records wait for, in one small item each, so that callers can be shown them.
 //!
-//! It is written where a record is suspended because of a provider's limits or its upstream, and once more when the upstream
-//! has answered a question since, each about every [`EVERY`] by each process. Of several waits it tells the longest. Nothing is
-//! decided by it, and nothing depends on a write of it.
+//! It is written when a record is suspended because of a provider's limits or its upstream, and
+//! when the upstream has answered since, about every [`EVERY`] by each process. Of several waits it
+//! has the longest. Nothing is decided by it, and nothing depends on a write of it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -18,31 +18,31 @@ use crate::schema::waits::{self, ReportedWait, waits_key};
 const EVERY: Duration = Duration::from_secs(5);
 /// A write takes at most this long.
 const WRITE_LIMIT: Duration = Duration::from_secs(2);
-/// A wait is taken to go on for this long after the provider was to be asked again: whoever asks it then tells so, or that
-/// it has answered.
+/// The time for which a wait goes on after the provider was to be asked again: the next caller
+/// reports that, or the answer.
 const GRACE: Duration = Duration::from_secs(30);
 /// The most providers that one answer names.
 const MAX_SHOWN: usize = 25;
 
-/// A provider's wait as this process tells it.
+/// A provider's wait as this process reports it.
 #[derive(Debug)]
 pub struct Waits {
     provider: String,
     written: Mutex<Option<Written>>,
 }
 
-/// What this process wrote last.
+/// The last write of this process.
 #[derive(Debug, Clone, Copy)]
 struct Written {
     at: Timestamp,
     until: Timestamp,
     over: bool,
-    /// It was because of the upstream.
+    /// Set if it was because of the upstream.
     outage: bool,
 }
 
 impl Waits {
-    /// Nothing is written yet.
+    /// Makes a wait of which nothing is written yet.
     pub fn new(provider: &str) -> Self {
         Self {
             provider: provider.to_owned(),
@@ -50,7 +50,8 @@ impl Waits {
         }
     }
 
-    /// Tells that a record waits until then, because of an outage or for its turn at a rate. Takes at most `limit`.
+    /// Reports that a record waits until then, because of an outage or for a slot. Takes at most
+    /// `limit`.
     pub async fn tell(
         &self,
         ports: &Ports,
@@ -87,8 +88,8 @@ impl Waits {
         }
     }
 
-    /// Tells that the upstream has answered, where this process told that records wait for it, or where the record did
-    /// (`waited`). Takes at most `limit`.
+    /// Reports that the upstream has answered, if this process reported a wait for it, or if the
+    /// record waited (`waited`). Takes at most `limit`.
     pub async fn over(&self, ports: &Ports, waited: bool, limit: Duration) {
         let Some(store) = &ports.shared else { return };
         let now = ports.clock.now();
@@ -121,7 +122,11 @@ impl Waits {
         match answer {
             Some(Ok(())) => return true,
             Some(Err(error)) => {
-                tracing::warn!(provider = self.provider, error = %error, "not told whether records wait");
+                tracing::warn!(
+                    provider = self.provider,
+                    error = %error,
+                    "not told whether records wait"
+                );
             }
             None => tracing::warn!(
                 provider = self.provider,

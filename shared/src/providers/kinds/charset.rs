@@ -1,4 +1,4 @@
-//! The encoding of what upstreams and sites send, by the labels of the WHATWG Encoding Standard.
+//! The encoding of answers and pages, by the labels of the WHATWG Encoding Standard.
 
 use std::borrow::Cow;
 
@@ -6,14 +6,13 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 use crate::domain::rows::unmarked_utf_16_is_little_endian;
 
-/// Longer names of encodings there are none, in bytes.
+/// The longest name of an encoding, in bytes.
 const MAX_LABEL: usize = 64;
 
 /// Returns the text of an answer in JSON. A byte order mark counts first, then the zeros beside the
-/// first character, which JSON has in UTF-16 alone, then the header, and without all of them it is
-/// UTF-8. What is UTF-8 is so under the names of single octets too: servers add those to whatever
-/// they send. `None` where bytes are none of the encoding: a guess at what they were would be sold
-/// as data.
+/// first character, which JSON has in UTF-16 alone, then the header; otherwise it is UTF-8. Valid
+/// UTF-8 is read as such under the names of single octets too: servers add those to anything they
+/// send. `None` if the bytes do not fit the encoding: a guess would be sold as data.
 pub(super) fn text<'b>(body: &'b [u8], content_type: Option<&str>) -> Option<Cow<'b, str>> {
     let (encoding, mark) = Encoding::for_bom(body).unwrap_or_else(|| {
         let encoding = match unmarked_utf_16_is_little_endian(body) {
@@ -28,15 +27,15 @@ pub(super) fn text<'b>(body: &'b [u8], content_type: Option<&str>) -> Option<Cow
     encoding.decode_without_bom_handling_and_without_replacement(&body[mark..])
 }
 
-/// The encoding that a `Content-Type` names; of several headers that were joined, the last one
-/// counts.
+/// Returns the encoding that a `Content-Type` names; of several headers that were joined, the last
+/// one counts.
 pub(super) fn reported(content_type: Option<&str>) -> Option<&'static Encoding> {
     content_type?
         .rsplit(',')
         .find_map(|value| label(value, "charset"))
 }
 
-/// The encoding behind the first `name=` that names one.
+/// Returns the encoding behind the first `name=` that names one.
 pub(super) fn label(text: &str, name: &str) -> Option<&'static Encoding> {
     let text = text.to_ascii_lowercase();
     text.match_indices(name).find_map(|(at, word)| {

@@ -9,9 +9,8 @@
 //!  "meta":   {"address": "…", "md5": "…", "sha1": "…", "sha256": "…"}}
 //! ```
 //!
-//! `address` is what the digests beside it were made of. Digests are lower-case hex,
-//! `sha256_base64` is the standard alphabet with padding over the digest's bytes (what UID2 calls
-//! `email_hash`). The rules:
+//! `address` is the text of the digests beside it. Digests are lower-case hex, `sha256_base64` is
+//! the standard alphabet with padding over the digest's bytes (UID2's `email_hash`). The rules:
 //!
 //! - `plain`: the address alone, without a name, a scheme or white space around it, in lower case
 //!   and in Unicode's form NFC.
@@ -20,8 +19,8 @@
 //!   <https://unifiedid.com/docs/getting-started/gs-normalization-encoding>.
 //! - `google`: as `plain`; at `gmail.com` and `googlemail.com` also without dots and `+suffix`.
 //!   Source: Google Ads API, "Manage online click conversions", normalise and hash. (Google's older
-//!   client samples keep the suffix; an account's own address has none, so that a hash with it
-//!   matches no one.)
+//!   client samples keep the suffix; an account's own address has none, so that a hash with it does
+//!   not match.)
 //! - `meta`: as `plain`. Source: Meta, Conversions API, "Customer Information Parameters", `em`.
 
 use std::sync::Arc;
@@ -42,7 +41,7 @@ use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Questio
 /// The hashes of an e-mail address.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HemConfig {
-    /// The input field that holds the address; `email` where the file says nothing.
+    /// The input field with the address; `email` if the file does not say.
     pub input: String,
 }
 
@@ -109,7 +108,7 @@ impl Provider for Hem {
     }
 }
 
-/// Returns what UID2 hashes.
+/// Returns the address that UID2 hashes.
 fn uid2(email: &Email) -> String {
     if email.domain() == "gmail.com" {
         canonical(email)
@@ -118,7 +117,7 @@ fn uid2(email: &Email) -> String {
     }
 }
 
-/// Returns what Google hashes.
+/// Returns the address that Google hashes.
 fn google(email: &Email) -> String {
     if matches!(email.domain(), "gmail.com" | "googlemail.com") {
         canonical(email)
@@ -127,7 +126,7 @@ fn google(email: &Email) -> String {
     }
 }
 
-/// Without dots and `+suffix`, as Gmail delivers.
+/// Returns the address without dots and `+suffix`, as Gmail delivers.
 fn canonical(email: &Email) -> String {
     let user = email.local().split('+').next().unwrap_or_default();
     format!("{}@{}", user.replace('.', ""), email.domain())

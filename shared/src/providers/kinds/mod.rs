@@ -1,5 +1,5 @@
-//! The kinds of provider, a file or a folder each, and what several of them read. This file is
-//! their registry.
+//! The kinds of provider, a file or a folder each, and readers that several of them use. This file
+//! is their registry.
 
 pub(crate) mod charset;
 pub mod chat;

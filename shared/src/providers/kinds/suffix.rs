@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 /// Comments, an empty line, then one rule a line in byte order. See `infra/data/make_suffixes.py`.
 static LIST: &str = include_str!("public_suffixes.txt");
 
-/// The host of a domain name as people write it: `HTTPS://www.Bücher.example./path` gives
+/// Returns the host of a domain name as people write it: `HTTPS://www.Bücher.example./path` gives
 /// `xn--bcher-kva.example`. The error says what the value is instead.
 pub(super) fn host(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
@@ -29,7 +29,7 @@ pub(super) fn host(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// A bare domain name in its ASCII form (A-labels), in lower case, with a dot in it.
+/// Returns a bare domain name in its ASCII form (A-labels), in lower case, with a dot in it.
 pub(super) fn a_labels(name: &str) -> Result<String, &'static str> {
     let host = match url::Host::parse(name) {
         Ok(url::Host::Domain(host)) => host,
@@ -50,8 +50,8 @@ pub(super) fn a_labels(name: &str) -> Result<String, &'static str> {
     Ok(host)
 }
 
-/// A host and its parents down to the registrable domain. Not further: `anybody.github.io` is not
-/// `github.io`'s.
+/// Returns a host and its parents down to the registrable domain. Not further: `anybody.github.io`
+/// is not `github.io`'s.
 pub(super) fn parents(host: &str) -> impl Iterator<Item = &str> {
     let last = registrable(host).unwrap_or(host).len();
     std::iter::successors(Some(host), |rest| {
@@ -60,8 +60,8 @@ pub(super) fn parents(host: &str) -> impl Iterator<Item = &str> {
     .take_while(move |rest| rest.len() >= last)
 }
 
-/// The registrable domain of a host: `news.shop.example.co.uk` gives `example.co.uk`. `None` for a
-/// public suffix itself.
+/// Returns the registrable domain of a host: `news.shop.example.co.uk` gives `example.co.uk`.
+/// `None` for a public suffix itself.
 pub(super) fn registrable(host: &str) -> Option<&str> {
     let suffix = public_suffix(host);
     let owner = host.strip_suffix(suffix)?.strip_suffix('.')?;
@@ -72,7 +72,7 @@ pub(super) fn registrable(host: &str) -> Option<&str> {
 /// The labels of the longest rule of the list.
 const LONGEST_RULE: usize = 7;
 
-/// The longest rule that matches, by the list's algorithm; the last label where none does.
+/// Returns the longest rule that matches, by the list's algorithm; the last label if none does.
 fn public_suffix(host: &str) -> &str {
     let mut rest = host
         .rmatch_indices('.')
@@ -96,8 +96,8 @@ pub(super) fn listed(rule: &str) -> bool {
     line_of(LIST, |line| rule.cmp(line)).is_some()
 }
 
-/// The line that is sought, of those behind a list's first empty one. `is_at` says where the sought
-/// line is, seen from another.
+/// Returns the line that is sought, after a list's first empty one. `is_at` compares a line with
+/// the sought one.
 pub(super) fn line_of<'l>(list: &'l str, is_at: impl Fn(&'l str) -> Ordering) -> Option<&'l str> {
     let mut lines = list.split_once("\n\n").map_or(list, |(_, lines)| lines);
     while !lines.is_empty() {

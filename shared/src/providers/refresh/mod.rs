@@ -1,4 +1,5 @@
-//! What changes while a process lives: secrets, tables, and how often a fault of either is logged.
+//! Values that change while a process lives: secrets and tables. Limits how often a fault of either
+//! is logged.
 
 pub(crate) mod notice;
 pub(crate) mod secret;

@@ -1,4 +1,4 @@
-//! What operators are told of providers that fail: their log has a line for it, and not one for every record.
+//! Log lines for operators about providers that fail: one for many records.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::domain::record::FailureCode;
 use crate::domain::time::Timestamp;
 
-/// Of one provider and code there is a line at most this often from one process.
+/// The least time between two lines of one process about the same provider and code.
 const EVERY: Duration = Duration::from_secs(60);
-/// The most codes that are told apart; what upstreams say does not make codes, so that there are few.
+/// The most codes that are counted apart. Upstreams cannot add codes, so there are few.
 const MAX_CODES: usize = 32;
 
 /// The failures of one provider, in the waterfall of one type.
@@ -23,7 +23,8 @@ struct Tally {
 }
 
 impl Notices {
-    /// Notes a failure, and logs it unless one was logged just before. `detail` is for people and holds no personal datum.
+    /// Notes a failure, and logs it unless one was logged just before. `detail` is for people and
+    /// has no personal datum.
     pub(crate) fn failed(&self, provider: &str, code: FailureCode, detail: &str, now: Timestamp) {
         let code = code.as_str();
         if let Some(failures) = self.due(code, now) {
@@ -31,15 +32,15 @@ impl Notices {
         }
     }
 
-    /// Notes that a record waits because the upstream cannot be asked, with the HTTP status that it answered with where it
-    /// did, and logs it unless that was logged just before.
+    /// Notes that a record waits because the upstream cannot be asked, with its HTTP status if it
+    /// answered; logs it unless that was logged just before.
     pub(crate) fn waits(&self, provider: &str, status: Option<u16>, now: Timestamp) {
         if let Some(records) = self.due(&format!("waits: {status:?}"), now) {
             tracing::warn!(provider, status, records, "records wait for a provider");
         }
     }
 
-    /// How many failures with this code there were since the last line, where it is time for another.
+    /// Returns the number of failures with this code since the last line, if another line is due.
     fn due(&self, code: &str, now: Timestamp) -> Option<u64> {
         let mut tallies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tallies) = tallies.get_mut(code) {

@@ -1,8 +1,10 @@
 //! A provider whose secrets are parameters of AWS Systems Manager.
 //!
-//! It is made when the first record asks, so that a start waits for no secret, and made anew when a value has changed: what
-//! hangs on a secret, access tokens too, goes with the old one. Values are read again every [`REFRESH_AFTER`](crate::providers::refresh::table::FRESH),
-//! and when the upstream refuses its credentials; if there are other values by then, the question is put once more with them.
+//! It is built when the first record asks, so that a start waits for no secret, and built anew when
+//! a value has changed: everything that was made with a secret, such as access tokens, goes with
+//! the old one. Values are read again every
+//! [`REFRESH_AFTER`](crate::providers::refresh::table::REFRESH_AFTER), and when the upstream
+//! refuses its credentials; if the values have changed by then, the question is put once more.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,16 +21,17 @@ use crate::ports::{AssetError, within};
 use crate::providers::refresh::table::{CachedAsset, Reading, Unread};
 use crate::providers::{Answer, Ports, Provider, Question};
 
-/// Reading the parameters takes at most this long, with the retries of whoever reads.
+/// The most time for reading the parameters, retries included.
 const READ_LIMIT: Duration = Duration::from_secs(10);
 
 /// Makes the provider with these secrets.
-type Make = Box<dyn Fn(Secrets<'_>) -> Result<Arc<dyn Provider>, ConfigError> + Send + Sync>;
+type Make = Box<dyn Fn(Secrets<'_>) -> BuildResult + Send + Sync>;
+type BuildResult = Result<Arc<dyn Provider>, ConfigError>;
 
-/// A provider that is made when its secrets are known.
+/// A provider that is built when its secrets are known.
 pub(crate) struct RotatingSecret {
     core: Arc<SecretProvider>,
-    /// Without its secrets, for what does not depend on them. It is never asked.
+    /// The provider without its secrets, for what does not depend on them. It is never asked.
     without_secrets: Arc<dyn Provider>,
     built: CachedAsset<Built>,
 }
@@ -60,11 +63,12 @@ impl fmt::Debug for RotatingSecret {
 }
 
 impl RotatingSecret {
-    /// What `make` makes, at once where no secret is a parameter. Secrets of the environment are looked up now.
+    /// Wraps the provider that `make` builds, or returns it if no secret is a parameter. Secrets of
+    /// the environment are read now.
     pub(crate) fn around(
         config: &ProviderConfig,
         environment: Environment<'_>,
-        make: impl Fn(Secrets<'_>) -> Result<Arc<dyn Provider>, ConfigError> + Send + Sync + 'static,
+        make: impl Fn(Secrets<'_>) -> BuildResult + Send + Sync + 'static,
     ) -> Result<Arc<dyn Provider>, ConfigError> {
         let (mut parameters, mut known) = (Vec::new(), BTreeMap::new());
         for secret in config.kind.settings().secrets() {
@@ -84,7 +88,8 @@ impl RotatingSecret {
             environment: known,
             make: Box::new(make),
         };
-        // Where all is known, this is the provider; else it shows what is wrong with the rest.
+        // If all is known, this is the provider; else building it shows what is wrong with the
+        // rest.
         let without_secrets = core.with(&|_| Some("not read yet".to_owned()))?;
         if core.parameters.is_empty() {
             return Ok(without_secrets);
@@ -109,7 +114,7 @@ impl RotatingSecret {
 }
 
 impl SecretProvider {
-    /// The provider with these values of parameters.
+    /// Builds the provider with these values of parameters.
     fn with(
         &self,
         parameter: &dyn Fn(&str) -> Option<String>,
@@ -126,7 +131,7 @@ impl SecretProvider {
         })
     }
 
-    /// The provider with the secrets as they are now; `None` where they are those of `before`.
+    /// Builds the provider with the present secrets; `None` if they are those of `before`.
     async fn read(
         &self,
         before: Option<Arc<Built>>,
@@ -167,7 +172,8 @@ impl Provider for RotatingSecret {
             built.provider.ask(&question, ports).await
         };
         let built = match self.built(question.limit / 2, ports).await {
-            // What came late leaves the upstream too little time, and its answer would be paid for: the next try has all of it.
+            // A late secret leaves the upstream too little time, and its answer would be paid for:
+            // the next try has all of it.
             Ok(_) if clock.now().since(begun) > question.limit / 4 => {
                 return Unread::soon().answer(question, ports);
             }
@@ -182,7 +188,7 @@ impl Provider for RotatingSecret {
                 ..
             }
         ) {
-            // The answer that there is goes before one for which there is no time.
+            // The refusal is a better answer than one that comes too late.
             let wait = end.since(clock.now()) / 2;
             if let Some(other) = self
                 .built
@@ -231,8 +237,10 @@ mod tests {
 
     fn declared(body: &str) -> Config {
         let toml = format!(
-            "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"acme\"]\n[providers.acme]\nkind = \"http\"\nretries = 0\n\
-             url = \"https://acme.example/{{{{ input.domain }}}}\"\nfields = {{ name = \"/name\" }}\n{body}\n"
+            "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"acme\"]\n[providers.acme]\n\
+             kind = \"http\"\nretries = 0\n\
+             url = \"https://acme.example/{{{{ input.domain }}}}\"\n\
+             fields = {{ name = \"/name\" }}\n{body}\n"
         );
         Config::parse(READERS, "p.toml", &toml).unwrap_or_else(|e| panic!("{e}"))
     }
@@ -247,7 +255,8 @@ mod tests {
 
     fn bearing() -> Arc<dyn Provider> {
         provider(&format!(
-            "headers = {{ Authorization = \"Bearer {{{{ secret.key }}}}\", Region = \"{{{{ secret.region }}}}\" }}\n\
+            "headers = {{ Authorization = \"Bearer {{{{ secret.key }}}}\", \
+             Region = \"{{{{ secret.region }}}}\" }}\n\
              secrets = {{ key = {{ ssm = \"{NAME}\" }}, region = {{ env = \"REGION\" }} }}"
         ))
     }
@@ -365,7 +374,7 @@ mod tests {
             (
                 None,
                 None,
-                "there is no such thing; create it, in the region of the functions",
+                "it does not exist; create it, in the region of the functions",
             ),
             (
                 Some("400 AccessDeniedException"),
@@ -375,7 +384,8 @@ mod tests {
             (
                 None,
                 Some(""),
-                "p.toml:10:19: providers.acme needs the parameter /millrace/acme-key, which is empty",
+                "p.toml:10:19: providers.acme needs the parameter /millrace/acme-key, which is \
+                 empty",
             ),
             (
                 None,
@@ -406,7 +416,7 @@ mod tests {
                 "{reported}"
             );
             assert_eq!(script.reads(), 1, "a fault is kept for a moment");
-            // And put right.
+            // And it recovers.
             script.assets_fail(None);
             script.parameter(NAME, "one");
             script.answer(200, r#"{"name": "A"}"#);
@@ -497,7 +507,7 @@ mod tests {
             (Some(found("A")), 1),
             "read once, by all together"
         );
-        // And what is kept is used at once while it is read again.
+        // The cached value is used at once while it is read again.
         script.pass(Duration::from_secs(400));
         script.answer(200, r#"{"name": "B"}"#);
         let began = ports.clock.now();
@@ -536,7 +546,8 @@ mod tests {
     async fn an_access_token_goes_with_the_secret_that_it_was_given_for() {
         let (ports, script) = ports();
         let acme = provider(
-            "oauth = { token_url = \"https://acme.example/token\", client_id = { env = \"REGION\" }, \
+            "oauth = { token_url = \"https://acme.example/token\", \
+             client_id = { env = \"REGION\" }, \
              client_secret = { ssm = \"/millrace/acme-secret\" } }",
         );
         script.parameter("/millrace/acme-secret", "one");
@@ -606,9 +617,11 @@ mod tests {
 
     #[test]
     fn what_does_not_hang_on_the_secret_is_known_without_it() {
-        let later = "body = { callback = \"{{ callback.url }}\" }\nmethod = \"POST\"\nlater = { id = \"/id\" }\n";
+        let later = "body = { callback = \"{{ callback.url }}\" }\nmethod = \"POST\"\n\
+                     later = { id = \"/id\" }\n";
         let acme = provider(&format!(
-            "{later}headers = {{ Authorization = \"Bearer {{{{ secret.key }}}}\" }}\nsecrets = {{ key = {{ ssm = \"{NAME}\" }} }}"
+            "{later}headers = {{ Authorization = \"Bearer {{{{ secret.key }}}}\" }}\n\
+             secrets = {{ key = {{ ssm = \"{NAME}\" }} }}"
         ));
         assert!(acme.calls_back() && !bearing().calls_back());
     }

@@ -1,10 +1,11 @@
-//! What is read from outside of the bundle, kept in this process, and read again.
+//! Values from outside of the bundle, cached in this process and refreshed.
 //!
-//! Whoever finds nothing kept reads, and the others wait with it. After [`REFRESH_AFTER`] it is read again while what is kept stays in
-//! use; what cannot be read again stays in use, whatever the reason: a record that needs it is better served by it than by none.
+//! The first caller reads, and the others wait with it. After [`REFRESH_AFTER`] the value is read
+//! again while the cached one stays in use. If that fails, the cached one stays, whatever the
+//! reason: it serves a record better than none.
 //!
-//! A reading belongs to nobody: whoever asks drives it on, and one whose time is up leaves it to the next, so that what takes
-//! longer than any record may is read all the same.
+//! A reading has no owner: every caller polls it, and one whose time is up leaves it to the next,
+//! so that a reading may take longer than any record.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,42 +20,43 @@ use crate::ports::{AssetError, within};
 use crate::providers::guards::guarded::later;
 use crate::providers::{Answer, Ports, Question};
 
-/// What is kept is read again after this long, give or take a fifth, so that processes which began together do not read
-/// together for ever: a new secret is in use within it, at 12 calls an hour and process.
+/// The age at which a value is read again, give or take a fifth, so that processes which began
+/// together do not read together for ever. A new secret is in use within it, at 12 calls an hour
+/// and process.
 pub const REFRESH_AFTER: Duration = Duration::from_secs(300);
-/// Nobody tries again sooner after a failure: the records of a chunk all want to know.
+/// The least time before another try after a failure: the records of a chunk all want to know.
 pub const PAUSE: Duration = Duration::from_secs(5);
-/// The same where something is kept that serves meanwhile.
+/// The same while a cached value serves.
 const PAUSE_WITH_VALUE: Duration = Duration::from_secs(30);
-/// With something kept, whoever begins a reading waits for it this long.
+/// The time that the first caller of a reading waits for it if there is a cached value.
 const WAIT_WITH_VALUE: Duration = Duration::from_millis(500);
-/// A record whose provider could be asked once this is read waits so long before the next provider is asked instead.
+/// The time that a record waits for this value before the next provider is asked instead.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a reading comes to: `None` where it is what it was.
+/// The result of a reading: `None` if the value has not changed.
 pub(crate) type Reading<T> = BoxFuture<'static, Result<Option<T>, Unread>>;
 
-/// A value of elsewhere.
+/// A cached value from outside.
 pub(crate) struct CachedAsset<T>(Arc<Mutex<CacheState<T>>>);
 
 struct CacheState<T> {
     value: Option<Arc<T>>,
-    /// Why the last reading failed, if it did.
+    /// The reason why the last reading failed, if it did.
     fault: Option<Unread>,
-    /// When to read again.
+    /// The time to read again.
     until: Option<Timestamp>,
     rejected_at: Option<Timestamp>,
     reading: Option<Shared<BoxFuture<'static, ()>>>,
 }
 
-/// Why something was not to be had.
+/// The reason why a value could not be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unread {
-    /// For the operator: what it is, why, and what to do. Not for tenants, who have no business with it.
+    /// For the operator: what it is, why, and what to do. Tenants do not see it.
     why: String,
-    /// The same for the log, where it must hold nothing of the content.
+    /// The same for the log, without any of the content.
     logged: Option<String>,
-    /// Asking again may help.
+    /// Set if a retry may help.
     passing: bool,
 }
 
@@ -67,7 +69,7 @@ impl Unread {
         }
     }
 
-    /// As [`lasting`](Self::lasting), with other words for the log.
+    /// Makes the same with other words for the log.
     pub(crate) fn logged_as(self, logged: &str) -> Self {
         Self {
             logged: Some(logged.to_owned()),
@@ -75,7 +77,7 @@ impl Unread {
         }
     }
 
-    /// It is not read yet.
+    /// Says that it is not read yet.
     pub(crate) fn soon() -> Self {
         Self {
             why: "it is still being read".to_owned(),
@@ -84,7 +86,7 @@ impl Unread {
         }
     }
 
-    /// `what` could not be read.
+    /// Says that `what` could not be read.
     pub(crate) fn of(what: &str, error: &AssetError) -> Self {
         let advice = match error {
             AssetError::Missing => "; create it, in the region of the functions",
@@ -106,11 +108,12 @@ impl Unread {
         self.why
     }
 
-    /// The answer to a question that needs it. What may be there soon is waited for: for a while where somebody else could be
-    /// asked, longer where nobody could or the question was taken before.
+    /// Answers a question that needs the value. A value that may be there soon is waited for: for a
+    /// while if another provider could be asked, longer if not or if the question was taken before.
     pub(crate) fn answer(self, question: &Question<'_>, ports: &Ports) -> Answer {
         if !self.passing {
-            let detail = "what this provider needs cannot be read; the operator's log and `millrace providers check` say why";
+            let detail = "what this provider needs cannot be read; the operator's log and \
+                          `millrace providers check` say why";
             return Answer::failed(FailureCode::ProviderError, detail);
         }
         let waits = question.last || question.earlier.is_some();
@@ -144,7 +147,8 @@ impl<T> Default for CachedAsset<T> {
 }
 
 impl<T: Send + Sync + 'static> CachedAsset<T> {
-    /// The value, waited for at most `wait` where there is none. `read` is handed the one that is kept.
+    /// Returns the value; if there is none, waits at most `wait` for it. `read` is handed the
+    /// cached one.
     pub(crate) async fn get(
         &self,
         wait: Duration,
@@ -162,7 +166,7 @@ impl<T: Send + Sync + 'static> CachedAsset<T> {
             match known {
                 Some(Ok(value)) if begun => {
                     drop(kept);
-                    // Only helped on.
+                    // This call only drives it on.
                     let _ = reading.now_or_never();
                     return Ok(value);
                 }
@@ -178,8 +182,9 @@ impl<T: Send + Sync + 'static> CachedAsset<T> {
         }
     }
 
-    /// Another value than `rejected`, which was used to no good: read now, unless somebody did for the same reason in the last
-    /// [`PAUSE`]. `None` where there is no other within `wait`.
+    /// Returns another value than `rejected`, which did not work. Reads it now, unless that was
+    /// done for the same reason in the last [`PAUSE`]. `None` if there is no other value within
+    /// `wait`.
     pub(crate) async fn replacement(
         &self,
         rejected: &Arc<T>,
@@ -210,7 +215,7 @@ impl<T: Send + Sync + 'static> CachedAsset<T> {
         other(&lock(&self.0))
     }
 
-    /// The reading that is under way, or a new one.
+    /// Returns the reading that is under way, or a new one.
     fn reading(
         &self,
         kept: &mut CacheState<T>,
@@ -252,7 +257,7 @@ impl<T> CacheState<T> {
         self.until.is_some_and(|until| now < until)
     }
 
-    /// Keeps what came of a reading.
+    /// Stores the result of a reading.
     fn note(&mut self, came: Result<Option<T>, Unread>, ports: &Ports) {
         let fresh = REFRESH_AFTER.mul_f64(0.8 + 0.4 * ports.entropy.unit());
         let wait = match &came {

@@ -1,4 +1,4 @@
-//! One provider's turn in a run: its kept answer, its own answer, or that the record waits for it.
+//! One step of a run: a provider's saved answer, its own answer, or the suspension of the record.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::providers::{Answer, Later, Ports, Question};
 pub(super) struct Run<'a> {
     pub(super) kind: &'a RecordType,
     pub(super) request: &'a Request<'a>,
-    /// Without what is blank.
+    /// The input without blank fields.
     pub(super) input: &'a Map<String, Value>,
     pub(super) ports: &'a Ports,
     pub(super) deadline: Timestamp,
@@ -31,8 +31,8 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Gives a provider its turn and merges its answer. Breaks with `None` once there is enough,
-    /// with how the run ends where the record is not to be worked on further.
+    /// Asks a provider and merges its answer. Breaks with `None` once there is enough, or with the
+    /// outcome of the run if the record cannot be worked on further.
     pub(super) async fn step(
         &mut self,
         at: usize,
@@ -58,8 +58,8 @@ impl Run<'_> {
         ControlFlow::Continue(())
     }
 
-    /// Whether a provider can give what is still wanted. What was asked for before is taken,
-    /// whatever else came meanwhile.
+    /// Returns whether a provider can give what is still wanted. One that was asked before is
+    /// always asked again.
     fn is_worth_asking(&self, at: usize, waited: &EarlierWait) -> bool {
         let wanted = || self.merged.wanted(self.kind.until());
         waited.give_up_at.is_some() || wanted().is_none_or(|wanted| self.steps[at].gives(&wanted))
@@ -70,9 +70,9 @@ impl Run<'_> {
         self.deadline.since(self.ports.clock.now())
     }
 
-    /// Returns the answer that the provider gave to the same question before, if it was kept.
+    /// Returns the provider's saved answer to the same question, if there is one.
     async fn kept_answer(&self, step: &Step, waited: &EarlierWait) -> Option<(Answer, Origin)> {
-        // A question that was taken is answered by who took it.
+        // A question that was taken is answered by the provider that took it.
         if waited.earlier.is_some() {
             return None;
         }
@@ -86,7 +86,7 @@ impl Run<'_> {
         Some((kept.answer(), origin))
     }
 
-    /// Asks the provider and notes how that went. Breaks with how the run ends where it answers later.
+    /// Asks the provider and notes the result. Breaks with the run's outcome if it answers later.
     async fn own_answer(
         &mut self,
         at: usize,
@@ -115,7 +115,7 @@ impl Run<'_> {
         ControlFlow::Continue((answer, origin))
     }
 
-    /// Puts the question to the provider within its share of the time.
+    /// Asks the provider within its share of the time.
     async fn put_question(&self, at: usize, waited: &EarlierWait) -> Answer {
         let (step, clock) = (self.steps[at], self.ports.clock.as_ref());
         let own = step.timeout.filter(|_| !step.waits_for_slot);
@@ -148,8 +148,8 @@ impl Run<'_> {
         Answer::failed(code, "did not answer in time")
     }
 
-    /// Suspends the record until its provider is asked again, or returns the answer that a wait
-    /// in vain comes to.
+    /// Suspends the record until its provider is asked again, or returns the answer of a wait in
+    /// vain.
     fn suspend(
         &mut self,
         at: usize,

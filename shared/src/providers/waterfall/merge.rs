@@ -1,9 +1,10 @@
-//! What the providers' answers come to together.
+//! Merges the answers of providers.
 
 use serde_json::{Map, Value};
 
 use super::step::{Contributor, Judged};
 use crate::catalog::Until;
+use crate::domain::json;
 use crate::domain::record::{
     FailureCode, MAX_DEPTH, MAX_OUTCOME_BYTES, Outcome, OutcomeError, OutcomeStatus, Source, depth,
     is_blank,
@@ -11,7 +12,7 @@ use crate::domain::record::{
 use crate::domain::suspended::Merged;
 use crate::providers::{Answer, Confidence};
 
-/// Where an answer came from.
+/// The origin of an answer.
 pub(super) struct Origin {
     /// RFC 3339, UTC.
     pub(super) fetched_at: String,
@@ -43,7 +44,7 @@ impl Merged {
                 self.invalid.get_or_insert(why);
             }
             Answer::Failed { code, detail } => {
-                // What may pass says more than an input that never will.
+                // A failure that may pass says more than an input that never fits.
                 if code != FailureCode::ProviderInput {
                     self.failure
                         .take_if(|before| before.is(FailureCode::ProviderInput));
@@ -52,7 +53,7 @@ impl Merged {
                     OutcomeError::new(code.as_str(), format!("{}: {detail}", from.name))
                 });
             }
-            // Whoever waits was parked before.
+            // A record that waits was suspended before.
             Answer::Later(_) => {}
         }
     }
@@ -96,8 +97,8 @@ impl Merged {
         }
     }
 
-    /// What becomes of a record that cannot be kept until its provider answers, if it cannot: what was found so far must fit an
-    /// outcome, and be read again.
+    /// Returns the failure of a record that cannot be stored while it waits: what was found so far
+    /// must fit an outcome, and be readable again.
     pub(super) fn unfit(&self, upstream_token: Option<&Value>) -> Option<Outcome> {
         if self
             .data
@@ -108,12 +109,12 @@ impl Merged {
             let detail = format!("a provider's answer nests deeper than {MAX_DEPTH} levels");
             return Some(Outcome::failed("outcome_too_deep", detail));
         }
-        let mut size = Count(0);
-        let written = serde_json::to_writer(&mut size, &(self, upstream_token));
-        (written.is_err() || size.0 > MAX_OUTCOME_BYTES).then(|| too_large(size.0))
+        let bytes = json::size(&(self, upstream_token));
+        (bytes > MAX_OUTCOME_BYTES).then(|| too_large(bytes))
     }
 
-    /// The fields that are still wanted; `None` where it is not about single fields, and anything helps.
+    /// Returns the fields that are still wanted; `None` if no single fields are, and anything
+    /// helps.
     pub(super) fn wanted<'u>(&self, until: &'u Until) -> Option<Vec<&'u str>> {
         let source = |field: &str| {
             self.sources
@@ -153,7 +154,7 @@ impl Merged {
                 },
             };
         }
-        // Who gave only what a surer answer replaced is not paid.
+        // A provider whose fields a surer answer replaced is not paid.
         let contributed = |name: &str| {
             self.sources
                 .iter()
@@ -172,9 +173,9 @@ impl Merged {
             credits,
             error: None,
         };
-        let mut size = Count(0);
-        if serde_json::to_writer(&mut size, &outcome).is_err() || size.0 > MAX_OUTCOME_BYTES {
-            return too_large(size.0);
+        let bytes = json::size(&outcome);
+        if bytes > MAX_OUTCOME_BYTES {
+            return too_large(bytes);
         }
         outcome
     }
@@ -186,12 +187,12 @@ fn too_large(bytes: usize) -> Outcome {
     Outcome::failed("outcome_too_large", detail)
 }
 
-/// How sure a source is; one that does not say is not sure at all.
+/// Returns a source's confidence; none counts as 0.
 fn sure(source: &Source) -> f64 {
     source.confidence.unwrap_or(0.0)
 }
 
-/// How sure a field's source should be.
+/// Returns the confidence that a field's source needs.
 fn threshold(until: &Until, field: &str) -> f64 {
     match until {
         Until::Any { confidence } => *confidence,
@@ -199,19 +200,5 @@ fn threshold(until: &Until, field: &str) -> f64 {
             .iter()
             .find(|(name, _)| name == field)
             .map_or(0.0, |(_, least)| *least),
-    }
-}
-
-/// Counts bytes written and keeps none.
-struct Count(usize);
-
-impl std::io::Write for Count {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

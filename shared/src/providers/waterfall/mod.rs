@@ -1,18 +1,22 @@
-//! The waterfall: asks a type's providers in order until it has what the type wants, and merges what they find.
+//! The waterfall: asks a type's providers in order until it has what the type wants, and merges
+//! what they find.
 //!
-//! How answers become one outcome:
-//! - any field found: `found`, whatever else failed. The first provider to give a field wins it, unless the type wants the
-//!   field with more confidence than that: then the more confident answer takes its place;
-//! - nothing found and at least one said no: `not_found`. Where others could not answer, `error` names the first of
-//!   them, so that a reader can tell "nobody has it" from "nobody that could be asked has it";
+//! Answers become one outcome:
+//! - any field found: `found`, whatever else failed. The first provider to give a field wins it,
+//!   unless the type wants more confidence than it has: then a surer answer replaces it;
+//! - nothing found and at least one provider said no: `not_found`. If others could not answer,
+//!   `error` names the first of them, so that a reader can tell a complete search from a partial
+//!   one;
 //! - every provider that the input suits failed: `failed`, with the first one's code;
-//! - the input is not what the type asks for: `invalid`; it suits no provider, each for a need of its own: `failed`, with
-//!   `provider_input`.
+//! - the input does not fit the type: `invalid`. If it suits no provider, each for a need of its
+//!   own: `failed`, with `provider_input`.
 //!
-//! Credits are the sum over the providers that the found fields came from; anything but `found` costs nothing.
+//! Credits are the sum over the providers that the found fields came from; anything but `found`
+//! costs nothing.
 //!
-//! A provider may take a question and answer later. Then the run ends as [`WaterfallOutcome::Suspended`], which holds all that is known
-//! by then and can be stored; a later run goes on from there.
+//! A provider may take a question and answer later. Then the run ends as
+//! [`WaterfallOutcome::Suspended`], which has all that is known by then and can be stored; a later
+//! run resumes it.
 
 mod ask;
 mod merge;

@@ -1,4 +1,4 @@
-//! The question put to a waterfall, and how far a run came.
+//! The request to a waterfall, and the outcome of a run.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use crate::domain::record::Outcome;
 use crate::domain::suspended::Suspended;
 use crate::providers::guards::answer_cache::Cache;
 
-/// One record's turn at a waterfall.
+/// A request to run one record through a waterfall.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
-    /// As it was sent; providers see nothing of it that is blank.
+    /// The input as sent; providers do not see its blank fields.
     pub input: &'a Map<String, Value>,
-    /// How long this run may take.
+    /// The time that this run may take.
     pub limit: Duration,
-    /// Overrides the type's own order; names that the type does not have are passed over (see
+    /// Overrides the type's own order; names that the type does not have are ignored (see
     /// [`RecordType::validate_order`](crate::catalog::RecordType::validate_order)).
     pub order: Option<&'a [String]>,
-    /// Names the record, the same at every run.
+    /// Identifies the record, the same at every run.
     pub key: &'a str,
-    /// The URL at which a provider's upstream can leave its answer, by the provider's name. `None` where nobody could
-    /// reach us.
+    /// The URL for a later answer of a provider's upstream, by the provider's name. `None` if
+    /// upstreams cannot reach us.
     pub callback: Option<&'a (dyn Fn(&str) -> String + Sync)>,
-    /// Earlier answers, where any are kept.
+    /// Saved answers, if any are saved.
     pub cache: Option<&'a Cache>,
 }
 
@@ -37,9 +37,10 @@ impl std::fmt::Debug for Request<'_> {
     }
 }
 
-/// How far a run came.
+/// The outcome of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WaterfallOutcome {
+    /// The record has ended; never `skipped` or `canceled`.
     Done(Outcome),
     /// A provider answers later.
     Suspended(Box<Suspended>),

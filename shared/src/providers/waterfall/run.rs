@@ -1,4 +1,4 @@
-//! A record's way through the providers of its type.
+//! Runs a record through the providers of its type.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -23,25 +23,27 @@ pub struct Waterfall {
 }
 
 impl Waterfall {
+    /// Joins a type and its providers, in the order in which they are asked.
     pub fn new(kind: Arc<RecordType>, steps: Vec<Step>) -> Self {
         Self { kind, steps }
     }
 
+    /// Returns the record type: its limits and fields, and when it stops.
     pub fn kind(&self) -> &RecordType {
         &self.kind
     }
 
-    /// Whether an upstream of this type can make use of a [`Request::callback`].
+    /// Returns whether an upstream of this type can use a [`Request::callback`].
     pub fn calls_back(&self) -> bool {
         self.steps.iter().any(|step| step.provider.calls_back())
     }
 
-    /// Whether any provider's answers are kept.
+    /// Returns whether any provider's answers are saved.
     pub fn keeps_answers(&self) -> bool {
         self.steps.iter().any(|step| step.cache.is_some())
     }
 
-    /// Tells callers whom a record waits for that could not put its question. Takes at most `limit`.
+    /// Reports the provider that a record waits for before it could ask. Takes at most `limit`.
     pub async fn tell(&self, suspended: &Suspended, limit: Duration, ports: &Ports) {
         let step = self
             .steps
@@ -55,7 +57,7 @@ impl Waterfall {
     }
 
     /// Works on one record until its outcome is known or a provider answers later. `suspended` is
-    /// what an earlier run came to, with what the upstream posted since. Never panics by itself,
+    /// the outcome of an earlier run, with what the upstream posted since. Never panics by itself,
     /// never answers `skipped` or `canceled`.
     pub async fn run(
         &self,
@@ -67,7 +69,7 @@ impl Waterfall {
             return WaterfallOutcome::Done(Outcome::failed("provider_unconfigured", what));
         }
         let (names, merged, mut waited) = self.begin_or_resume(request, suspended);
-        // Who was waited for and is gone from the configuration is not waited for any more.
+        // A provider that is gone from the configuration is not waited for any more.
         let gone = names.first().is_some_and(|name| self.step(name).is_none());
         waited.take_if(|_| gone);
         let steps: Vec<&Step> = names.iter().filter_map(|name| self.step(name)).collect();
@@ -94,8 +96,8 @@ impl Waterfall {
         self.steps.iter().find(|step| step.name() == name)
     }
 
-    /// Returns the names of the providers to ask, what is known by now, and how the first of them
-    /// was waited for, if it was.
+    /// Returns the names of the providers to ask, what is known by now, and the earlier wait for
+    /// the first of them, if any.
     fn begin_or_resume(
         &self,
         request: &Request<'_>,
@@ -114,7 +116,7 @@ impl Waterfall {
         let waited = EarlierWait {
             give_up_at: Some(before.give_up_at),
             callbacks_seen: before.callbacks_seen,
-            // Who has not taken the question is shown nothing.
+            // A provider that has not taken the question is not shown the callback.
             has_unseen_callback: posted.is_some() && before.upstream_token.is_some(),
             outage: before.outage,
             since: before.since,

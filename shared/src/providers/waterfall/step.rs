@@ -12,14 +12,14 @@ use crate::providers::guards::waits::Waits;
 use crate::providers::refresh::notice::Notices;
 use crate::providers::{Answer, Ports, Provider};
 
-/// On whose terms an answer is merged.
+/// The provider's share in an answer that is merged.
 #[derive(Debug, Clone)]
 pub(super) struct Contributor {
-    /// The provider's.
+    /// The provider's name.
     pub(super) name: String,
-    /// For a record to which it contributes.
+    /// The price of a record to which it contributes.
     pub(super) credits: u32,
-    /// How sure its answers are where they do not say.
+    /// The confidence of answers that do not say.
     pub(super) confidence: Option<f64>,
     pub(super) license: Option<String>,
 }
@@ -29,29 +29,30 @@ pub(super) struct Contributor {
 pub struct Step {
     pub(super) contributor: Contributor,
     pub(super) provider: Arc<dyn Provider>,
-    /// What later providers leave it; nothing for one that only computes.
+    /// The time that earlier providers leave it; `None` for one that only computes.
     pub(super) timeout: Option<Duration>,
-    /// It may have to wait for its turn, beyond its own time-out.
+    /// Set if it may have to wait for a slot, beyond its own time-out.
     pub(super) waits_for_slot: bool,
-    /// What it can give; `None` where only its answers show it.
+    /// The fields that it can give; `None` if only its answers show them.
     outputs: Option<Vec<String>>,
-    /// How its answers are kept, where they are.
+    /// The rules by which its answers are saved, if they are.
     pub(super) cache: Option<Arc<Rules>>,
     pub(super) notices: Arc<Notices>,
     pub(super) waits: Arc<Waits>,
-    /// The fields without which it may not take an input, whatever the type asks for.
+    /// The fields that it needs, whatever the type wants.
     required: Vec<String>,
 }
 
 /// A provider's answer as the waterfall takes it.
 pub(super) enum Judged {
     Answer(Answer),
-    /// The input does not suit this provider, whatever the type asks for.
+    /// The input does not suit this provider, whatever the type wants.
     Unsuited(String),
 }
 
 impl Step {
-    /// Creates the step of a provider. `cache` says how its answers are kept, if they are.
+    /// Creates the step of a provider. `cache` has the rules by which its answers are saved, if
+    /// they are.
     pub fn new(
         config: &ProviderConfig,
         provider: Arc<dyn Provider>,
@@ -79,7 +80,7 @@ impl Step {
         &self.contributor.name
     }
 
-    /// Nothing of a tenant's own goes into an answer that is kept for all tenants.
+    /// Returns the ports without the tenant's own memory if answers are saved for all tenants.
     pub(super) fn sees<'p>(&self, ports: &'p Ports) -> Cow<'p, Ports> {
         if self.cache.as_ref().is_some_and(|rules| rules.are_for_all()) {
             Cow::Owned(Ports {
@@ -91,7 +92,8 @@ impl Step {
         }
     }
 
-    /// Tells an input that is wrong for the type from one that lacks a field of this provider's own need.
+    /// Tells an input that is wrong for the type from one that lacks a field of this provider's own
+    /// need.
     pub(super) fn judged(
         &self,
         answer: Answer,
@@ -108,7 +110,7 @@ impl Step {
         }
     }
 
-    /// Whether it can give any of these fields.
+    /// Returns whether it can give any of these fields.
     pub(super) fn gives(&self, wanted: &[&str]) -> bool {
         self.outputs.as_ref().is_none_or(|outputs| {
             outputs
@@ -118,7 +120,7 @@ impl Step {
     }
 }
 
-/// An upstream's own needs stand in its templates too.
+/// Returns the fields that a provider needs; those of an upstream are also in its templates.
 fn own_needs(config: &ProviderConfig) -> Vec<String> {
     let settings = config.kind.settings();
     if settings.one_upstream() {

@@ -16,7 +16,7 @@ use crate::providers::kinds::READERS;
 use crate::providers::testing::{Script, input, outcome, ports};
 use crate::providers::{Answer, Earlier, Later, Ports, Provider, Question, Registry};
 
-/// Answers what it is told, after so long, and notes what it was given.
+/// Gives its answer after a time, and notes what it was asked.
 #[derive(Debug)]
 struct Fixed {
     answer: Answer,
@@ -50,11 +50,13 @@ impl Fixture {
             .map(|c| char::from(c).to_string())
             .collect();
         let mut toml = format!(
-            "[types.t]\ninputs = [[\"x\"]]\nrecord_timeout_s = 10\nwaterfall = {names:?}\nuntil = {until}\n"
+            "[types.t]\ninputs = [[\"x\"]]\nrecord_timeout_s = 10\nwaterfall = {names:?}\n\
+             until = {until}\n"
         );
         for (at, name) in names.iter().enumerate() {
             let provider = format!(
-                "[providers.{name}]\nkind = \"http\"\nurl = \"https://h.example/\"\ntimeout_s = 8\ncredits = {}\n\
+                "[providers.{name}]\nkind = \"http\"\nurl = \"https://h.example/\"\ntimeout_s = 8\n\
+                 credits = {}\n\
                  license = \"L-{name}\"\nconfidence = 0.5\nfields = {{ n = \"/n\", m = \"/m\" }}\n",
                 1 << at
             );
@@ -122,7 +124,7 @@ fn broken() -> Answer {
 }
 
 fn invalid() -> Answer {
-    Answer::Invalid("is no x".to_owned())
+    Answer::Invalid("is not an x".to_owned())
 }
 
 #[tokio::test]
@@ -180,7 +182,7 @@ async fn any_stops_at_the_first_that_found_something() {
     );
     assert_eq!(f.asked(), "abc");
     let f = Fixture::new("\"any\"", answers());
-    let outcome = f.run(10, Some(&["d", "nobody", "a"])).await;
+    let outcome = f.run(10, Some(&["d", "unknown", "a"])).await;
     assert_eq!((outcome.credits, f.asked().as_str()), (8, "d"));
 }
 
@@ -231,8 +233,10 @@ async fn without_data_the_answers_decide() {
 async fn a_providers_own_need_is_no_fault_of_the_record() {
     use OutcomeStatus::{Failed, Found, Invalid, NotFound};
     let text = "[types.t]\ninputs = [[\"x\"], [\"y\"]]\nwaterfall = [\"a\", \"b\"]\n\
-                [providers.a]\nkind = \"http\"\nrequires = [\"y\"]\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n\
-                [providers.b]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n";
+                [providers.a]\nkind = \"http\"\nrequires = [\"y\"]\nurl = \"https://h.example/\"\n\
+                fields = { n = \"/n\" }\n\
+                [providers.b]\nkind = \"http\"\nurl = \"https://h.example/\"\n\
+                fields = { n = \"/n\" }\n";
     let config = Config::parse(READERS, "p.toml", text).unwrap();
     let refused = || Answer::failed(FailureCode::ProviderInput, "HTTP 422");
     for (field, first, second, status, code) in [
@@ -295,7 +299,8 @@ async fn a_vendor_that_never_stops_refusing_is_named_with_its_status() {
 
 #[tokio::test]
 async fn an_upstream_that_answers_again_ends_the_wait_for_it() {
-    // Refused for a moment, then kept from it by our own rate for longer than `wait_s`, refused again, and asked.
+    // Refused for a moment, then delayed by our own rate for longer than `wait_s`, refused again,
+    // and asked.
     let rounds = vec![
         outage(Some(429), 30),
         later(None, 86_400),
@@ -347,7 +352,7 @@ async fn an_answer_that_is_not_sure_enough_is_asked_on_and_replaced_by_a_surer_o
     assert_eq!(
         Value::Object(outcome.data),
         json!({"n": 3, "m": 1}),
-        "what nobody knows better stays"
+        "a field without a surer answer stays"
     );
     assert_eq!(outcome.credits, 1 + 4, "b gave nothing that was used");
     let f = Fixture::new("{ all = [\"n\", \"m\"], confidence = 0.8 }", answers());
@@ -375,10 +380,14 @@ async fn an_answer_that_is_not_sure_enough_is_asked_on_and_replaced_by_a_surer_o
 
 #[tokio::test]
 async fn a_provider_that_can_give_nothing_that_is_wanted_is_not_asked() {
-    let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\", \"b\", \"c\"]\nuntil = [\"n\", \"m\"]\n\
-                [providers.a]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n\
-                [providers.b]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\", o = \"/o\" }\n\
-                [providers.c]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { m = \"/m\" }\n";
+    let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\", \"b\", \"c\"]\n\
+                until = [\"n\", \"m\"]\n\
+                [providers.a]\nkind = \"http\"\nurl = \"https://h.example/\"\n\
+                fields = { n = \"/n\" }\n\
+                [providers.b]\nkind = \"http\"\nurl = \"https://h.example/\"\n\
+                fields = { n = \"/n\", o = \"/o\" }\n\
+                [providers.c]\nkind = \"http\"\nurl = \"https://h.example/\"\n\
+                fields = { m = \"/m\" }\n";
     let config = Config::parse(READERS, "p.toml", text).unwrap();
     let asked = Arc::new(Mutex::new(Vec::new()));
     let registry = Registry::assemble(&config, |p| {
@@ -423,10 +432,10 @@ impl Provider for Noting {
     }
 }
 
-/// Key, callback and what was taken before, of a question.
+/// The key, the callback and the earlier state of a question.
 type Listening = (String, Option<String>, Option<Earlier>);
 
-/// Takes the question, and answers at the second look or when it was posted to.
+/// Takes the question, and answers at the second poll or once its callback was posted to.
 #[derive(Debug, Default)]
 struct Slow {
     questions: Mutex<Vec<Listening>>,
@@ -460,11 +469,15 @@ impl Provider for Slow {
 }
 
 #[tokio::test]
-async fn a_parked_record_goes_on_where_it_was_whatever_was_stored_between() {
-    let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\", \"slow\", \"c\"]\nuntil = [\"n\", \"m\"]\n\
-                [providers.a]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\ncredits = 2\n\
-                [providers.slow]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { m = \"/m\" }\ncredits = 3\n\
-                [providers.c]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { m = \"/m\" }\ncredits = 4\n";
+async fn a_suspended_record_resumes_where_it_was_whatever_was_stored_between() {
+    let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\", \"slow\", \"c\"]\n\
+                until = [\"n\", \"m\"]\n\
+                [providers.a]\nkind = \"http\"\nurl = \"https://h.example/\"\n\
+                fields = { n = \"/n\" }\ncredits = 2\n\
+                [providers.slow]\nkind = \"http\"\nurl = \"https://h.example/\"\n\
+                fields = { m = \"/m\" }\ncredits = 3\n\
+                [providers.c]\nkind = \"http\"\nurl = \"https://h.example/\"\n\
+                fields = { m = \"/m\" }\ncredits = 4\n";
     let config = Config::parse(READERS, "p.toml", text).unwrap();
     let asked = Arc::new(Mutex::new(Vec::new()));
     let slow = Arc::new(Slow::default());
@@ -515,7 +528,7 @@ async fn a_parked_record_goes_on_where_it_was_whatever_was_stored_between() {
         .unwrap_err();
     assert_eq!(second.callbacks_seen(), 1, "a posted answer is shown once");
     assert!(!first.waits_as(&second));
-    assert_eq!(*asked.lock().unwrap(), ["a"], "nobody is asked twice");
+    assert_eq!(*asked.lock().unwrap(), ["a"], "no provider is asked twice");
     // Whatever the provider says, the whole wait began with its first answer.
     script.pass(Duration::from_secs(60));
     let third = run(Some((second.clone(), None))).await.unwrap_err();
@@ -572,7 +585,7 @@ fn later(upstream_token: Option<Value>, give_up_s: u64) -> Answer {
     })
 }
 
-/// A look after a question that was taken is put off.
+/// A poll of a question that was taken is put off.
 fn refused(give_up_s: u64) -> Answer {
     let (poll_after, give_up_in) = (Duration::from_secs(10), Duration::from_secs(give_up_s));
     Answer::Later(Later {
@@ -587,8 +600,10 @@ fn refused(give_up_s: u64) -> Answer {
 /// Runs of one record with a first and a second provider that wants `n` and `m`.
 async fn turns(first: Vec<Answer>, second: Vec<Answer>, pauses: &[u64]) -> WaterfallOutcome {
     let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\", \"b\"]\nuntil = [\"n\", \"m\"]\n\
-                [providers.a]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { n = \"/n\" }\n\
-                [providers.b]\nkind = \"http\"\nurl = \"https://h.example/\"\nfields = { m = \"/m\" }\n";
+                [providers.a]\nkind = \"http\"\nurl = \"https://h.example/\"\n\
+                fields = { n = \"/n\" }\n\
+                [providers.b]\nkind = \"http\"\nurl = \"https://h.example/\"\n\
+                fields = { m = \"/m\" }\n";
     let config = Config::parse(READERS, "p.toml", text).unwrap();
     let mut answers = vec![second, first];
     let registry = Registry::assemble(&config, |_| {
@@ -623,7 +638,7 @@ async fn turns(first: Vec<Answer>, second: Vec<Answer>, pauses: &[u64]) -> Water
 }
 
 #[tokio::test]
-async fn what_cannot_be_kept_or_read_again_was_parked_and_wedged_its_chunk() {
+async fn a_record_that_cannot_be_stored_or_read_again_is_not_suspended() {
     let deep = (0..100).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
     let large = Value::String("x".repeat(MAX_OUTCOME_BYTES));
     for (value, code) in [(deep, "outcome_too_deep"), (large, "outcome_too_large")] {
@@ -652,7 +667,8 @@ async fn what_was_posted_was_lost_where_a_limit_kept_it_from_its_provider() {
         else {
             panic!()
         };
-        let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\n\
+        let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\"]\n[providers.a]\n\
+                    kind = \"http\"\n\
                     url = \"https://h.example/\"\nfields = { n = \"/n\" }\n";
         let config = Config::parse(READERS, "p.toml", text).unwrap();
         let registry = Registry::assemble(&config, |_| {
@@ -681,10 +697,12 @@ async fn what_was_posted_was_lost_where_a_limit_kept_it_from_its_provider() {
     }
 }
 
-/// A run that had put it died; the upstream answered, and the next run was first kept from putting it again.
+/// A run that had asked it died; the upstream answered, and the next run could not ask it again at
+/// first.
 #[tokio::test]
-async fn what_was_posted_was_taken_for_heard_by_a_question_that_was_only_put() {
-    let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\n\
+async fn a_callback_is_not_lost_on_a_question_that_was_only_put() {
+    let text = "[types.t]\ninputs = [[\"x\"]]\nwaterfall = [\"a\"]\n[providers.a]\n\
+                kind = \"http\"\n\
                 url = \"https://h.example/\"\nfields = { n = \"/n\" }\n";
     let config = Config::parse(READERS, "p.toml", text).unwrap();
     let answers = vec![
@@ -741,12 +759,12 @@ async fn a_question_that_was_put_late_was_given_up_by_the_time_it_had_waited_to_
     assert_eq!(
         suspended.give_up_at,
         began.plus(Duration::from_secs(100)),
-        "waiting on is no new wait"
+        "waiting on is not a new wait"
     );
 }
 
 #[tokio::test]
-async fn a_question_was_given_up_unasked_because_its_last_look_was_put_off() {
+async fn a_question_whose_last_poll_was_put_off_is_polled_before_it_is_given_up() {
     let taken = || later(Some(json!(1)), 100);
     let answers = vec![
         taken(),
@@ -846,5 +864,5 @@ fn prices_are_the_worst_case() {
     assert_eq!(price("[\"n\"]", None), 7);
     assert_eq!(price("\"any\"", Some(&["b", "a"])), 2);
     assert_eq!(price("[\"n\"]", Some(&["c", "a"])), 5);
-    assert_eq!(price("[\"n\"]", Some(&["nobody"])), 0);
+    assert_eq!(price("[\"n\"]", Some(&["unknown"])), 0);
 }

@@ -1,11 +1,11 @@
-//! How a record's time is shared out among its providers.
+//! Shares a record's time among its providers.
 
 use std::time::Duration;
 
 use super::step::Step;
 
-/// How long a provider may take of what is left: its own time-out, cut so that the later ones keep theirs, but never
-/// below an equal share.
+/// Returns the time that a provider may take of what is left: its own time-out, cut so that the
+/// later ones keep theirs, but never below an equal share.
 pub(super) fn share(left: Duration, own: Option<Duration>, later: &[&Step]) -> Duration {
     let wanted_later: Duration = later.iter().filter_map(|s| s.timeout).sum();
     let waiting = later.iter().filter(|s| s.timeout.is_some()).count();

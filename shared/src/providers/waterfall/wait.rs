@@ -1,4 +1,4 @@
-//! How long a record waits for a provider that answers later.
+//! The wait of a record for a provider that answers later.
 
 use std::time::Duration;
 
@@ -7,28 +7,29 @@ use crate::domain::suspended::Outage;
 use crate::domain::time::Timestamp;
 use crate::providers::{Answer, Earlier, Later};
 
-/// Nobody is asked again sooner: a parked record costs a read and a message each time.
+/// The least time before a provider is asked again: a suspended record costs a read and a message
+/// each time.
 const MIN_WAIT: Duration = Duration::from_secs(1);
 
-/// How a provider was waited for before this run; by default, not at all.
+/// The wait for a provider before this run; by default, none.
 #[derive(Debug, Default)]
 pub(super) struct EarlierWait {
-    /// The question as it was taken.
+    /// The question, if it was taken.
     pub(super) earlier: Option<Earlier>,
     /// `None` if the provider was not waited for.
     pub(super) give_up_at: Option<Timestamp>,
-    /// How many of its upstream's callbacks the provider has seen.
+    /// The number of its upstream's callbacks that the provider has seen.
     pub(super) callbacks_seen: usize,
     pub(super) has_unseen_callback: bool,
     pub(super) outage: Option<Outage>,
     pub(super) since: Option<Timestamp>,
 }
 
-/// How a provider is waited for from now on.
+/// The wait for a provider from now on.
 #[derive(Debug)]
 pub(super) struct Wait {
     pub(super) give_up_at: Timestamp,
-    /// The provider is asked once more until then, `give_up_at` or later.
+    /// The time of the last poll, `give_up_at` or later.
     pub(super) last_poll_at: Timestamp,
     pub(super) callbacks_seen: usize,
     pub(super) outage: Option<Outage>,
@@ -36,9 +37,10 @@ pub(super) struct Wait {
 }
 
 impl EarlierWait {
-    /// Returns how the provider is waited for after it said that it answers later.
+    /// Returns the wait for the provider after it said that it answers later.
     pub(super) fn goes_on(&self, later: &Later, now: Timestamp) -> Wait {
-        // Of a question that was only waiting to be put, the wait for its answer begins when it is put.
+        // The wait for an answer begins when the question is put, not when it began to wait for
+        // that.
         let put_now = self.earlier.is_none() && later.upstream_token.is_some();
         let (outage, since) = if put_now {
             (None, None)
@@ -51,14 +53,15 @@ impl EarlierWait {
             None => anew,
             Some(_) if put_now => anew,
             Some(until) if later.upstream_token.is_some() => until,
-            // A wait for our own rate, which can be long, has become one for the upstream, or ceased to be.
+            // A wait for our own rate, which can be long, has become one for the upstream, or the
+            // reverse.
             Some(until) => match (outage, later.outage) {
                 (None, Some(_)) => until.min(anew),
                 (Some(_), None) => until.max(since.plus(later.give_up_in)),
                 _ => until,
             },
         };
-        // A poll that limits of ours put off is made before the question is given up.
+        // A poll that our limits put off is made before the question is given up.
         let put_off = later.refused && later.upstream_token.is_some();
         Wait {
             give_up_at,
@@ -67,7 +70,7 @@ impl EarlierWait {
             } else {
                 give_up_at
             },
-            // What was posted is shown to the provider until it has seen it.
+            // A callback is shown to the provider until it has seen it.
             callbacks_seen: self.callbacks_seen
                 + usize::from(self.has_unseen_callback && !later.refused),
             outage: later.outage.map(|new| Outage {
@@ -87,7 +90,7 @@ impl Wait {
         (now < self.last_poll_at).then_some(poll_at)
     }
 
-    /// Returns what the provider is taken to have answered once the wait is over.
+    /// Returns the answer of a provider that did not answer until the wait was over.
     pub(super) fn in_vain(&self, was_put: bool) -> Answer {
         if was_put {
             let detail = "took the question and gave no answer in time";
@@ -98,11 +101,11 @@ impl Wait {
     }
 }
 
-/// What becomes of a question that could not be put until the wait was over.
+/// Returns the answer of a question that could not be put until the wait was over.
 fn waited_in_vain(outage: Option<Outage>) -> Answer {
     let Some(Outage { status }) = outage else {
-        let detail = "could not be asked in time: its turn never came (`rate`, `concurrency`), or its secret or table could \
-                      not be read";
+        let detail = "could not be asked in time: its turn never came (`rate`, `concurrency`), or \
+                      its secret or table could not be read";
         return Answer::failed(FailureCode::ProviderUnavailable, detail);
     };
     let code = if status == Some(429) {

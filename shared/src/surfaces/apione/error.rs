@@ -28,7 +28,7 @@ pub(super) fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
     let of_status = request
         .path
         .starts_with(STATUS_PATH.trim_end_matches("{id}"));
-    // Clients that poll stop at `completed` and `failed` and look at no status code.
+    // Clients that poll stop at `completed` and `failed` and ignore the status code.
     let ends_poll = of_status && matches!(error, ApiError::ResultsTooLarge { .. });
     let retry_after = match error {
         ApiError::Unavailable {
@@ -49,24 +49,37 @@ pub(super) fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
 
 fn describe(error: &ApiError) -> (u16, String) {
     match error {
-        ApiError::Unauthorized => (401, "send a valid API key in the X-API-Key header".to_owned()),
+        ApiError::Unauthorized => (
+            401,
+            "send a valid API key in the X-API-Key header".to_owned(),
+        ),
         ApiError::Forbidden { needs } => (403, format!("this API key lacks the scope {needs}")),
         ApiError::NotFound { what } => (404, format!("there is no such {what}")),
-        ApiError::MethodNotAllowed { allow } => (405, format!("this path takes {}", allow.join(" and "))),
+        ApiError::MethodNotAllowed { allow } => {
+            (405, format!("this path takes {}", allow.join(" and ")))
+        }
         ApiError::Malformed { detail } => (400, detail.clone()),
         ApiError::Invalid(faults) => (400, faults_as_text(faults)),
         ApiError::Coding { detail } => (415, detail.clone()),
         ApiError::TooLarge { detail } => (413, detail.clone()),
-        ApiError::IdempotencyMismatch => {
-            (422, "this Idempotency-Key came before with another request; use a new key for a new request".to_owned())
-        }
-        ApiError::NotEnoughCredits { needed, available } => {
-            (402, format!("the job needs up to {needed} credits and {available} are free"))
-        }
+        ApiError::IdempotencyMismatch => (
+            422,
+            "this Idempotency-Key came before with another request; use a new key for a new request"
+                .to_owned(),
+        ),
+        ApiError::NotEnoughCredits { needed, available } => (
+            402,
+            format!("the job needs up to {needed} credits and {available} are free"),
+        ),
         ApiError::ResultsTooLarge { results_url } => (413, too_large_for_one(results_url)),
         ApiError::Conflict { detail } => (409, detail.clone()),
-        ApiError::Unavailable { retry_after_seconds } => (503, format!("try again in {retry_after_seconds} s")),
-        ApiError::Internal => (500, "this is a fault of ours; quote request_id when you report it".to_owned()),
+        ApiError::Unavailable {
+            retry_after_seconds,
+        } => (503, format!("try again in {retry_after_seconds} s")),
+        ApiError::Internal => (
+            500,
+            "this is a fault of ours; quote request_id when you report it".to_owned(),
+        ),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::surfaces::common::ecmascript;
 use crate::surfaces::common::message::json_members;
 use crate::surfaces::{Event, Signing};
 
-/// A receiver has so long to answer.
+/// The time that a receiver has to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The waits after the first, second and third failed attempt.
@@ -65,9 +65,9 @@ pub(super) fn event_body(event: &Event<'_>) -> Vec<u8> {
     ecmascript::to_vec(&Value::Object(body))
 }
 
-/// One value only, as their receivers compare the whole header. While a secret is being replaced
-/// the old one signs: receivers have that one until their owner has put the new one everywhere. The
-/// key is the secret's text, which their code hands to `createHmac` as it is.
+/// Signs with one value only, because their receivers compare the whole header. While a secret is
+/// being replaced, the old one signs: receivers have it until the new one is everywhere. The key
+/// is the secret's text, as their code hands it to `createHmac`.
 pub(super) fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
     let mut headers = signature::headers(signing.secrets, signing.id, signing.at, signing.body);
     let oldest = signing.secrets.last();

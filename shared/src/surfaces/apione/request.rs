@@ -19,8 +19,8 @@ pub(super) fn key(request: &ApiRequest) -> Option<&str> {
     request.header("x-api-key")
 }
 
-/// Reads a submission. Members besides the three are left out of account, as are members of records
-/// that no provider asks for.
+/// Reads a submission. Other members are ignored, as are members of records that no
+/// provider reads.
 pub(super) fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submission, ApiError> {
     let mut request = object_by(json::read_unchanged, &request.body)?;
     let mut faults = Faults::default();
@@ -62,7 +62,7 @@ pub(super) fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submis
             );
             continue;
         };
-        if serde_json::to_vec(&sent).map_or(0, |bytes| bytes.len()) > MAX_RECORD_BYTES {
+        if json::size(&sent) > MAX_RECORD_BYTES {
             oversize.get_or_insert(at);
         }
         records.push(record(sent, operation.unwrap_or_default()));
@@ -154,7 +154,8 @@ mod tests {
     #[test]
     fn records_get_the_names_that_providers_know_and_keep_what_was_sent() {
         let sent = map(
-            &json!({"firstName": "Ada", "Last-Name": "L", "name": "Ada L", "company": "Acme", "crm": {"id": 1}}),
+            &json!({"firstName": "Ada", "Last-Name": "L", "name": "Ada L", "company": "Acme",
+                "crm": {"id": 1}}),
         );
         let record = record(sent.clone(), "people");
         let names: Vec<_> = record.input.keys().map(String::as_str).collect();
@@ -174,10 +175,12 @@ mod tests {
     #[test]
     fn a_name_is_taken_once_and_only_for_texts() {
         let sent = map(
-            &json!({"company": "A", "company_name": "B", "Domain": 7, "linkedin": "x", "profile_url": "y"}),
+            &json!({"company": "A", "company_name": "B", "Domain": 7, "linkedin": "x",
+                "profile_url": "y"}),
         );
         let record = record(sent.clone(), "company");
-        let wanted = json!({"company": "A", "company_name": "B", "Domain": 7, "linkedin_url": "x", "profile_url": "y"});
+        let wanted = json!({"company": "A", "company_name": "B", "Domain": 7, "linkedin_url": "x",
+            "profile_url": "y"});
         assert_eq!(Value::Object(record.input), wanted);
         let plain = super::record(
             map(&json!({"domain": "a.example", "10": 1, "toJSON": "x"})),
@@ -197,7 +200,7 @@ mod tests {
     fn a_company_known_by_its_website_alone_was_not_looked_up() {
         let read = |sent: Value, operation| {
             let Value::Object(sent) = sent else {
-                panic!("{sent} is no object")
+                panic!("{sent} is not an object")
             };
             record(sent, operation)
         };

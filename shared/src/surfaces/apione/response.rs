@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::error::ApiError;
 use crate::domain::job::{Accepted, End, JobView, MAX_ESCAPED_PAGE_BYTES, Status};
+use crate::domain::json::escaped_size;
 use crate::domain::record::{Outcome, OutcomeStatus, Record};
 use crate::domain::time::Timestamp;
 use crate::surfaces::common::ecmascript;
@@ -148,11 +149,12 @@ pub(super) fn records_at_end(_: &ApiRequest, view: &JobView) -> bool {
 
 pub(super) fn too_large_for_one(results_url: &str) -> String {
     format!(
-        "the results are too large for one response; read them page by page from {results_url} with the same key"
+        "the results are too large for one response; read them page by page from {results_url} \
+         with the same key"
     )
 }
 
-/// Why an ended job cannot be told of as completed, if it cannot.
+/// Returns why an ended job cannot be shown as completed, if it cannot.
 pub(super) fn trouble(view: &JobView, fits: bool) -> Option<String> {
     let end = match view.job.status {
         Status::Completed => None,
@@ -225,12 +227,7 @@ fn show(
     }
     let response = respond(200, body);
     // Numbers can take more room here than where they were counted: 1e20 has 21 digits.
-    let escaped: usize = response
-        .body
-        .iter()
-        .map(|b| if matches!(b, b'"' | b'\\') { 2 } else { 1 })
-        .sum();
-    if escaped > MAX_ESCAPED_PAGE_BYTES {
+    if escaped_size(&response.body) > MAX_ESCAPED_PAGE_BYTES {
         return Err(ApiError::ResultsTooLarge {
             results_url: view.results_url(),
         });

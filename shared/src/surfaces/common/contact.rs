@@ -1,12 +1,11 @@
-//! E-mail addresses and phone numbers among found fields, in whichever of the usual forms a
-//! provider gives them.
+//! E-mail addresses and phone numbers among found fields, in any of the usual forms.
 //!
 //! | field | form |
 //! | --- | --- |
 //! | `emails`, `work_emails`, `personal_emails` | array of texts or of `{email, status?, type?}` |
-//! | `email`, `work_email`, `personal_email` | a text; `email_status` and `email_type` belong to `email` |
+//! | `email`, `work_email`, `personal_email` | a text; `email` has `email_status`, `email_type` |
 //! | `phones` | array of texts or of `{number, region?}` |
-//! | `phone` | a text; `phone_region` belongs to it |
+//! | `phone` | a text; it has `phone_region` |
 
 use serde_json::{Map, Value};
 
@@ -208,7 +207,10 @@ mod tests {
     #[test]
     fn addresses_are_read_from_every_form_once() {
         let data = json!({
-            "emails": ["a@x.example", {"email": "b@x.example", "status": "OK", "type": "COMPANY"}, 7, {"x": 1}],
+            "emails": [
+                "a@x.example",
+                {"email": "b@x.example", "status": "OK", "type": "COMPANY"}, 7, {"x": 1},
+            ],
             "personal_emails": [{"address": "c@y.example", "status": "catch-all"}],
             "email": "B@x.example", "email_status": "invalid",
             "work_email": "d@x.example",
@@ -229,7 +231,10 @@ mod tests {
 
     #[test]
     fn numbers_are_read_from_every_form_once() {
-        let data = json!({"phones": ["+1 555 0100", {"number": "+33 1 23", "region": "FR"}], "phone": "+1 555 0100"});
+        let data = json!({
+            "phones": ["+1 555 0100", {"number": "+33 1 23", "region": "FR"}],
+            "phone": "+1 555 0100",
+        });
         let phone = |number: &str, region: Option<&str>| Phone {
             number: number.to_owned(),
             region: region.map(str::to_owned),
@@ -245,7 +250,10 @@ mod tests {
             ),
             [phone("+1", Some("US"))]
         );
-        let blanks = json!({"phones": ["", null, {"number": " ", "phone": "+2", "region": ""}], "phone": "+1", "phone_region": " "});
+        let blanks = json!({
+            "phones": ["", null, {"number": " ", "phone": "+2", "region": ""}],
+            "phone": "+1", "phone_region": " ",
+        });
         assert_eq!(
             phones(map(&blanks), Blanks::Absent),
             [phone("+2", None), phone("+1", None)]
@@ -254,8 +262,11 @@ mod tests {
 
     #[test]
     fn blank_members_hide_no_address() {
-        let data = json!({"emails": ["", {"email": "", "address": "a@x.example", "status": "", "type": " "}], "email": "\u{a0}",
-            "email_status": "valid", "work_email": "b@x.example", "personal_email": null});
+        let data = json!({
+            "emails": ["", {"email": "", "address": "a@x.example", "status": "", "type": " "}],
+            "email": "\u{a0}", "email_status": "valid",
+            "work_email": "b@x.example", "personal_email": null,
+        });
         let addresses: Vec<String> = emails(map(&data), Blanks::Absent)
             .into_iter()
             .map(|email| email.address)

@@ -132,8 +132,14 @@ mod tests {
 
     #[test]
     fn array_indices_come_first_in_ascending_order_at_every_depth() {
-        let given = r#"{"b":1,"10":2,"9":[{"x":1,"1":2,"0":3}],"01":4,"4294967295":5,"4294967294":6,"-1":7,"":8,"1.0":9,"__proto__":{"2":1,"1":2},"0":10,"toJSON":11}"#;
-        let wanted = r#"{"0":10,"9":[{"0":3,"1":2,"x":1}],"10":2,"4294967294":6,"b":1,"01":4,"4294967295":5,"-1":7,"":8,"1.0":9,"__proto__":{"1":2,"2":1},"toJSON":11}"#;
+        let given = concat!(
+            r#"{"b":1,"10":2,"9":[{"x":1,"1":2,"0":3}],"01":4,"4294967295":5,"4294967294":6,"#,
+            r#""-1":7,"":8,"1.0":9,"__proto__":{"2":1,"1":2},"0":10,"toJSON":11}"#
+        );
+        let wanted = concat!(
+            r#"{"0":10,"9":[{"0":3,"1":2,"x":1}],"10":2,"4294967294":6,"b":1,"01":4,"#,
+            r#""4294967295":5,"-1":7,"":8,"1.0":9,"__proto__":{"1":2,"2":1},"toJSON":11}"#
+        );
         assert_eq!(again(given), wanted);
         assert_eq!(
             again(r#"{"a":1,"b":2,"a":3}"#),
@@ -146,7 +152,10 @@ mod tests {
     fn texts_escape_what_ecmascript_escapes_and_nothing_more() {
         let given =
             r#""\u0000\b\t\n\u000b\f\r\u001F \"\\\/ \u007f\u2028\u2029\ud83d\ude00\ufeff\u00e9""#;
-        let wanted = "\"\\u0000\\b\\t\\n\\u000b\\f\\r\\u001f \\\"\\\\/ \u{7f}\u{2028}\u{2029}\u{1f600}\u{feff}\u{e9}\"";
+        let wanted = concat!(
+            r#""\u0000\b\t\n\u000b\f\r\u001f \"\\/ "#,
+            "\u{7f}\u{2028}\u{2029}\u{1f600}\u{feff}\u{e9}\""
+        );
         assert_eq!(again(given), wanted);
         assert_eq!(
             again(r#"[{},[],{"a":[]},null,true,false]"#),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 pub struct ApiRequest {
     /// The method in upper case.
     pub method: String,
-    /// Without a stage's name; with a slash in front, and as routes have it.
+    /// The path as routes have it: with a leading slash, without a stage's name.
     pub path: String,
     /// Decoded, in the order sent.
     pub query: Vec<(String, String)>,
@@ -16,12 +16,12 @@ pub struct ApiRequest {
     pub headers: Vec<(String, String)>,
     /// The bytes of the body, without the base 64 of API Gateway's event.
     pub body: Vec<u8>,
-    /// Stands in every error and in the log.
+    /// The id that is in every error and in the log.
     pub request_id: String,
 }
 
 impl ApiRequest {
-    /// A header's value without the spaces around it; one without a value is as good as not sent.
+    /// Returns a header's value, trimmed; `None` if it is blank.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -30,7 +30,7 @@ impl ApiRequest {
             .filter(|value| !value.is_empty())
     }
 
-    /// A parameter of the query; one that is blank is as good as not sent.
+    /// Returns a parameter of the query; `None` if it is blank.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.query
             .iter()
@@ -38,12 +38,12 @@ impl ApiRequest {
             .map(|(_, v)| v.as_str())
     }
 
-    /// The path's segments.
+    /// Returns the path's segments.
     pub fn segments(&self) -> Vec<&str> {
         self.path.trim_start_matches('/').split('/').collect()
     }
 
-    /// The key of `Authorization: Bearer KEY`.
+    /// Returns the key of `Authorization: Bearer KEY`.
     pub fn bearer(&self) -> Option<&str> {
         let (scheme, key) = self.header("authorization")?.split_once(' ')?;
         scheme
@@ -52,10 +52,10 @@ impl ApiRequest {
             .filter(|key| !key.is_empty())
     }
 
-    /// The media type that the caller wants most of those on offer; `None` where it wants none of
-    /// them, or says nothing. Of equal ones one that was named goes before one that a `*` stands
-    /// for, then the first in the header, then the first on offer. Parameters other than the weight
-    /// are not looked at. Source: RFC 9110, section 12.5.1.
+    /// Returns the offered media type that the caller prefers; `None` if it accepts none of them
+    /// or sends no `Accept`. Of equal weights a named type goes before a `*`, then the first in the
+    /// header, then the first on offer. Parameters other than the weight are ignored. Source: RFC
+    /// 9110, section 12.5.1.
     pub fn preferred<'o>(&self, offers: &[&'o str]) -> Option<&'o str> {
         let ranges: Vec<(&str, u16)> = self
             .header("accept")
@@ -67,7 +67,7 @@ impl ApiRequest {
             let fits = |(at, (range, weight)): (usize, &(&str, u16))| {
                 Some((specificity(range, offered)?, std::cmp::Reverse(at), *weight))
             };
-            // What is said of it most specifically counts.
+            // The most specific range counts.
             let (specific, at, weight) = ranges.iter().enumerate().filter_map(fits).max()?;
             Some(((weight, specific, at, std::cmp::Reverse(nth)), *offered)).filter(|_| weight > 0)
         });

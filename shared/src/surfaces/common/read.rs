@@ -1,4 +1,4 @@
-//! Reading request bodies: what every surface asks of one, whatever it says when that is not there.
+//! Reads request bodies. The checks are the same on every surface; the error texts are not.
 
 use serde_json::{Map, Value};
 
@@ -12,8 +12,8 @@ const MAX_FAULTS: usize = 100;
 /// The most characters of a pointer or a detail: they quote names that the caller chose.
 const MAX_FAULT_CHARS: usize = 400;
 
-/// Collects the faults of a request: the first [`MAX_FAULTS`], and how many there are beside them.
-/// A body of megabytes can have a fault in every other byte.
+/// Collects the faults of a request: the first [`MAX_FAULTS`], and the number of the others. A body
+/// of megabytes can have a fault in every other byte.
 #[derive(Debug, Default)]
 pub struct Faults {
     first: Vec<InputError>,
@@ -33,7 +33,7 @@ impl Faults {
         self.push(InputError::new(pointer, detail));
     }
 
-    /// An optional truth value; `false` where it is absent.
+    /// Reads an optional truth value; `false` where it is absent.
     pub fn flag(&mut self, object: &Map<String, Value>, at: &str, name: &str) -> bool {
         match present(object, name) {
             None => false,
@@ -45,7 +45,7 @@ impl Faults {
         }
     }
 
-    /// With the surface's own word for it.
+    /// Adds a fault with the surface's own code.
     pub fn coded(
         &mut self,
         code: &'static str,
@@ -67,7 +67,7 @@ impl Faults {
         }
     }
 
-    /// Tells that no fault was found.
+    /// Returns whether no fault was found.
     pub fn is_empty(&self) -> bool {
         self.first.is_empty()
     }
@@ -88,7 +88,7 @@ impl Faults {
         self.more += part.more;
     }
 
-    /// The faults in one sentence, each with its place.
+    /// Writes the faults in one sentence, each with its place.
     pub fn words(&self) -> String {
         let words = self
             .first
@@ -100,7 +100,7 @@ impl Faults {
         words.collect::<Vec<_>>().join("; ")
     }
 
-    /// The first [`MAX_FAULTS`] faults, and how many there are beside them.
+    /// Returns the first [`MAX_FAULTS`] faults and the number of the others.
     pub fn listed(mut self) -> Vec<InputError> {
         if self.more > 0 {
             self.first.push(InputError::new(
@@ -121,7 +121,7 @@ impl Faults {
         }
     }
 
-    /// Says of every member that is not among `known`, and not blank, that it is unknown.
+    /// Adds a fault for every member that is neither among `known` nor blank.
     pub fn closed(&mut self, at: &str, object: &Map<String, Value>, known: &[&str]) {
         let unknown = object
             .iter()
@@ -134,7 +134,7 @@ impl Faults {
         }
     }
 
-    /// An optional text of at most `max` characters.
+    /// Reads an optional text of at most `max` characters.
     pub fn text(
         &mut self,
         object: &Map<String, Value>,
@@ -160,7 +160,7 @@ impl Faults {
     }
 }
 
-/// The body as a JSON object.
+/// Reads the body as a JSON object.
 ///
 /// # Errors
 /// [`ApiError::Malformed`] where it is none, or nests deeper than [`MAX_DEPTH`].
@@ -168,7 +168,7 @@ pub fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     object_by(json::read, body)
 }
 
-/// As [`object`], by a reader of the surface's choice.
+/// Reads the body as [`object`] does, with the surface's own reader.
 ///
 /// # Errors
 /// As [`object`].
@@ -218,8 +218,8 @@ pub(crate) fn too_large(at: usize) -> ApiError {
     }
 }
 
-/// The texts of a list, those that are blank left out; no list at all where none is left. `Err`
-/// where it is not a list of texts.
+/// Returns the texts of a list without blank ones, or `None` if none is left. `Err` if it is not a
+/// list of texts.
 pub(crate) fn texts(value: Option<&Value>) -> Result<Option<Vec<String>>, ()> {
     let Some(value) = value.filter(|value| !is_blank(value)) else {
         return Ok(None);

@@ -33,35 +33,69 @@ fn describe(error: &ApiError, request: &ApiRequest) -> (u16, &'static str, Strin
             let (code, message) = unauthorized(request);
             (401, code, message.to_owned())
         }
-        ApiError::Forbidden { needs } => (403, code::SCOPE, format!("the key lacks the scope {needs}")),
-        ApiError::NotFound { what: "path" } => (404, code::PATH, "there is no such path".to_owned()),
-        ApiError::NotFound { .. } if request.path.starts_with("/api/v2/contact/reverse/") => {
-            (404, code::REVERSE_NOT_FOUND, "there is no reverse lookup with this id".to_owned())
+        ApiError::Forbidden { needs } => {
+            (403, code::SCOPE, format!("the key lacks the scope {needs}"))
         }
-        ApiError::NotFound { .. } => (404, code::NOT_FOUND, "there is no enrichment with this id".to_owned()),
-        ApiError::MethodNotAllowed { allow } => (405, code::METHOD, format!("this path takes {}", allow.join(" and "))),
+        ApiError::NotFound { what: "path" } => {
+            (404, code::PATH, "there is no such path".to_owned())
+        }
+        ApiError::NotFound { .. } if request.path.starts_with("/api/v2/contact/reverse/") => (
+            404,
+            code::REVERSE_NOT_FOUND,
+            "there is no reverse lookup with this id".to_owned(),
+        ),
+        ApiError::NotFound { .. } => (
+            404,
+            code::NOT_FOUND,
+            "there is no enrichment with this id".to_owned(),
+        ),
+        ApiError::MethodNotAllowed { allow } => (
+            405,
+            code::METHOD,
+            format!("this path takes {}", allow.join(" and ")),
+        ),
         ApiError::Malformed { detail } => (400, code::MALFORMED, detail.clone()),
         ApiError::Invalid(faults) => match faults.first() {
             None => (400, code::INVALID, "the request is not valid".to_owned()),
-            Some(fault) => (400, fault.code.unwrap_or(code::INVALID), format!("{} {}", fault.pointer, fault.detail)),
+            Some(fault) => (
+                400,
+                fault.code.unwrap_or(code::INVALID),
+                format!("{} {}", fault.pointer, fault.detail),
+            ),
         },
         ApiError::Coding { detail } => (415, code::CODING, detail.clone()),
         ApiError::TooLarge { detail } => (413, code::TOO_LARGE, detail.clone()),
         ApiError::IdempotencyMismatch => (
             422,
             code::IDEMPOTENCY_KEY,
-            "this Idempotency-Key came before with another request; use a new one for a new request".to_owned(),
+            "this Idempotency-Key came before with another request; use a new one for a new request"
+                .to_owned(),
         ),
-        ApiError::NotEnoughCredits { needed, available } => {
-            (402, code::CREDITS, format!("up to {needed} credits are needed and {available} are free"))
+        ApiError::NotEnoughCredits { needed, available } => (
+            402,
+            code::CREDITS,
+            format!(
+                "up to {needed} credits are needed and {available} are free"
+            ),
+        ),
+        ApiError::ResultsTooLarge { results_url } => {
+            (413, code::RESULTS_TOO_LARGE, too_large(results_url))
         }
-        ApiError::ResultsTooLarge { results_url } => (413, code::RESULTS_TOO_LARGE, too_large(results_url)),
         ApiError::Conflict { detail } => (409, code::CONFLICT, detail.clone()),
-        ApiError::Unavailable { retry_after_seconds } => {
-            (503, code::UNAVAILABLE, format!("try again in {retry_after_seconds} s, with the same Idempotency-Key"))
-        }
+        ApiError::Unavailable {
+            retry_after_seconds,
+        } => (
+            503,
+            code::UNAVAILABLE,
+            format!(
+                "try again in {retry_after_seconds} s, with the same Idempotency-Key"
+            ),
+        ),
         ApiError::Internal => {
-            let message = format!("this is a fault of ours; report it with request {}", request.request_id);
+            let message = format!(
+                "this is a fault of ours; report it with request {}",
+                request.request_id
+            );
             (500, code::INTERNAL, message)
         }
     }

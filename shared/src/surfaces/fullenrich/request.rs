@@ -38,7 +38,7 @@ pub(super) const PERSONAL_EMAILS: &str = "contact.personal_emails";
 
 pub(super) const PHONES: &str = "contact.phones";
 
-/// The fields that can be asked for, and those that are where none is named.
+/// The fields that can be requested, and those that are requested where none is named.
 const FIELDS: [&str; 3] = [WORK_EMAILS, PERSONAL_EMAILS, PHONES];
 
 fn refused(code: &'static str, pointer: impl Into<String>, detail: impl Into<String>) -> ApiError {
@@ -286,7 +286,7 @@ fn read_address(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiErr
     })
 }
 
-/// Returns what is asked for, each once.
+/// Returns the requested fields, each once.
 fn read_fields(at: &str, contact: &Map<String, Value>) -> Result<Vec<&'static str>, ApiError> {
     let pointer = format!("{at}/enrich_fields");
     let named = match contact.get("enrich_fields") {

@@ -36,11 +36,7 @@ pub(super) fn accepted(accepted: &Accepted, _: Timestamp) -> ApiResponse {
             ApiResponse::json(200, &Started { enrichment_id })
         }
         // Nothing on this surface asks for a price.
-        Accepted::Priced { .. } => failure(
-            500,
-            code::INTERNAL,
-            "a price was reckoned that nobody asked for",
-        ),
+        Accepted::Priced { .. } => failure(500, code::INTERNAL, "this surface has no dry run"),
     }
 }
 
@@ -134,7 +130,7 @@ pub(super) struct Batch<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) data: Option<Vec<Contact<'a>>>,
     cost: Cost,
-    /// Why the contacts are not there.
+    /// The reason why the contacts are not there.
     #[serde(flatten)]
     pub(super) failure: Option<Failure>,
 }
@@ -157,7 +153,7 @@ pub(super) struct Contact<'a> {
     profile: Option<Map<String, Value>>,
 }
 
-/// The found part of what was asked for.
+/// The requested fields that were found.
 #[derive(Debug, Serialize)]
 struct ContactInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -226,7 +222,7 @@ fn entry<'a>(
     }
 }
 
-/// Shows what was found of what was asked for.
+/// Shows the requested fields that were found.
 fn contact_info(record: &Record, found: &Map<String, Value>, blanks: Blanks) -> ContactInfo {
     let asked = |field: &str| match record.input.get("enrich_fields").and_then(Value::as_array) {
         Some(fields) => fields.iter().any(|asked| asked == field),
@@ -479,14 +475,16 @@ mod tests {
             Some(map(&given))
         );
         let found = json!({
-            "full_name": "A B", "headline": "", "first_name": 7, "title": "CEO", "company_name": "C", "domain": "c.example",
-            "country": "France", "linkedin_url": "https://www.linkedin.com/in/x", "skills": ["a"], "languages": "French",
-            "work_email": "a@c.example",
+            "full_name": "A B", "headline": "", "first_name": 7, "title": "CEO",
+            "company_name": "C", "domain": "c.example",
+            "country": "France", "linkedin_url": "https://www.linkedin.com/in/x",
+            "skills": ["a"], "languages": "French", "work_email": "a@c.example",
         });
         let made = json!({
             "full_name": "A B", "skills": ["a"], "location": {"country": "France"},
             "social_profiles": {"professional_network": {"url": "https://www.linkedin.com/in/x"}},
-            "employment": {"current": {"title": "CEO", "company": {"name": "C", "domain": "c.example"}, "is_current": true}},
+            "employment": {"current": {"title": "CEO",
+                "company": {"name": "C", "domain": "c.example"}, "is_current": true}},
         });
         assert_eq!(
             profile(map(&found), true, Blanks::Absent).map(Value::Object),
@@ -501,7 +499,8 @@ mod tests {
             ),
             None
         );
-        let whole = json!({"location": {"city": "Paris"}, "country": "France", "employment": {"all": []}, "title": "CEO"});
+        let whole = json!({"location": {"city": "Paris"}, "country": "France",
+            "employment": {"all": []}, "title": "CEO"});
         let made = json!({"location": {"city": "Paris"}, "employment": {"all": []}});
         assert_eq!(
             profile(map(&whole), true, Blanks::Absent).map(Value::Object),

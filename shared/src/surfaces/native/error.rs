@@ -70,35 +70,66 @@ fn describe(error: &ApiError) -> (u16, &'static str, &'static str, String) {
             "No valid API key",
             "send a valid key as `Authorization: Bearer KEY` or `X-API-Key: KEY`".to_owned(),
         ),
-        ApiError::Forbidden { needs } => {
-            (403, "forbidden", "The key may not do this", format!("the key lacks the scope {needs}"))
+        ApiError::Forbidden { needs } => (
+            403,
+            "forbidden",
+            "The key may not do this",
+            format!("the key lacks the scope {needs}"),
+        ),
+        ApiError::NotFound { what } => (
+            404,
+            "not-found",
+            "Not found",
+            format!("there is no such {what}"),
+        ),
+        ApiError::MethodNotAllowed { allow } => (
+            405,
+            "method-not-allowed",
+            "Method not allowed",
+            format!("this path takes {}", allow.join(" and ")),
+        ),
+        ApiError::Malformed { detail } => {
+            (400, "malformed", "The body cannot be read", detail.clone())
         }
-        ApiError::NotFound { what } => (404, "not-found", "Not found", format!("there is no such {what}")),
-        ApiError::MethodNotAllowed { allow } => {
-            (405, "method-not-allowed", "Method not allowed", format!("this path takes {}", allow.join(" and ")))
-        }
-        ApiError::Malformed { detail } => (400, "malformed", "The body cannot be read", detail.clone()),
         ApiError::Invalid(faults) => {
             let n = faults.len();
             let detail = match &faults[..] {
-                [only] => format!("{}: {}", if only.pointer.is_empty() { "body" } else { &only.pointer }, only.detail),
+                [only] => format!(
+                    "{}: {}",
+                    if only.pointer.is_empty() {
+                        "body"
+                    } else {
+                        &only.pointer
+                    },
+                    only.detail
+                ),
                 _ => format!("{n} faults; see errors"),
             };
             (400, "invalid", "The request is not valid", detail)
         }
-        ApiError::Coding { detail } => (415, "unsupported-coding", "The body's coding is not read", detail.clone()),
+        ApiError::Coding { detail } => (
+            415,
+            "unsupported-coding",
+            "The body's coding is not read",
+            detail.clone(),
+        ),
         ApiError::TooLarge { detail } => (413, "too-large", "Too large", detail.clone()),
         ApiError::IdempotencyMismatch => (
             422,
             "idempotency-mismatch",
             "Idempotency-Key used for another request",
-            "this key came before with another request (bodies are compared byte for byte); use a new key for a new request".to_owned(),
+            "this key came before with another request (bodies are compared byte for byte); use a \
+             new key for a new request"
+                .to_owned(),
         ),
         ApiError::NotEnoughCredits { needed, available } => (
             402,
             "not-enough-credits",
             "Not enough credits",
-            format!("the job needs up to {needed} credits and {available} are free; set max_credits or get more"),
+            format!(
+                "the job needs up to {needed} credits and {available} are free; set max_credits or \
+                 get more"
+            ),
         ),
         ApiError::ResultsTooLarge { results_url } => (
             413,
@@ -106,8 +137,15 @@ fn describe(error: &ApiError) -> (u16, &'static str, &'static str, String) {
             "The results do not fit one response",
             format!("read them page by page from {results_url}"),
         ),
-        ApiError::Conflict { detail } => (409, "conflict", "Not possible in this state", detail.clone()),
-        ApiError::Unavailable { retry_after_seconds } => (
+        ApiError::Conflict { detail } => (
+            409,
+            "conflict",
+            "Not possible in this state",
+            detail.clone(),
+        ),
+        ApiError::Unavailable {
+            retry_after_seconds,
+        } => (
             503,
             "unavailable",
             "Try again",

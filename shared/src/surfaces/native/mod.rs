@@ -1,4 +1,4 @@
-//! The native API, version 1: what its requests mean and how its answers look. RFC 9457 problems,
+//! The native API, version 1: its requests and its answers. RFC 9457 problems,
 //! JSON Pointers, field names in snake case.
 
 mod error;

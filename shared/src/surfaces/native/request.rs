@@ -95,7 +95,7 @@ pub(super) fn read_submission(
     })
 }
 
-/// Reads where each record's end is told.
+/// Reads the receivers of the events of records.
 fn read_record_webhook(
     request: &Map<String, Value>,
     reading: &Reading<'_>,
@@ -119,7 +119,7 @@ fn read_record_webhook(
     }
 }
 
-/// Reads the member `records` as far as the number of records; none where it is wrong.
+/// Reads the member `records`, without reading the records; none if it is wrong.
 fn read_items(records: Option<Value>, faults: &mut Faults) -> Vec<Value> {
     match records.filter(|value| !is_blank(value)) {
         None => {
@@ -148,9 +148,8 @@ fn read_items(records: Option<Value>, faults: &mut Faults) -> Vec<Value> {
     }
 }
 
-/// Reads the records. Those that cannot be worked on are told apart, unless nothing would be left,
-/// they are to be refused, or the rest of the request has `faults`: then every fault is reported at
-/// once.
+/// Reads the records. Invalid ones are set apart, unless all are invalid, the caller wants them
+/// refused, or the rest of the request has `faults`: then every fault is reported at once.
 fn read_records(
     items: Vec<Value>,
     kind: Option<&RecordType>,
@@ -248,8 +247,8 @@ fn read_providers(
     Some(names)
 }
 
-/// Why a record of this surface is invalid: its input is not what the type asks for; it has not the
-/// form of a record; it is over the limit.
+/// The reasons why a record of this surface is invalid: its input does not fit the type; it has not
+/// the form of a record; it is over the limit.
 const INVALID_INPUT: &str = "invalid_input";
 
 const INVALID_RECORD: &str = "invalid_record";

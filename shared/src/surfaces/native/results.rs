@@ -18,7 +18,7 @@ struct ShownPage<'a> {
 
 /// Answers with a page of results, as JSON, NDJSON or CSV.
 pub(super) fn result_page(page: &ResultsPage<'_>) -> ApiResponse {
-    // Lines of JSON have no registered name; an answer has the one that was asked for.
+    // Lines of JSON have no registered name; an answer has the requested one.
     const OFFERS: [&str; 8] = [
         "application/json",
         "application/x-ndjson",
@@ -67,8 +67,8 @@ const CSV_COLUMNS: [&str; 8] = [
     "index", "id", "status", "input", "metadata", "data", "credits", "error",
 ];
 
-/// Results as CSV, with a header line where asked for. `input`, `metadata` and `data` are JSON in
-/// one cell each, because their fields differ from line to line.
+/// Writes results as CSV, with a header line if `header`. `input`, `metadata` and `data` are JSON
+/// in one cell each, because their fields differ from line to line.
 fn csv(lines: &[ResultLine], header: bool) -> Vec<u8> {
     let mut rows: Vec<[String; 8]> = Vec::with_capacity(lines.len() + 1);
     if header {

@@ -31,7 +31,10 @@ impl HttpSender for Anything {
 }
 
 fn read(body: &str) -> Result<Submission, ApiError> {
-    let text = "[types.company]\ndescription = \"d\"\ninputs = [[\"domain\"]]\nunconfigured = \"x\"\nwaterfall = []\n";
+    let text = concat!(
+        "[types.company]\ndescription = \"d\"\ninputs = [[\"domain\"]]\n",
+        "unconfigured = \"x\"\nwaterfall = []\n"
+    );
     let config = crate::catalog::Config::parse(READERS, "t", text).unwrap();
     let request = ApiRequest {
         method: "POST".to_owned(),
@@ -52,7 +55,8 @@ fn read(body: &str) -> Result<Submission, ApiError> {
 #[test]
 fn every_fault_is_reported_at_once_with_its_place() {
     let body = r#"{"type": "company", "colour": 1, "max_credits": -1, "records": [
-        {"input": {"domain": "a.example"}}, 7, {"input": {}}, {"input": {"domain": 5}, "metadata": []}, {"x/y": 1}]}"#;
+        {"input": {"domain": "a.example"}}, 7, {"input": {}},
+        {"input": {"domain": 5}, "metadata": []}, {"x/y": 1}]}"#;
     let Err(ApiError::Invalid(faults)) = read(body) else {
         panic!("accepted")
     };

@@ -104,7 +104,7 @@ fn faults_of(faults: &[InputError], body: &[u8]) -> Vec<Fault> {
             loc,
             msg: fault.detail.clone(),
             input: input
-                .filter(|input| input.to_string().len() <= MAX_SHOWN_INPUT)
+                .filter(|input| json::size(*input) <= MAX_SHOWN_INPUT)
                 .cloned(),
         }
     });

@@ -1,5 +1,5 @@
-//! The API of Sixtyfour: one task a request, told of by one webhook. Requests are held to the
-//! vendor's own schemas, and refused as `FastAPI` does.
+//! The API of Sixtyfour: one task a request, announced by one webhook. Requests are checked by
+//! the vendor's own schemas, and refused as `FastAPI` does.
 
 mod error;
 mod event;

@@ -60,7 +60,7 @@ pub(super) fn read(request: &ApiRequest, reading: &Reading<'_>) -> Result<Submis
     })
 }
 
-/// The request's body; what makes it none is reported as `FastAPI` does.
+/// Reads the request's body; a malformed one is reported as `FastAPI` does.
 fn read_body(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     object(body).map_err(|error| {
         let ApiError::Malformed { detail } = error else {
@@ -126,7 +126,7 @@ fn read_subjects(
     }
 }
 
-/// The options that were given, and what holds of those that were not.
+/// Reads the options that were given, with the presets of the others.
 fn read_options(
     fields: &[Field],
     body: &mut Map<String, Value>,
@@ -167,7 +167,7 @@ fn check_fields(object: &Map<String, Value>, fields: &[Field], at: &str, faults:
     }
 }
 
-/// Holds a value to its shape, as a JSON Schema would.
+/// Checks a value against its shape, as a JSON Schema would.
 fn check(value: &Value, shape: Shape, at: &str, faults: &mut Faults) {
     let (code, should) = match (shape, value) {
         (Shape::Text, Value::String(_))
@@ -258,8 +258,7 @@ fn read_url(
     None
 }
 
-/// A record of what was sent: its fields under their canonical names, and the request's options
-/// beside them.
+/// Makes a record of the sent fields, under their canonical names, and the request's options.
 fn record(
     subject: Subject,
     sent: Map<String, Value>,
@@ -270,8 +269,8 @@ fn record(
     for (name, value) in given {
         input.insert(name.clone(), value.clone());
     }
-    // A lead's own field is data and no option, even where it is called like one. An empty list
-    // asks for nothing.
+    // A lead's own field is data, not an option, even if it has the name of one. An empty list
+    // requests nothing.
     for (name, value) in preset {
         if !input.contains_key(name) || value.as_array().is_none_or(|items| !items.is_empty()) {
             input.insert(name.clone(), value.clone());
@@ -285,9 +284,8 @@ fn record(
     }
 }
 
-/// The fields under the names that providers know. A field that has such a name already is never
-/// pushed aside; the first of several names for one thing wins, and the others stay what they are
-/// called.
+/// Returns the fields under the names that providers know. A field that has such a name already
+/// keeps it; of several names for one thing the first wins, and the others stay as they are.
 fn canonical(subject: Subject, sent: &Map<String, Value>) -> Map<String, Value> {
     let mut input = Map::new();
     for (name, value) in without_blanks(sent).iter() {
@@ -307,7 +305,7 @@ fn canonical(subject: Subject, sent: &Map<String, Value>) -> Map<String, Value> 
     input
 }
 
-/// The canonical name of a field, where it has another than its own.
+/// Returns the canonical name of a field, if it differs from its own.
 fn meaning(subject: Subject, name: &str) -> Option<&'static str> {
     Some(match name {
         "name" if subject == Subject::Company => "company_name",
@@ -337,8 +335,10 @@ mod tests {
 
     #[test]
     fn a_field_of_the_canonical_name_is_never_pushed_aside() {
-        let sent = json!({"name": "alias", "full_name": "own", "linkedin": "a", "profile_url": "b", "firstName": "J"});
-        let expected = json!({"name": "alias", "full_name": "own", "linkedin_url": "a", "profile_url": "b", "first_name": "J"});
+        let sent = json!({"name": "alias", "full_name": "own", "linkedin": "a",
+            "profile_url": "b", "firstName": "J"});
+        let expected = json!({"name": "alias", "full_name": "own", "linkedin_url": "a",
+            "profile_url": "b", "first_name": "J"});
         assert_eq!(renamed(Subject::Person, &sent), expected);
     }
 
@@ -349,7 +349,8 @@ mod tests {
             renamed(Subject::Person, &sent),
             json!({"full_name": "Acme", "website": "https://acme.example"})
         );
-        let company = json!({"company_name": "Acme", "website": "https://acme.example", "domain": "https://acme.example"});
+        let company = json!({"company_name": "Acme", "website": "https://acme.example",
+            "domain": "https://acme.example"});
         assert_eq!(renamed(Subject::Company, &sent), company);
         let known = json!({"domain": "acme.example", "website": "https://other.example"});
         assert_eq!(renamed(Subject::Company, &known), known);

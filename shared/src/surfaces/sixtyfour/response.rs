@@ -1,4 +1,4 @@
-//! A task as it is polled and as it is told.
+//! A task as it is polled and as its webhook shows it.
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ struct Started {
     status: &'static str,
 }
 
-/// A task, as it is polled and as it is told.
+/// A task as it is polled and as its webhook shows it.
 #[derive(Debug, Serialize)]
 pub(super) struct Task<'a> {
     task_id: String,
@@ -42,7 +42,7 @@ pub(super) fn accepted(accepted: &Accepted, _: Timestamp) -> ApiResponse {
     ApiResponse::json(200, &started)
 }
 
-/// Returns whether a job ended with results that go along.
+/// Returns whether a job ended with results that fit.
 pub(super) fn records(_: &ApiRequest, view: &JobView) -> bool {
     view.status() == Status::Completed && view.job.end.as_ref().is_some_and(End::fits_one_response)
 }
@@ -61,7 +61,7 @@ pub(super) fn show(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
     ))
 }
 
-/// Shows a task with what it came to.
+/// Shows a task with its result.
 pub(super) fn task<'a>(view: &'a JobView, results: Option<&[(&Record, &Outcome)]>) -> Task<'a> {
     let spec = &view.job.spec;
     let name = spec.operation.as_deref().unwrap_or_default();

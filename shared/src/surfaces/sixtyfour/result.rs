@@ -55,7 +55,7 @@ pub(super) struct Intelligence {
     confidence_score: Value,
 }
 
-/// Tells what a task came to. `Err` where its only record failed.
+/// Returns the result of a task. `Err` if its only record failed.
 pub(super) fn result(
     name: &str,
     results: &[(&Record, &Outcome)],
@@ -89,7 +89,7 @@ pub(super) fn result(
     }
 }
 
-/// Why a record could not be worked on, if it could not.
+/// Returns why a record could not be worked on, if it could not.
 fn failure(outcome: &Outcome) -> Option<String> {
     let words = match outcome.status {
         OutcomeStatus::Found | OutcomeStatus::NotFound => return None,
@@ -106,7 +106,7 @@ fn failure(outcome: &Outcome) -> Option<String> {
     )
 }
 
-/// A lead's own fields, and what was found beside them.
+/// Shows a lead's own fields with the found ones.
 fn contacts(name: &str, record: &Record, outcome: &Outcome, blanks: Blanks) -> Map<String, Value> {
     let sent = record.sent();
     let wants_email = name.starts_with("find_email");
@@ -131,8 +131,8 @@ fn contacts(name: &str, record: &Record, outcome: &Outcome, blanks: Blanks) -> M
     shown
 }
 
-/// E-mail addresses as triples of address, status and type; personal ones in a field of their own
-/// where these were asked for. An address that the lead came with is one of them.
+/// Shows e-mail addresses as triples of address, status and type; personal ones in a field of their
+/// own where these were requested. An address that the lead came with is one of them.
 fn show_emails(record: &Record, outcome: &Outcome, shown: &mut Map<String, Value>, blanks: Blanks) {
     let mut found = contact::emails(&outcome.data, blanks);
     let mut add = |address: &str, personal| {
@@ -204,7 +204,7 @@ fn word(status: Option<EmailStatus>) -> &'static str {
     }
 }
 
-/// One phone number as a text, several as an array, none as an empty text.
+/// Shows one phone number as a text, several as an array, none as an empty text.
 fn show_phones(outcome: &Outcome, shown: &mut Map<String, Value>, blanks: Blanks) {
     let found = contact::phones(&outcome.data, blanks);
     let value = match found.as_slice() {
@@ -224,8 +224,7 @@ fn show_phones(outcome: &Outcome, shown: &mut Map<String, Value>, blanks: Blanks
     shown.insert("phone".to_owned(), value);
 }
 
-/// The inside of a Markdown code block, which many models put around their JSON, or the text as it
-/// is.
+/// Takes a text out of its Markdown code block, which many models put around their JSON.
 fn unfenced(text: &str) -> &str {
     let inside = text
         .trim()
@@ -236,7 +235,7 @@ fn unfenced(text: &str) -> &str {
         .map_or(text, |(_, inside)| inside)
 }
 
-/// Tells what an agent found out.
+/// Shows the findings of an agent.
 fn intelligence(record: &Record, outcome: &Outcome, blanks: Blanks) -> Intelligence {
     let mut data = outcome.data.clone();
     data.retain(|_, value| !blanks.is_blank(value));
@@ -275,7 +274,7 @@ fn intelligence(record: &Record, outcome: &Outcome, blanks: Blanks) -> Intellige
     for (name, value) in &data {
         fill(&mut structured, name, value, blanks);
     }
-    // Every field that was asked for is there.
+    // Every requested field is there.
     for name in record
         .input
         .get("struct")
@@ -317,8 +316,8 @@ fn references(found: Option<Value>) -> Map<String, Value> {
     references
 }
 
-/// Returns how sure the sources are on average, from 0 to 10, with one decimal; null where none
-/// says.
+/// Returns the average confidence of the sources, from 0 to 10, with one decimal; null where none
+/// has one.
 fn score(outcome: &Outcome) -> Value {
     if outcome.data.is_empty() {
         return json!(0.0);

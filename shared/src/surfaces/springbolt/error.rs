@@ -66,7 +66,8 @@ pub(super) fn error(error: &ApiError, request: &ApiRequest) -> ApiResponse {
         } => failed(
             503,
             format!(
-                "try again in {retry_after_seconds} s, with the same Idempotency-Key if you sent one"
+                "try again in {retry_after_seconds} s, with the same Idempotency-Key if you sent \
+                 one"
             ),
         ),
         ApiError::Internal => failed(

@@ -97,7 +97,7 @@ fn resolved(line: &ResultLine, blanks: Blanks) -> Map<String, Value> {
             let message = match reason {
                 None => "nothing was found for this input".to_owned(),
                 Some(reason) => format!(
-                    "nothing was found for this input; not everybody could be asked: {reason}"
+                    "nothing was found for this input; not every provider could be asked: {reason}"
                 ),
             };
             unresolved(payload, "not_found", message)
@@ -123,8 +123,8 @@ fn resolved(line: &ResultLine, blanks: Blanks) -> Map<String, Value> {
     }
 }
 
-/// Says what became of a request without result. Here the words are ours even where the client sent
-/// fields of these names: a failure must not look like what was asked for.
+/// Shows a request without a result. Our members replace fields of the same names that the client
+/// sent: a failure must not look like a result.
 fn unresolved(mut echoed: Map<String, Value>, status: &str, message: String) -> Map<String, Value> {
     echoed.insert("status".to_owned(), status.into());
     echoed.insert("message".to_owned(), message.into());
@@ -160,7 +160,7 @@ mod tests {
 
     fn map(value: Value) -> Map<String, Value> {
         let Value::Object(map) = value else {
-            panic!("{value} is no object")
+            panic!("{value} is not an object")
         };
         map
     }

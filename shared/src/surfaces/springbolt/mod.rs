@@ -40,7 +40,7 @@ pub const SURFACE: Surface = Surface {
     parse_id: |text| JobId::parse_hex(text.strip_prefix("res_")?),
     error,
     delivery: rules,
-    // One record, which is never as much.
+    // One record is never too large.
     inline: End::fits_one_response,
     body,
     sign,

@@ -123,7 +123,7 @@ mod tests {
 
     fn map(value: Value) -> Map<String, Value> {
         let Value::Object(map) = value else {
-            panic!("{value} is no object")
+            panic!("{value} is not an object")
         };
         map
     }

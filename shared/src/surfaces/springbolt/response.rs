@@ -37,7 +37,8 @@ pub(super) fn answer(accepted: &Accepted, _: Timestamp) -> ApiResponse {
     let started = Started {
         success: true,
         status: "processing",
-        message: "Your request was taken on; its result goes to the callback URL as soon as it is there.",
+        message: "Your request was taken on; its result goes to the callback URL as soon as it is \
+                  there.",
         resolution: Resolution {
             id: id(&spec.id),
             status: "processing",

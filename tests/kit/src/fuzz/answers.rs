@@ -1,4 +1,5 @@
-//! Answers of hosts outside, providers and receivers of webhooks, and what of a record goes out to providers.
+//! Answers of outside hosts, providers and receivers of webhooks, and the parts of a record that
+//! providers receive.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::sim::{Reply, Sim, item_size};
 
 const SECRET: &str = "s3cr&t key/7";
 
-/// Every place that a value can stand in a request, and every way that an answer can be read.
+/// Every place where a value can stand in a request, and every way to read an answer.
 const PROVIDERS: &str = r#"
 [types.any]
 inputs = [["domain"], ["email"]]
@@ -72,8 +73,9 @@ fn reply(wire: &Wire) -> Reply {
     )
 }
 
-/// An answer to a provider's request, in the form of [`Wire`], given again and again. The record ends in its time, within
-/// the limits, whatever came; the job's results can be read and its event is told.
+/// An answer to a provider's request, in the form of [`Wire`], repeated for every request. Whatever
+/// the answer, the record ends in its time, within the limits. The job's results can be read and
+/// its event is sent.
 pub fn of_a_provider(bytes: &[u8]) {
     let wire = Wire::parse(bytes);
     let mut served = ServedApi::new(World::new(), SURFACES, "", |_| {
@@ -100,11 +102,13 @@ pub fn of_a_provider(bytes: &[u8]) {
         for (path, request) in [
             (
                 "/v1/jobs",
-                json!({"type": "any", "records": [{"input": {"domain": "a.example", "country": "DE"}}], "webhook_url": HOOK}),
+                json!({"type": "any", "webhook_url": HOOK,
+                    "records": [{"input": {"domain": "a.example", "country": "DE"}}]}),
             ),
             (
                 "/api/v1/async/enrich",
-                json!({"type": "company", "records": [{"domain": "a.example", "country": "DE"}], "webhook_url": HOOK}),
+                json!({"type": "company", "webhook_url": HOOK,
+                    "records": [{"domain": "a.example", "country": "DE"}]}),
             ),
         ] {
             let asked = served.world.sim.http.sent().len();
@@ -170,8 +174,9 @@ fn outcome(line: &Value) {
         line["status"] == "found",
         "{line}"
     );
+    let names = ["name", "first", "slash", "deep", "shout", "sum"];
     assert!(
-        data.keys().all(|name| ["name", "first", "slash", "deep", "shout", "sum"].contains(&name.as_str())),
+        data.keys().all(|name| names.contains(&name.as_str())),
         "{line}"
     );
     if line["status"] == "failed" {
@@ -200,7 +205,7 @@ fn outcome(line: &Value) {
     }
 }
 
-/// A first question, from where nobody can be called back.
+/// A first question, without a callback URL.
 pub(super) fn question(input: &Map<String, Value>) -> Question<'_> {
     Question {
         input,
@@ -213,12 +218,13 @@ pub(super) fn question(input: &Map<String, Value>) -> Question<'_> {
     }
 }
 
-/// A record's input, a JSON object, as a provider gets it: each value stands in its own place and nowhere else.
+/// A record's input, a JSON object, as a provider gets it: each value stands in its own place and
+/// nowhere else.
 pub fn input_of_a_provider(bytes: &[u8]) {
     let Ok(input) = serde_json::from_slice::<Map<String, Value>>(bytes) else {
         return;
     };
-    // An input that holds the secret could not be told from a secret that got out.
+    // An input that holds the secret would look like a leaked secret.
     if input
         .values()
         .any(|value| value.to_string().contains(SECRET))
@@ -256,7 +262,7 @@ pub fn input_of_a_provider(bytes: &[u8]) {
     }
 }
 
-/// Whether every text in it but an address is hexadecimal or base 64, long enough for a digest.
+/// Returns true if every text but an address is hexadecimal or base 64, long enough for a digest.
 fn are_hashes(value: &Value) -> bool {
     match value {
         Value::String(text) => {
@@ -328,8 +334,8 @@ fn request(request: &HttpRequest, input: &Map<String, Value>) {
     );
 }
 
-/// A receiver's answer to a webhook, in the form of [`Wire`], to the first attempts of every delivery. Each delivery ends, its log
-/// stays small, and it can be read.
+/// A receiver's answer to a webhook, in the form of [`Wire`], to the first attempts of every
+/// delivery. Each delivery ends, its log stays small, and it can be read.
 pub fn of_a_receiver(bytes: &[u8]) {
     let answer = reply(&Wire::parse(bytes));
     let mut served = ServedApi::new(World::new(), SURFACES, "", |_| {
@@ -340,13 +346,15 @@ pub fn of_a_receiver(bytes: &[u8]) {
         served.world.tenant.secret.reveal().to_owned(),
     );
     super::without_secrets(&[&key, &secret], || {
-        // Three attempts of each of the four deliveries: the later ones are hours apart and teach nothing more.
+        // Three attempts of each of the four deliveries: the later ones are hours apart and show
+        // nothing more.
         served.world.receiver.replies(vec![answer; 12]);
         let headers = [("x-api-key", key.as_str())];
         let records: Vec<Value> = (0..3)
             .map(|_| json!({"input": {"domain": "a.example"}}))
             .collect();
-        let request = json!({"type": "any", "records": records, "webhook_url": HOOK, "webhook_events": {"record.finished": HOOK}});
+        let request = json!({"type": "any", "records": records, "webhook_url": HOOK,
+            "webhook_events": {"record.finished": HOOK}});
         let job = body(&served.post("/v1/jobs", &headers, &request), 202);
         served.settle();
         for item in served.world.sim.store.items() {

@@ -20,17 +20,17 @@ use super::wire::Wire;
 use crate::harness::{HOOK, ServedApi, World, found};
 use crate::sim::item_size;
 
-/// What Lambda takes as an answer. Source: AWS Lambda quotas.
+/// The largest answer that Lambda takes. Source: AWS Lambda quotas.
 const LAMBDA_BYTES: usize = 6_291_456;
-/// What an item may have. Source: Amazon `DynamoDB` quotas.
+/// The largest item. Source: Amazon `DynamoDB` quotas.
 const ITEM_BYTES: usize = 400 * 1024;
-/// A world serves so many inputs before the next is made: its logs grow.
+/// The inputs that one world serves before the next is made: its logs grow.
 const INPUTS: u32 = 500;
 
-/// A world with one ended job a surface.
+/// A world with one ended job for each surface.
 struct Prepared {
     served: ServedApi,
-    /// What stands in the table before a request.
+    /// The table before a request.
     items: BTreeMap<Key, Attributes>,
     /// Placeholders of seeds, and what they stand for.
     names: Vec<(String, String)>,
@@ -41,8 +41,8 @@ thread_local! {
     static PREPARED: RefCell<Option<Prepared>> = const { RefCell::new(None) };
 }
 
-/// `[operations]` that map every operation of every surface to the type `any`, but one of each surface that stays
-/// without.
+/// `[operations]` that map every operation of every surface to the type `any`, but one of each
+/// surface that stays unmapped.
 fn operations() -> String {
     let mut toml = String::new();
     for surface in SURFACES
@@ -75,7 +75,7 @@ fn items(served: &ServedApi) -> BTreeMap<Key, Attributes> {
 
 impl Prepared {
     fn new() -> Self {
-        // What was found is as odd as what was sent.
+        // The fields found are as odd as the input.
         let answer = |input: &serde_json::Map<String, Value>| {
             let echo: Value = input.values().next_back().cloned().unwrap_or(Value::Null);
             (
@@ -95,7 +95,9 @@ impl Prepared {
         for (path, body) in [
             (
                 "/v1/jobs",
-                json!({"type": "any", "records": [{"id": "=1", "input": {"domain": "a.example"}}, {"input": {"domain": "b.example"}}], "webhook_url": HOOK}),
+                json!({"type": "any", "webhook_url": HOOK, "records": [
+                    {"id": "=1", "input": {"domain": "a.example"}},
+                    {"input": {"domain": "b.example"}}]}),
             ),
             (
                 "/api/v1/async/enrich",
@@ -111,7 +113,8 @@ impl Prepared {
             ),
             (
                 "/api/v2/contact/enrich/bulk",
-                json!({"name": "n", "data": [{"first_name": "A", "last_name": "B", "domain": "a.example"}], "webhook_url": HOOK}),
+                json!({"name": "n", "webhook_url": HOOK,
+                    "data": [{"first_name": "A", "last_name": "B", "domain": "a.example"}]}),
             ),
         ] {
             let response = served.post(path, &headers, &body);
@@ -153,7 +156,7 @@ impl Prepared {
         }
     }
 
-    /// Whether the next input finds the world as this one did.
+    /// Returns true if the next input finds the world as this one did.
     fn is_fresh(&self) -> bool {
         self.inputs < INPUTS
             && self.served.world.now().since(
@@ -178,7 +181,8 @@ fn jobs(items: &BTreeMap<Key, Attributes>) -> Vec<JobId> {
         .collect()
 }
 
-/// A request in the form of [`Wire`]; `$KEY` is a valid key, `$NATIVE`, `$APIONE` … are jobs as these surfaces write them.
+/// A request in the form of [`Wire`]; `$KEY` is a valid key, and `$NATIVE`, `$APIONE` … are jobs as
+/// these surfaces write them.
 pub fn request(bytes: &[u8]) {
     let wire = Wire::parse(bytes);
     with_world(|world| {
@@ -233,7 +237,7 @@ fn with_world(request: impl FnOnce(&Prepared) -> Option<ApiRequest>) {
     PREPARED.set(Some(world).filter(|_| !changed));
 }
 
-/// Serves a request and checks all that came of it. Says whether the table is another one now.
+/// Serves a request and checks everything about its answer. Returns true if the table has changed.
 fn serve(world: &mut Prepared, request: &ApiRequest) -> bool {
     let response = world.served.carry_out(request);
     answered(request, &response);
@@ -279,7 +283,7 @@ fn difference(before: &BTreeMap<Key, Attributes>, after: &BTreeMap<Key, Attribut
         .collect()
 }
 
-/// Holds an answer against what every surface promises of its answers.
+/// Checks an answer against the promises of every surface.
 fn answered(request: &ApiRequest, response: &ApiResponse) {
     let text = String::from_utf8_lossy(&response.body);
     let shown: String = text.chars().take(300).collect();
@@ -331,7 +335,7 @@ fn answered(request: &ApiRequest, response: &ApiResponse) {
     }
 }
 
-/// The form that the surface documents for its errors: `docs/API.md`, `docs/surfaces`.
+/// Checks the form that the surface documents for its errors: `docs/API.md`, `docs/surfaces`.
 fn is_an_error(request: &ApiRequest, status: u16, media: Option<&str>, body: &Value) {
     let surface = match route(SURFACES, request) {
         Routed::To { surface, .. } | Routed::Method { surface, .. } => surface.name,
@@ -366,7 +370,7 @@ fn is_an_error(request: &ApiRequest, status: u16, media: Option<&str>, body: &Va
             _ => false,
         },
         "springbolt" => body["success"] == false && body["status"] == "error" && text("message"),
-        // An enrichment that goes on or has no credits is shown with such a status, too.
+        // An enrichment that is running or has no credits is shown with such a status, too.
         "fullenrich" => (text("code") && text("message")) || body["id"].is_string(),
         other => panic!("{other} has no form of errors here"),
     };
@@ -397,7 +401,7 @@ fn accepted(served: &ServedApi, job: &JobId) {
     let records: Vec<_> = chunks.iter().flat_map(|chunk| &chunk.records).collect();
     assert_eq!(records.len(), head.spec.total as usize);
     for record in records {
-        // What providers see can have a value of the caller's under two names.
+        // Providers can see a value of the caller's under two names.
         for (members, most) in [
             (Some(record.sent()), 1),
             (Some(&record.input), 2),
@@ -420,7 +424,8 @@ fn accepted(served: &ServedApi, job: &JobId) {
     }
 }
 
-/// The results of a job that has ended: one line a record in every form, and what was sent comes back.
+/// The results of a job that has ended: every form has one line for each record, and returns what
+/// was sent.
 fn ended(served: &mut ServedApi, job: &JobId, request: &ApiRequest) {
     let bearer = format!("Bearer {}", served.key());
     let path = format!("/v1/jobs/{job}");
@@ -488,7 +493,7 @@ fn ended(served: &mut ServedApi, job: &JobId, request: &ApiRequest) {
         {
             let large = line["error"]["code"] == "record_too_large";
             for member in ["id", "input", "metadata"] {
-                // What was sent in place of a record is shown as its input.
+                // A value sent in place of a record is shown as its input.
                 let whole = (member == "input" && !sent.is_object()).then_some(sent);
                 let sent = whole
                     .or_else(|| sent.get(member))

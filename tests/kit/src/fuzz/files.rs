@@ -1,4 +1,5 @@
-//! Files of a user (CSV and NDJSON for `millrace submit`) and of an operator (the tables of `dataset` providers).
+//! Files of a user (CSV and NDJSON for `millrace submit`) and of an operator (the tables of
+//! `dataset` providers).
 
 use std::sync::OnceLock;
 
@@ -18,7 +19,7 @@ use shared::surfaces::{Call, Reading, Routed, SURFACES, route};
 
 use crate::sim::Sim;
 
-/// What the server offers, and the command line knows of it.
+/// The server's catalogue, as the command line knows it.
 const CATALOG: &str = r#"
 [types.company]
 inputs = [["domain"], ["company_name", "country"]]
@@ -33,13 +34,14 @@ fields = { name = "/name" }
 
 fn kind() -> InputKind {
     let account = json!({"types": [{
-        "type": "company", "inputs": [["domain"], ["company_name", "country"]], "optional_inputs": ["city"],
+        "type": "company", "inputs": [["domain"], ["company_name", "country"]],
+        "optional_inputs": ["city"],
     }]});
     InputKind::find(&account, "company").expect("the type is there")
 }
 
-/// What stands on the first line of an input: `delimiter=;`, `id=…`, `input=COLUMN=FIELD`, `metadata=…`, `omit=…`, apart by
-/// tabs; `untyped` where the type is not known.
+/// The first line of an input: `delimiter=;`, `id=…`, `input=COLUMN=FIELD`, `metadata=…`, `omit=…`,
+/// separated by tabs; `untyped` where the type is unknown.
 fn options(line: &str) -> (u8, Columns, bool) {
     let (mut delimiter, mut columns, mut typed) = (b',', Columns::default(), true);
     for option in line.split('\t') {
@@ -72,7 +74,7 @@ fn parts(bytes: &[u8]) -> (String, &[u8]) {
 pub fn csv(bytes: &[u8]) {
     let (line, file) = parts(bytes);
     let (delimiter, columns, typed) = options(&line);
-    // The command line takes a printable character or a tab.
+    // The command line accepts a printable character or a tab.
     if delimiter == b'\t' || (delimiter.is_ascii_graphic() && delimiter != b'"') {
         check(file, Form::Csv(delimiter), &columns, typed);
     }
@@ -85,7 +87,8 @@ pub fn ndjson(bytes: &[u8]) {
     check(file, Form::Ndjson, &columns, typed);
 }
 
-/// A file is either read whole, and the server takes its records but for what it alone can judge, or every fault is told.
+/// Checks that a file is either read whole, or every fault is reported. The server accepts the
+/// records of a file that is read, except for what only the server can judge.
 fn check(file: &[u8], form: Form, columns: &Columns, typed: bool) {
     let kind = kind();
     let lines = file.split(|b| matches!(b, b'\n' | b'\r')).count() as u64;
@@ -147,7 +150,7 @@ fn check(file: &[u8], form: Form, columns: &Columns, typed: bool) {
     }
 }
 
-/// Whatever the server has against records is about single ones, so that the user is told their lines.
+/// Checks that the server's refusals concern single records, so that the user sees their lines.
 fn submitted(records: &[Record]) {
     static SERVER: OnceLock<Catalog> = OnceLock::new();
     let catalog = SERVER.get_or_init(|| {
@@ -212,18 +215,24 @@ fn tables() -> &'static [DatasetConfig] {
     CONFIGS.get_or_init(|| {
         let table = |(form, normal): &(&str, &str)| {
             let toml = format!(
-                "[types.t]\ninputs = [[\"key\"]]\nwaterfall = [\"d\"]\n[providers.d]\nkind = \"dataset\"\nfile = \"t.{form}\"\n\
-                 key = {{ key = {{ column = \"Key\", as = \"{normal}\" }} }}\nfields = {{ name = \"Name\" }}\n"
+                "[types.t]\ninputs = [[\"key\"]]\nwaterfall = [\"d\"]\n\
+                 [providers.d]\nkind = \"dataset\"\nfile = \"t.{form}\"\n\
+                 key = {{ key = {{ column = \"Key\", as = \"{normal}\" }} }}\n\
+                 fields = {{ name = \"Name\" }}\n"
             );
             let config = Config::parse(READERS, "tables", &toml).unwrap_or_else(|e| panic!("{e}"));
-            config.providers[0].kind.downcast_ref::<DatasetConfig>().expect("a table").clone()
+            config.providers[0]
+                .kind
+                .downcast_ref::<DatasetConfig>()
+                .expect("a table")
+                .clone()
         };
         TABLES.iter().map(table).collect()
     })
 }
 
-/// A table behind a digit that chooses one of eight declarations. It is refused, or every row counts as one that can be
-/// found or as one left out, and each key finds what the first row with it says.
+/// A table behind a digit that chooses one of eight declarations. It is refused, or every row
+/// counts as one that can be found or as one left out. Each key finds the first row with it.
 pub fn dataset(bytes: &[u8]) {
     let Some((digit, text)) = bytes.split_first() else {
         return;
@@ -249,7 +258,7 @@ pub fn dataset(bytes: &[u8]) {
     let Ok((rows, skipped)) = sim.finish(table.counts(&ports)) else {
         return;
     };
-    // A lone carriage return ends a row too.
+    // A lone carriage return also ends a row.
     let most = text.split(['\n', '\r']).count();
     assert!(
         rows > 0 && rows + skipped <= most,

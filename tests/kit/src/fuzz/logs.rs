@@ -1,4 +1,4 @@
-//! What is logged meanwhile.
+//! Captures log lines.
 
 use std::io::{self, Write};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -16,7 +16,7 @@ impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0
             .lock()
-            .expect("nobody panics while writing")
+            .expect("no panic while writing")
             .extend_from_slice(bytes);
         Ok(bytes.len())
     }
@@ -26,7 +26,7 @@ impl Write for Lines {
     }
 }
 
-/// Wants nothing, and wants to be asked each time.
+/// Has no interest, and asks to be consulted each time.
 struct Undecided;
 
 impl Subscriber for Undecided {
@@ -53,10 +53,10 @@ impl Subscriber for Undecided {
     fn exit(&self, _: &Id) {}
 }
 
-/// Alive to the end of the process. `tracing-core` 0.1.36 asks the current thread's subscriber alone
-/// whether a place that logs is of interest to anyone, as long as there is one subscriber or none in
-/// the process. A test without one, at work on another thread, then silences the place for a test
-/// that has one. With two more it asks all of them, and these two leave it open.
+/// Subscribers that live to the end of the process. With at most one subscriber in the process,
+/// `tracing-core` 0.1.36 asks the current thread's subscriber alone whether a call site is of
+/// interest. A test without one, on another thread, then silences the call site for a test that has
+/// one. With two more it asks all of them, and these two leave it open.
 static OTHERS: LazyLock<[Dispatch; 2]> =
     LazyLock::new(|| [Dispatch::new(Undecided), Dispatch::new(Undecided)]);
 
@@ -70,7 +70,7 @@ pub fn logged<T>(level: Level, work: impl FnOnce() -> T) -> (T, String) {
     let writer = lines.clone();
     let subscriber = telemetry::subscriber(level, move || writer.clone());
     let done = tracing::subscriber::with_default(subscriber, work);
-    let logged = lines.0.lock().expect("nobody panics while writing");
+    let logged = lines.0.lock().expect("no panic while writing");
     let text = String::from_utf8(logged.clone()).expect("lines are UTF-8");
     (done, text)
 }
@@ -78,8 +78,8 @@ pub fn logged<T>(level: Level, work: impl FnOnce() -> T) -> (T, String) {
 /// Runs `work` and looks through what it logs, down to `debug`.
 ///
 /// # Panics
-/// Where a line holds one of the secrets or [`PERSONAL`](super::PERSONAL) data, or more than 8 KiB, or tells of a
-/// handler that panicked.
+/// Where a line holds one of the secrets or [`PERSONAL`](super::PERSONAL) data, or more than 8 KiB,
+/// or reports a handler that panicked.
 pub fn without_secrets<T>(secrets: &[&str], work: impl FnOnce() -> T) -> T {
     let (done, logged) = logged(Level::DEBUG, work);
     for line in logged.lines() {

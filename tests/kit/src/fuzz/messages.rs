@@ -1,4 +1,4 @@
-//! What queues bring: whole events of SQS and the messages in them.
+//! Messages of queues: whole events of SQS and the messages in them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use shared::lambda::sqs::{Invocation, NoIdentity};
 use crate::harness::{World, domains, submission};
 use crate::sim::mapping;
 
-/// An event, handed to enrich and to dispatch, while a job (`$JOB`) of two chunks waits to be worked on. Every message
-/// that cannot be read fails, alone; whatever the others say, the job ends as it should.
+/// An event, handed to enrich and to dispatch, while a job (`$JOB`) of two chunks is queued. Each
+/// unreadable message fails alone; whatever the others say, the job ends normally.
 pub fn batch(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;

@@ -1,6 +1,7 @@
-//! Everything that is read from outside, with any bytes: one function a kind of input, which panics where a promise about
-//! it does not hold. `tests/fuzz` lets libFuzzer look for such bytes, `tests/properties` replays the seed corpus and
-//! bends it by rule, and both run the very same functions.
+//! Everything that is read from outside, as arbitrary bytes: one function for each kind of input,
+//! which panics where a promise about it does not hold. `tests/fuzz` lets libFuzzer search for such
+//! bytes. `tests/properties` replays the seed corpus and malforms it by rule. Both run the same
+//! functions.
 
 pub mod answers;
 pub mod api;
@@ -18,13 +19,14 @@ use std::path::PathBuf;
 
 pub use logs::{logged, without_secrets};
 
-/// A text that seeds and generated inputs put wherever a person's data would stand. No log line may hold it.
+/// A text that seeds and generated inputs put wherever a person's data would stand. No log line may
+/// contain it.
 pub const PERSONAL: &str = "pii-7f3a";
 
 /// A kind of input.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// Of the corpus' folder and of the binary that libFuzzer runs.
+    /// The name of the corpus's folder and of libFuzzer's binary.
     pub name: &'static str,
     /// Panics where the input is not treated as promised.
     pub run: fn(&[u8]),

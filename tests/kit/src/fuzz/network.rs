@@ -1,4 +1,4 @@
-//! URLs, addresses and DNS answers: nothing leads to where nobody allowed it.
+//! URLs, addresses and DNS answers: none leads to an address that is not allowed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::OnceLock;
@@ -8,12 +8,15 @@ use shared::net::{DnsQuery, DnsReply, Guard, PlainHttp};
 use shared::ports::DnsRecord;
 use simple_dns::TYPE;
 
-/// Every block that the registries do not call globally reachable, and multicast. Sources: IANA IPv4 and IPv6
-/// Special-Purpose Address Registries as of 2025, RFC 5771, RFC 4291. Written down here once more, block by block, so that
-/// the guard's own table has something to be held against.
-const NOT_GLOBAL: &str = "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 \
-    192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 \
-    ::/128 ::1/128 64:ff9b:1::/48 100::/64 100:0:0:1::/64 2001::/23 2001:db8::/32 2002::/16 3fff::/20 5f00::/16 \
+/// Every block that the registries do not call globally reachable, and multicast. Sources: IANA
+/// IPv4 and IPv6 Special-Purpose Address Registries as of 2025, RFC 5771, RFC 4291. Repeated here,
+/// block by block, to check the guard's own table.
+const NOT_GLOBAL: &str = "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 \
+    172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 \
+    192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 \
+    224.0.0.0/4 240.0.0.0/4 \
+    ::/128 ::1/128 64:ff9b:1::/48 100::/64 100:0:0:1::/64 2001::/23 2001:db8::/32 \
+    2002::/16 3fff::/20 5f00::/16 \
     fc00::/7 fe80::/10 fec0::/10 ff00::/8";
 
 fn is_not_global(address: IpAddr) -> bool {
@@ -27,7 +30,7 @@ fn is_not_global(address: IpAddr) -> bool {
     nets.iter().any(|net| net.contains(&address))
 }
 
-/// The IPv4 address that packets to this one go to in the end, where it is one.
+/// Returns the IPv4 address that packets to this one finally reach, if any.
 fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let bytes = address.octets();
     let last = || Ipv4Addr::new(bytes[12], bytes[13], bytes[14], bytes[15]);
@@ -35,7 +38,7 @@ fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
     address.to_ipv4_mapped().or(nat64.then(last))
 }
 
-/// Whether connecting there may harm, by what this module knows.
+/// Returns true if connecting there may harm, by this module's list.
 fn is_harmful(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(_) => is_not_global(address),
@@ -47,7 +50,8 @@ fn is_harmful(address: IpAddr) -> bool {
     }
 }
 
-/// A host that resolvers of the C library take for an IPv4 address: one to four numbers, decimal, octal or hexadecimal.
+/// A host that resolvers of the C library read as an IPv4 address: one to four numbers, decimal,
+/// octal or hexadecimal.
 fn is_numeric_host(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
     let number = |part: &str| match part.strip_prefix("0x").or(part.strip_prefix("0X")) {
@@ -96,7 +100,7 @@ pub fn url(bytes: &[u8]) {
             "{url}"
         );
         assert!(url.port() != Some(0) && url.port() != Some(25), "{url}");
-        // What is sent is the text of this URL: read again, by whomever, it must be the same.
+        // The sender gets the text of this URL: any parser must read the same.
         let again = guard
             .check(url.as_str(), plain_http)
             .unwrap_or_else(|error| panic!("{url}: {error}"));
@@ -121,8 +125,8 @@ pub fn url(bytes: &[u8]) {
     }
 }
 
-/// A message of a name server, to a question for the `A` or `AAAA` records of `hook.example` under the id `0x1234`; the
-/// first byte chooses which.
+/// A message of a name server, to a question for the `A` or `AAAA` records of `hook.example` under
+/// the id `0x1234`; the first byte chooses which.
 pub fn dns_message(bytes: &[u8]) {
     let Some((choice, message)) = bytes.split_first() else {
         return;
@@ -145,7 +149,7 @@ pub fn dns_message(bytes: &[u8]) {
         );
         for record in addresses {
             let DnsRecord::Address(address) = record else {
-                panic!("{record:?} is no address")
+                panic!("{record:?} is not an address")
             };
             assert_eq!(address.is_ipv4(), kind == TYPE::A);
             let there = match address {

@@ -4,8 +4,8 @@ use shared::catalog::Catalog;
 use shared::catalog::{Config, compiled};
 use shared::providers::kinds::{READERS, settings};
 
-/// The whole file. It is refused with a place in it, or says the same after it was stored, as the build does, and
-/// everything it offers can be asked about.
+/// The whole file. It is refused with a place in it, or has the same meaning after it was stored as
+/// the build stores it. Everything it offers can be requested.
 pub fn providers_toml(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;

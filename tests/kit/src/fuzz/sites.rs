@@ -1,4 +1,5 @@
-//! Pages and feeds of sites, phone numbers and e-mail addresses, as the built-in providers read them.
+//! Pages and feeds of sites, phone numbers and e-mail addresses, as the built-in providers read
+//! them.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -45,11 +46,11 @@ kind = "email_check"
 kind = "hem"
 "#;
 
-/// What `max_items` says above, and how long a title may be.
+/// The value of `max_items` above, and the longest title.
 const MAX_SIGNALS: usize = 100;
 const MAX_TITLE: usize = 500;
 
-/// The providers that read what sites, numbers and addresses say.
+/// The providers that read sites, numbers and addresses.
 struct Readers {
     site: Site,
     signals: Signals,
@@ -78,8 +79,8 @@ fn readers() -> &'static Readers {
     })
 }
 
-/// What a provider answers where every host answers with `reply` but at `/robots.txt`, which there is none of, and at `/`, if
-/// there is a home page.
+/// Returns a provider's answer where every host answers with `reply`. `/robots.txt` does not exist,
+/// and `/` is the home page, if there is one.
 fn ask(provider: &dyn Provider, input: Value, home: Option<&str>, reply: &Reply) -> Answer {
     let sim = Sim::new(1);
     let (home, reply) = (home.map(str::to_owned), reply.clone());
@@ -104,7 +105,7 @@ fn ask(provider: &dyn Provider, input: Value, home: Option<&str>, reply: &Reply)
         guard: None,
     };
     let Value::Object(input) = input else {
-        panic!("{input} is no input")
+        panic!("{input} is not an input")
     };
     let answer = super::without_secrets(&[], || {
         sim.finish(provider.ask(&super::answers::question(&input), &ports))
@@ -115,7 +116,7 @@ fn ask(provider: &dyn Provider, input: Value, home: Option<&str>, reply: &Reply)
     answer
 }
 
-/// The fields of an answer that says something, each as sure as can be.
+/// Returns the fields of an answer with content, each as sure as can be.
 fn found(answer: Answer) -> Option<Map<String, Value>> {
     let Answer::Found { fields, confidence } = answer else {
         return None;
@@ -160,7 +161,7 @@ fn is_web_url(value: &Value) {
     let url = value
         .as_str()
         .and_then(|text| url::Url::parse(text).ok())
-        .unwrap_or_else(|| panic!("{value} is no URL"));
+        .unwrap_or_else(|| panic!("{value} is not a URL"));
     assert!(
         matches!(url.scheme(), "http" | "https") && url.host_str().is_some(),
         "{value}"
@@ -175,8 +176,8 @@ fn texts(value: &Value) -> impl Iterator<Item = &str> {
         .map(|value| value.as_str().expect("a text"))
 }
 
-/// A home page, as the answer to every request, in the form of [`Wire`]. What is said of the company is bounded, its URLs lead to
-/// the web, and its addresses and numbers are read as themselves.
+/// A home page, as the answer to every request, in the form of [`Wire`]. The company's data is
+/// bounded, its URLs lead to the web, and its addresses and numbers are read as themselves.
 pub fn page(bytes: &[u8]) {
     let site = &readers().site;
     let answer = ask(
@@ -210,7 +211,7 @@ pub fn page(bytes: &[u8]) {
         "{fields:?}"
     );
     for address in texts(emails) {
-        // Of `+x@gmail.com` there is nothing to hash.
+        // `+x@gmail.com` has nothing to hash.
         assert!(
             hashed(address).is_none_or(|hashed| hashed == address),
             "{address}"
@@ -233,8 +234,8 @@ pub fn page(bytes: &[u8]) {
     }
 }
 
-/// A feed, in the form of [`Wire`]. It gives no more entries than are asked for, each with a title of one line and URLs that lead
-/// to the web; and written down as a feed again, they are read as they are.
+/// A feed, in the form of [`Wire`]. It gives no more entries than are asked for, each with a title
+/// of one line and URLs that lead to the web. Written as a feed again, they are read unchanged.
 pub fn feed(bytes: &[u8]) {
     let entries = signals(&reply(bytes, "application/rss+xml"));
     assert!(entries.len() <= MAX_SIGNALS, "{} entries", entries.len());
@@ -304,7 +305,7 @@ fn signals(reply: &Reply) -> Vec<Value> {
         .unwrap_or_default()
 }
 
-/// A feed may have been redirected.
+/// The entries without their source: a feed may have been redirected.
 fn without_source(mut entries: Vec<Value>) -> Vec<Value> {
     entries
         .iter_mut()
@@ -313,7 +314,8 @@ fn without_source(mut entries: Vec<Value>) -> Vec<Value> {
     entries
 }
 
-/// A phone number behind a line with its country, which may be empty. A number of a plan is read as itself in each of its forms.
+/// A phone number behind a line with its country, which may be empty. A number of a plan is read as
+/// itself in each of its forms.
 pub fn phone(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
@@ -374,12 +376,13 @@ pub fn phone(bytes: &[u8]) {
     }
 }
 
-/// The most bytes of an address in its own letters: a local part of 64 octets (RFC 5321, 4.5.3.1.1), and a domain of 253
-/// in its ASCII form (255 of RFC 1035, 2.3.4, with the first length and the root). An A-label never decodes to more
-/// characters than it has octets (RFC 3492), and a character has up to 4 bytes in UTF-8.
+/// The most bytes of an address in its own letters. The local part has 64 octets (RFC 5321,
+/// 4.5.3.1.1). The domain has 253 in its ASCII form (255 of RFC 1035, 2.3.4, with the first length
+/// and the root). An A-label never decodes to more characters than it has octets (RFC 3492), and a
+/// character has up to 4 bytes in UTF-8.
 const LONGEST_ADDRESS: usize = 64 + 1 + 4 * 253;
 
-/// An e-mail address. What checks it and what hashes it read the same, and that is read as itself.
+/// An e-mail address. The check and the hash read it alike, and their reading is read as itself.
 pub fn email(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
@@ -419,7 +422,7 @@ pub fn email(bytes: &[u8]) {
     }
 }
 
-/// What is said of an address.
+/// Returns the fields found for an address.
 fn checked(text: &str) -> Option<Map<String, Value>> {
     found(ask(
         &readers().email_check,

@@ -1,5 +1,5 @@
-//! Items of the table: of an older version, of a newer one, or broken. Reading one gives what stands there or an error, in
-//! bounded memory, and what was read can be reckoned with.
+//! Items of the table: of an older version, of a newer one, or malformed. Reading one returns its
+//! content or an error, in bounded memory, and the result can be calculated with.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,8 +24,8 @@ fn job() -> JobId {
     JobId::new(NOW, [7; 10])
 }
 
-/// Attributes as a JSON object: texts and whole numbers as they are, sets as arrays of texts, `{"json": …}` as text of that
-/// JSON, `{"packed": …}` as that JSON compressed.
+/// Builds attributes from a JSON object: texts and whole numbers as they are, sets as arrays of
+/// texts, `{"json": …}` as text of that JSON, `{"packed": …}` as that JSON compressed.
 fn attributes(json: serde_json::Map<String, Json>) -> Attributes {
     let value = |json: Json| match json {
         Json::String(text) => Value::S(text),
@@ -112,7 +112,7 @@ fn head(item: &Item) {
     let _ = view
         .estimate(NOW, Duration::from_millis(10))
         .map(Timestamp::rfc3339);
-    // Written again, it says the same of what a head begins with.
+    // Written again, it has the same first fields.
     let again = read_meta(&meta_item(&view.job)).expect("what was written can be read");
     assert_eq!(
         (&again.spec, again.status, again.due),

@@ -1,4 +1,5 @@
-//! Short texts from outside: ids, cursors, times, `Retry-After`, signature headers, networks, progress.
+//! Short texts from outside: ids, cursors, times, `Retry-After`, signature headers, networks,
+//! progress.
 
 use std::time::Duration;
 
@@ -15,14 +16,16 @@ use shared::surfaces::common::read::snake_case;
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
-/// A text as Crockford's base 32 reads it: in one case, with the letters that stand for digits as those.
+/// Returns a text as Crockford's base 32 reads it: in one case, with letters that stand for digits
+/// replaced.
 fn one_case(text: &str) -> String {
     text.to_ascii_uppercase()
         .replace(['I', 'L'], "1")
         .replace('O', "0")
 }
 
-/// Any text, read as each of these. What is taken is written back as it came, or means what was written.
+/// Any text, read as each of these. An accepted text is written back unchanged, or has the same
+/// meaning.
 pub fn text(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
@@ -101,7 +104,7 @@ pub fn text(bytes: &[u8]) {
     signature(&lines);
 }
 
-/// Three lines as the three headers of a webhook: none but the genuine ones verify.
+/// Three lines as the three headers of a webhook: only the genuine ones verify.
 fn signature(lines: &[String]) {
     let line = |at: usize| lines.get(at).map(String::as_str);
     let secret = Secret::new(&[7; 32]);

@@ -1,4 +1,5 @@
-//! Requests and answers as text, so that a corpus can be read and a fuzzer can bend every part of them:
+//! Requests and answers as text, so that a corpus can be read and a fuzzer can change every part of
+//! them:
 //!
 //! ```text
 //! POST /v1/jobs?limit=5
@@ -18,7 +19,7 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Reads any bytes: what is missing is empty.
+    /// Reads any bytes: a missing part is empty.
     pub fn parse(bytes: &[u8]) -> Self {
         let end = bytes.windows(2).position(|two| two == b"\n\n");
         let (head, body) = end.map_or((bytes, &[][..]), |at| (&bytes[..at], &bytes[at + 2..]));

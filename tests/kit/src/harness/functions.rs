@@ -1,4 +1,5 @@
-//! The functions that work on messages, as Lambda runs them: one process a batch, with a time-out.
+//! The functions that work on messages, as Lambda runs them: one process for each batch, with a
+//! time-out.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use shared::webhooks::dispatch::Dispatched;
 
 use crate::sim::{Received, Sim, SimClock, mapping};
 
-/// What a function did, in the order it ended.
+/// An event of a function, in the order of their ends.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Happened {
     ChunkOutcome {
@@ -41,16 +42,16 @@ pub enum Happened {
     Unreadable,
     /// The function's time-out ended it.
     TimedOut,
-    /// Its answer did not arrive as it was, and Lambda could make nothing of it.
+    /// Its answer was malformed on its way, and Lambda could not read it.
     Malformed,
     /// Lambda stopped it before it began: it had run too often in one chain.
     Stopped(QueueName),
 }
 
-/// When runs over each chunk ended without an answer that was good.
+/// The times at which runs over each chunk ended without a good answer.
 pub type LostRuns = Rc<RefCell<BTreeMap<(JobId, u32), Vec<Timestamp>>>>;
 
-/// The runs of an invocation that have not ended well. What is left when it ends or dies is lost.
+/// The runs of an invocation that have not ended well. Those left when it ends or dies are lost.
 struct Unended {
     runs: Vec<(JobId, u32)>,
     lost: LostRuns,
@@ -74,7 +75,7 @@ const MALFORMED: [&str; 4] = [
     "",
     r#"{"batchItemFailures":["#,
     r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#,
-    r#"{"batchItemFailures":[{"itemIdentifier":"of another batch"}]}"#,
+    r#"{"batchItemFailures":[{"itemIdentifier":"of a different batch"}]}"#,
 ];
 
 /// One invocation for one batch of messages.
@@ -87,9 +88,9 @@ pub(super) struct Function {
     pub timeout: Duration,
     pub lane: QueueName,
     pub batch: Vec<Received>,
-    /// Its answer becomes this one of [`MALFORMED`].
+    /// The index of its answer in [`MALFORMED`].
     pub malformed: Option<usize>,
-    /// Given back when the function ends or dies.
+    /// Released when the function ends or dies.
     pub _at_work: Rc<()>,
 }
 
@@ -155,7 +156,8 @@ impl Function {
         }
     }
 
-    /// Runs the function on its event and lets the mapping act on its answer. Empty where there is none.
+    /// Runs the function on its event and lets the mapping process its answer. Empty if there is
+    /// none.
     async fn invoke<M, T>(
         &self,
         function: impl AsyncFn(&Invocation<'_>, SqsEvent) -> Result<Batch<M, T>, NoIdentity>,

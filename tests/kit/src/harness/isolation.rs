@@ -1,4 +1,5 @@
-//! A stranger's questions: every route that takes an id, asked for another tenant's, and for one that never was.
+//! Tenant isolation: every route that takes an id, asked for another tenant's, and for one that
+//! never existed.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,7 +18,7 @@ pub struct Question {
     pub surface: &'static Surface,
     pub route: &'static Route,
     pub id: String,
-    /// The same for a job that never was.
+    /// The same for a job that never existed.
     pub never: String,
 }
 
@@ -31,7 +32,7 @@ impl fmt::Display for Question {
     }
 }
 
-/// Every id of a job that a route of this surface could be asked with.
+/// Returns every id of a job that a route of this surface could be asked with.
 fn ids(surface: &Surface, call: &Call, job: &JobId) -> Vec<String> {
     match call {
         Call::Delivery { .. } => vec![job.delivery(0).to_string()],
@@ -41,7 +42,7 @@ fn ids(surface: &Surface, call: &Call, job: &JobId) -> Vec<String> {
 }
 
 impl Question {
-    /// Every question that there is for a job.
+    /// Returns every question about a job.
     pub fn all(surfaces: &'static [Surface], job: &JobId) -> Vec<Self> {
         let nothing = JobId::new(Timestamp(1), [1; 10]);
         let routes = surfaces
@@ -63,7 +64,8 @@ impl Question {
         questions.collect()
     }
 
-    /// Asks it with this id, as a client of the tenant: the status, and the body without the id.
+    /// Asks it with this id, as a client of the tenant. Returns the status, and the body without
+    /// the id.
     pub async fn ask(&self, api: &Api, tenant: &Tenant, id: &str) -> (u16, String) {
         let (head, rest) = self
             .route

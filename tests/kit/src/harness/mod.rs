@@ -1,5 +1,6 @@
-//! A world of simulated ports with everything around the use cases: tenants, providers that do as their input says, a
-//! scripted receiver, and a driver that moves messages as Lambda does. `invariants` says what must hold of it.
+//! A world of simulated ports around the use cases: tenants, providers scripted by their input, a
+//! scripted receiver, and a driver that moves messages as Lambda does. `invariants` says what must
+//! hold of it.
 
 mod functions;
 pub mod invariants;
@@ -19,5 +20,5 @@ pub use served::{ServedApi, body, found};
 pub use version::Version;
 pub use world::{Ended, Options, Tenant, UNFIT, World, domains, invalid, record, submission};
 
-/// The receiver that jobs of [`submission`] tell of their end.
+/// The receiver of the events of [`submission`]'s jobs.
 pub const HOOK: &str = "https://hook.example/one";

@@ -1,4 +1,5 @@
-//! Ports that break one promise each. For every invariant there is one that it must find out; see `tests/sim/controls.rs`.
+//! Ports that break one promise each. Each invariant must find out at least one of them; see
+//! `tests/sim/controls.rs`.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex};
@@ -18,84 +19,84 @@ use shared::schema::{
 use super::upstream::GUESSED_KEY;
 use super::{Tenant, World};
 
-/// What is broken.
+/// The promise that is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutation {
-    /// A result is put whether or not there is one.
+    /// A result is put even if one exists.
     ResultOverwrites,
-    /// A result is not put, and nobody is told.
+    /// A result is not put, without an error.
     ResultIsNotKept,
-    /// The end of a job does not look at the status it ends.
+    /// The end of a job does not check the status it ends.
     EndLooksAtNothing,
-    /// No change of a job's status looks at the status before.
+    /// No change of a job's status checks the status before.
     StatusLooksAtNothing,
     /// The transaction that ends a job becomes single writes.
     EndIsSplit,
     /// The event of a job's end is left out of the transaction.
     EventIsNotPut,
-    /// The idempotency key is taken whether or not it is free.
+    /// The idempotency key is taken even if it is in use.
     KeyIsTakenTwice,
     /// An attempt's lease is written over another's.
     LeaseIsStolen,
-    /// What came of an attempt is recorded whoever has the lease.
+    /// The result of an attempt is recorded whichever attempt has the lease.
     OutcomeIsAnybodys,
-    /// What came of an attempt is recorded without its entry in the log.
+    /// The result of an attempt is recorded without its entry in the log.
     LogIsForgotten,
     /// Credits are not settled.
     NothingIsSettled,
-    /// Credits are reserved whether or not they are there.
+    /// Credits are reserved even if they are missing.
     CreditsAreNotAsked,
-    /// Progress forgets what was there.
+    /// Progress forgets its earlier elements.
     ProgressIsReplaced,
-    /// Updates make the item that they were to find.
+    /// Updates create the item that they should find.
     UpdatesCreate,
     /// A new job is not marked for the sweep.
     DueIsForgotten,
-    /// The event of a record is not put, and nobody is told.
+    /// The event of a record is not put, without an error.
     RecordEventIsLost,
-    /// The turn to send to a URL is taken whether or not it is free, and whatever was sent there before.
+    /// The lease of a URL is taken even if it is live, and whatever was sent there before.
     UrlLeaseIsStolen,
-    /// Items are not deleted, and nobody is told.
+    /// Items are not deleted, without an error.
     NothingIsErased,
-    /// Whoever erases a job's items erases its head too.
+    /// The erasure of a job's items erases its head too.
     HeadIsErased,
-    /// Whose a job is, is taken from the request.
+    /// The owner of a job is taken from the request.
     TenantIsTakenFromTheRequest,
     /// Events are signed with another tenant's secret.
     SecretOfAnother,
     /// Events go to another tenant's receiver.
     ReceiverOfAnother,
-    /// Each attempt has a `webhook-id` of its own.
+    /// Each attempt has its own `webhook-id`.
     IdPerAttempt,
-    /// Each attempt has a body of its own.
+    /// Each attempt has its own body.
     BodyPerAttempt,
     /// Two jobs get the same id.
     IdsRepeat,
     /// The records of a new job are stored without their ids.
     IdsAreDropped,
-    /// A start of a chunk counts as seven.
+    /// An attempt at a chunk counts as seven.
     StartsCountSeven,
     /// A failed attempt is the last.
     NothingIsTriedAgain,
     /// The sweep does not run.
     SweepSleeps,
-    /// A job is accepted and not kept.
+    /// A job is accepted and not stored.
     JobIsNotKept,
     /// The idempotency key is not remembered.
     KeyIsNotKept,
     /// The records of a new job are stored as if they began one place later.
     PlacesAreShifted,
-    /// Events that are asked for again are not sent, and nobody is told.
+    /// Events that are asked for again are not sent, without an error.
     ReplayIsForgotten,
     /// A balance is read as nothing.
     BalanceReadsZero,
     /// Every job is read as completed.
     JobsReadCompleted,
-    /// Whoever comes with a key gets no answer.
+    /// A request with a key gets no answer.
     KeysAreNotAnswered,
-    /// A request to cancel is acknowledged and not kept.
+    /// A request to cancel is acknowledged and not stored.
     CancelIsForgotten,
-    /// A tombstone is acknowledged and not kept.
+    /// A tombstone is acknowledged and not stored.
     TombstoneIsNotKept,
     /// The result of a chunk is put again after each read of it, with other costs.
     ResultsChange,
@@ -105,22 +106,22 @@ pub enum Mutation {
     EventsSayNothingWasFound,
     /// The link of an event leads to another place.
     EventsLinkElsewhere,
-    /// What a run puts away of its records is not kept, and nobody is told.
+    /// The checkpoints of a run's records are not stored, without an error.
     PartsAreLost,
-    /// What is posted to a callback URL is written over what was posted before.
+    /// A post to a callback URL overwrites the post before.
     PostsOverwrite,
-    /// What is posted to a callback URL is kept for the record after that.
+    /// A post to a callback URL is stored for the record after that.
     PostsAreMisfiled,
-    /// Callback URLs are signed with a key that anybody can guess.
+    /// Callback URLs are signed with a key that can be guessed.
     KeysAreKnown,
-    /// A chunk whose records wait is looked at half a day too late.
+    /// A chunk whose records wait is polled half a day too late.
     PollsAreFar,
     /// A job that is over is read as running and without its results.
     EndsAreNotSeen,
 }
 
 impl Mutation {
-    /// Breaks it in this world, from now on. Tenants that are made later are not known to what is broken.
+    /// Breaks it in this world, from now on. Tenants created later are not affected.
     pub fn install(self, world: &mut World) {
         let tenants = world.tenants.clone();
         match self {
@@ -147,7 +148,7 @@ impl Mutation {
         }
     }
 
-    /// A store that breaks it, if a store can.
+    /// Returns a store that breaks it, if a store can.
     pub fn store(self, inner: Arc<dyn Store>) -> Arc<dyn Store> {
         match self {
             Self::TenantIsTakenFromTheRequest => Arc::new(CredulousStore {
@@ -182,7 +183,7 @@ fn key_of(write: &Write) -> &Key {
     }
 }
 
-/// Whether the condition asks for this, alone or among others.
+/// Returns true if the condition requires this, alone or among others.
 fn asks(condition: Option<&Condition>, part: &dyn Fn(&Condition) -> bool) -> bool {
     condition.is_some_and(|condition| match condition {
         Condition::All(parts) | Condition::Any(parts) => {
@@ -193,7 +194,7 @@ fn asks(condition: Option<&Condition>, part: &dyn Fn(&Condition) -> bool) -> boo
 }
 
 impl BrokenStore {
-    /// A secret is read from under another tenant's key.
+    /// Reads a secret from under another tenant's key.
     fn misread(&self, key: &Key) -> Key {
         if self.how != Mutation::SecretOfAnother || !key.pk.starts_with("SECRET#") {
             return key.clone();
@@ -209,7 +210,7 @@ impl BrokenStore {
         }
     }
 
-    /// An item as it is read.
+    /// Returns an item as it is read.
     fn read(&self, mut item: Item) -> Item {
         match (self.how, item.key.sk.as_str()) {
             (Mutation::BalanceReadsZero, "CREDITS") => {
@@ -233,7 +234,7 @@ impl BrokenStore {
     }
 }
 
-/// The sort key of what is posted for the record after this one: `CHUNK#CALL#n#r#provider`.
+/// Returns the sort key of a post for the record after this one: `CHUNK#CALL#n#r#provider`.
 fn next_record(sk: &str) -> String {
     let parts: Vec<&str> = sk.splitn(5, '#').collect();
     let next = parts[3].parse().unwrap_or(0) + 1;
@@ -247,7 +248,7 @@ fn replaced(body: &[u8], text: &str, by: &str) -> Vec<u8> {
     String::from_utf8_lossy(body).replace(text, by).into_bytes()
 }
 
-/// Of records that are stored packed.
+/// Removes the ids of packed records.
 fn drop_ids(chunk: &mut serde_json::Value) {
     for record in chunk["records"].as_array_mut().into_iter().flatten() {
         record["id"] = serde_json::Value::Null;
@@ -266,7 +267,7 @@ fn raise_costs(outcomes: &mut serde_json::Value) {
     }
 }
 
-/// What is stored packed.
+/// Edits packed content.
 fn edit_packed(item: &mut Item, edit: impl FnOnce(&mut serde_json::Value)) {
     let Some(Value::B(packed)) = item.attributes.get_mut("data") else {
         return;
@@ -284,7 +285,7 @@ fn erases(writes: &[Write]) -> bool {
         .any(|write| matches!(write, Write::Update(update) if update.changes.contains(&deleted)))
 }
 
-/// Where a job is erased, what was used goes back too.
+/// Gives the used credits back too, where a job is erased.
 fn give_all_back(writes: &mut [Write]) {
     if !erases(writes) {
         return;
@@ -561,7 +562,7 @@ impl Store for BrokenStore {
     }
 }
 
-/// A store that says of every job and delivery that it is whose key was looked up last.
+/// A store that shows every job and delivery as owned by the tenant whose key was looked up last.
 struct CredulousStore {
     inner: Arc<dyn Store>,
     asker: Mutex<Option<String>>,
@@ -699,7 +700,7 @@ impl HttpSender for BrokenHttp {
 /// Randomness that makes the same job id every time; everything else is as random as before.
 struct BrokenEntropy(Arc<dyn Entropy>);
 
-/// The random bytes of a job's id, and of nothing else that is drawn.
+/// The count of random bytes of a job's id, and of nothing else that is drawn.
 const ID_BYTES: usize = 10;
 
 impl Entropy for BrokenEntropy {

@@ -1,4 +1,4 @@
-//! Providers that do what the input's first letters say.
+//! Providers scripted by the first letters of their input.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,8 +15,8 @@ use shared::providers::{Answer, Ports, Provider, Question, Registry};
 
 use super::upstream::{Late, Upstream};
 
-/// What the registry is made from. The kind of `first` and `second` is for the reader of the file alone: their place is
-/// taken by scripted ones, and so is that of `late`. `web` and `vendor` are what they say.
+/// The source of the registry. The kind of `first` and `second` is for the reader of the file
+/// alone: scripted providers replace them, and `late`. `web` and `vendor` are real.
 pub const CONFIG: &str = r#"
 [types.company]
 description = "One provider"
@@ -47,13 +47,13 @@ inputs = [["domain"]]
 waterfall = ["late", "second"]
 
 [types.vendor]
-description = "A provider that answers later, is asked over HTTP and spared, and whose answers are kept"
+description = "A provider over HTTP that answers later, under limits, and whose answers are cached"
 inputs = [["domain"]]
 waterfall = ["vendor"]
 record_timeout_s = 20
 
 [types.bare]
-description = "Nobody to ask"
+description = "No provider"
 inputs = [["domain"]]
 waterfall = []
 unconfigured = "name a provider"
@@ -83,7 +83,8 @@ invalid_status = [422]
 retries = 2
 credits = 2
 timeout_s = 20
-# What comes of a record follows from that record alone; tests/sim/limits.rs is about what upstreams make of many.
+# The outcome of a record follows from that record alone;
+# tests/sim/limits.rs is about upstreams with many records.
 breaker = false
 
 [providers.late]
@@ -102,7 +103,7 @@ body = { domain = "{{ input.domain }}", callback = "{{ callback.url }}" }
 requires = ["domain"]
 fields = { name = "/name" }
 not_found = { missing = ["/name"] }
-# Its questions are paid for: nobody puts one twice.
+# Its questions cost money: none is put twice.
 retries = 0
 timeout_s = 10
 credits = 2
@@ -135,10 +136,10 @@ struct Scripted {
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
-/// Bytes of what a `big` record is found with.
+/// The bytes of data found for a `big` record.
 pub const BIG: usize = 120 * 1024;
 
-/// Text that hardly compresses below the six bits a letter that it has.
+/// Text that hardly compresses below the six bits of each letter.
 pub(super) fn noise(seed: &str) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut state = seed.bytes().fold(1_469_598_103_934_665_603_u64, |h, b| {
@@ -196,12 +197,13 @@ impl Provider for Scripted {
                 detail: "broken today".to_owned(),
             },
             "invalid" => Answer::Invalid("no domain".to_owned()),
-            // Without the hook that prints where a panic comes from: it takes longer than the rest of a schedule.
+            // Without the hook that prints where a panic comes from: it takes longer than the rest
+            // of a schedule.
             "panic" => {
                 std::panic::resume_unwind(Box::new(format!("the provider of {domain} broke")))
             }
             "poison" => {
-                // The harness lets the process die of this request.
+                // The harness lets the process die at this request.
                 let request = HttpRequest {
                     method: "GET".to_owned(),
                     url: "https://poison.example/".to_owned(),
@@ -244,7 +246,7 @@ impl Provider for Scripted {
     }
 }
 
-/// What the harness's registries are made of, and what they share.
+/// The source of the harness's registries, and the state that they share.
 #[derive(Debug)]
 pub(super) struct RegistryParts {
     config: Config,
@@ -261,12 +263,13 @@ impl RegistryParts {
         }
     }
 
-    /// A registry as one process has it.
+    /// Builds a registry as one process has it.
     pub(super) fn registry(&self) -> Registry {
         self.registry_of(&self.config)
     }
 
-    /// One of another configuration, whose providers have the names and the manners of these.
+    /// Builds one of another configuration, whose providers have the names and the scripts of
+    /// these.
     pub(super) fn registry_of(&self, config: &Config) -> Registry {
         Registry::assemble(config, |provider| {
             match (provider.kind.downcast_ref(), provider.name.as_str()) {

@@ -1,4 +1,4 @@
-//! A receiver of webhooks that answers as it is told and remembers every exchange.
+//! A receiver of webhooks with scripted answers that remembers every exchange.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use crate::sim::{Reply, SimClock};
 #[derive(Debug, Clone)]
 pub struct Exchange {
     pub at: Timestamp,
-    /// When its answer was there, or the sender must have given up.
+    /// The time of its answer, or the time by which the sender must have given up.
     pub until: Timestamp,
     pub url: String,
     pub headers: Vec<(String, String)>,
@@ -47,7 +47,8 @@ struct State {
     exchanges: Vec<Exchange>,
 }
 
-/// Answers with the replies given, one after the other, then for ever with the last word: 200 unless told.
+/// Answers with the given replies, one after the other, then for ever with the last one: 200 by
+/// default.
 #[derive(Debug, Clone)]
 pub struct Receiver {
     clock: Arc<SimClock>,
@@ -67,17 +68,17 @@ impl Receiver {
         }
     }
 
-    /// The next answers.
+    /// Plans the next answers.
     pub fn replies(&self, replies: impl IntoIterator<Item = Reply>) {
         self.state.lock().unwrap().replies.extend(replies);
     }
 
-    /// The next answers by their status alone.
+    /// Plans the next answers by their status alone.
     pub fn answers(&self, statuses: impl IntoIterator<Item = u16>) {
         self.replies(statuses.into_iter().map(Reply::status));
     }
 
-    /// What it answers when nothing else is planned.
+    /// Sets the answer for when nothing else is planned.
     pub fn from_then_on(&self, reply: Reply) {
         self.state.lock().unwrap().after = reply;
     }
@@ -104,7 +105,7 @@ impl Receiver {
         reply
     }
 
-    /// Whether two exchanges are further apart than any clock is off.
+    /// Returns true if two exchanges are no further apart than clocks may differ.
     pub fn near(a: Timestamp, b: Timestamp) -> bool {
         a.since(b).max(b.since(a)) <= Duration::from_secs(1)
     }

@@ -1,4 +1,4 @@
-//! A world that is spoken to over its API, as clients do.
+//! A world behind its API, used as clients use it.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +18,8 @@ use shared::surfaces::Surface;
 use super::world::{RETENTION, World};
 use crate::sim::Reply;
 
-/// Type `any` asks the closure that the test gives, type `bare` has nobody to ask. `[operations]` of a test map to them.
+/// Type `any` asks the closure that the test gives; type `bare` has no provider. `[operations]` of
+/// a test map to them.
 const TYPES: &str = r#"
 [types.any]
 description = "Whatever the test answers"
@@ -27,7 +28,7 @@ waterfall = ["any"]
 record_timeout_s = 100
 
 [types.bare]
-description = "Nobody to ask"
+description = "No provider"
 inputs = [["domain"]]
 waterfall = []
 unconfigured = "add a provider for it to providers.toml"
@@ -62,7 +63,7 @@ impl Provider for Scripted {
 /// Fields that were found.
 ///
 /// # Panics
-/// Where it is no object.
+/// Where it is not an object.
 pub fn found(fields: Value) -> Answer {
     let Value::Object(fields) = fields else {
         panic!("fields are an object: {fields}")
@@ -78,13 +79,13 @@ pub fn found(fields: Value) -> Answer {
 pub struct ServedApi {
     pub world: World,
     pub api: Api,
-    /// Every question that the provider was asked, in order.
+    /// Every question to the provider, in order.
     pub asked: Arc<Mutex<Vec<Map<String, Value>>>>,
 }
 
 impl ServedApi {
-    /// `operations` is TOML: `[operations.SURFACE]` tables that map to the types `any` and `bare`. `answer` is what the
-    /// provider of `any` answers to an input, and after how long.
+    /// `operations` is TOML: `[operations.SURFACE]` tables that map to the types `any` and `bare`.
+    /// `answer` returns the answer of the provider of `any` to an input, and its delay.
     ///
     /// # Panics
     /// Where `operations` cannot be read.
@@ -121,7 +122,8 @@ impl ServedApi {
         Self { world, api, asked }
     }
 
-    /// One request, while everything else stands still; `path` with its query, header names in lower case.
+    /// Sends one request, while everything else stands still; `path` with its query, header names
+    /// in lower case.
     pub fn call(
         &mut self,
         method: &str,
@@ -148,7 +150,7 @@ impl ServedApi {
         self.carry_out(&request)
     }
 
-    /// From now on the receiver listens on every address.
+    /// Makes the receiver listen on every address from now on.
     pub fn listen_everywhere(&self) {
         let hook = self.world.receiver.clone();
         self.world
@@ -159,7 +161,8 @@ impl ServedApi {
             });
     }
 
-    /// A request as the function that API Gateway leads it to carries it out, while everything else stands still.
+    /// Carries out a request as the function behind that route does, while everything else stands
+    /// still.
     pub fn carry_out(&mut self, request: &ApiRequest) -> ApiResponse {
         let deadline = self.world.now().plus(Duration::from_secs(29));
         if ["GET", "HEAD"].contains(&request.method.as_str()) {
@@ -167,7 +170,7 @@ impl ServedApi {
         } else {
             let response = self.world.sim.finish(self.api.write(request));
             if response.status < 300 {
-                // A client knows of it now, by whatever id.
+                // A client knows of it now, by any of its ids.
                 let items = self.world.sim.store.items();
                 let heads = items
                     .iter()
@@ -199,7 +202,7 @@ impl ServedApi {
         self.world.settle(Duration::from_secs(14 * 24 * 3600));
     }
 
-    /// A job as the native surface shows it, by the id of whichever surface.
+    /// Returns a job as the native surface shows it, by the id of any surface.
     pub fn native(&mut self, id: &str) -> Value {
         let bearer = format!("Bearer {}", self.key());
         body(
@@ -209,7 +212,7 @@ impl ServedApi {
     }
 }
 
-/// The JSON body of a response that must have this status.
+/// Returns the JSON body of a response that must have this status.
 ///
 /// # Panics
 /// Where it has another.

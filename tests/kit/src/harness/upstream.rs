@@ -1,5 +1,5 @@
-//! An upstream that takes questions and answers them later, in virtual time: when it is polled, or by calling back. It
-//! knows a repeated question by its key, and counts it all the same.
+//! An upstream that takes questions and answers them later, in virtual time: when it is polled, or
+//! by calling back. It knows a repeated question by its key, and counts it all the same.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,31 +19,31 @@ use shared::ports::{Clock, within};
 use shared::providers;
 use shared::providers::{Answer, Later, Provider, Question};
 
-/// The longest that a question of a harness's provider may wait for its answer.
+/// The longest time for which a question of a harness's provider may wait for its answer.
 pub const GIVE_UP: Duration = Duration::from_secs(20 * 60);
-/// Between two polls of the scripted provider.
+/// The time between two polls of the scripted provider.
 const LOOK: Duration = Duration::from_secs(150);
 /// A key with which no job signs. A forger tries it.
 pub const GUESSED_KEY: [u8; KEY_BYTES] = [7; KEY_BYTES];
-/// What the submit function has for a request.
+/// The time that the submit function has for a request.
 const REQUEST: Duration = Duration::from_secs(29);
-/// Who got no answer posts again so much later, so often.
+/// The time after which an unanswered post is repeated, and the most repetitions.
 const AGAIN: Duration = Duration::from_secs(40);
 const TRIES: u32 = 3;
-/// Who has nothing to post looks again so much later whether it was asked anything.
+/// The time after which an idle poster checks for new questions.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// What the answer will be.
+/// The answer to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Says {
     /// `Name of DOMAIN`.
     Name,
     Nothing,
-    /// That there will be no answer.
+    /// No answer, finally.
     Failure,
 }
 
-/// How it uses the URL that it was given.
+/// The upstream's use of the callback URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Calls {
     Never,
@@ -51,9 +51,9 @@ pub enum Calls {
     InTime,
     /// As soon as there is one, at the same time again, and later once more.
     Twice,
-    /// When nobody waits any more.
+    /// When no run waits any more.
     Tardy,
-    /// Before there is an answer somebody else tries URLs that nobody gave away.
+    /// Before there is an answer, a forger tries URLs that were never issued.
     Forged,
     /// First with the answer to another question.
     Crossed,
@@ -61,17 +61,18 @@ pub enum Calls {
     Chatty,
 }
 
-/// What it does with a question.
+/// The treatment of a question.
 #[derive(Debug, Clone, Copy)]
 pub struct Manners {
-    /// So long after the question; at once where that is no time at all, never where it is `None`.
+    /// The time from the question to its answer; at once where it is zero, never where it is
+    /// `None`.
     pub after: Option<Duration>,
     pub says: Says,
     pub calls: Calls,
 }
 
 impl Manners {
-    /// As the first letters of a domain say, and the seconds after them: `late40-3`.
+    /// By the first letters of a domain, and the seconds after them: `late40-3`.
     pub fn of(domain: &str) -> Self {
         let script = domain.split('-').next().unwrap_or_default();
         let seconds = script
@@ -123,17 +124,17 @@ pub struct Taken {
     /// Each time that it was bought.
     pub bought: Vec<Timestamp>,
     pub polled: Vec<Timestamp>,
-    /// Whether it has told the answer, to a poll.
+    /// True if it has returned the answer to a poll.
     pub reported: bool,
 }
 
-/// For whose answer a URL is.
+/// Returns the record and provider for whose answer a URL is.
 fn of(url: &str) -> Option<CallbackFor> {
     Some(Claimed::parse(url.split_once(CALLBACKS)?.1)?.of)
 }
 
 impl Taken {
-    /// What it was asked for: the job, the record and the provider.
+    /// Returns what it was asked for: the job, the record and the provider.
     pub fn of(&self) -> Option<CallbackFor> {
         of(self.callback.as_deref()?)
     }
@@ -143,14 +144,14 @@ impl Taken {
     }
 }
 
-/// Something that was posted to a URL, or is to be.
+/// A post to a URL, made or planned.
 #[derive(Debug, Clone)]
 pub struct Post {
     pub url: String,
     pub body: Value,
-    /// Whether nobody was given this URL.
+    /// True if this URL was never issued.
     pub forged: bool,
-    /// What came of it, where an answer came.
+    /// The answer to the post, where one arrived.
     pub answer: Option<Result<Posted, ApiError>>,
     at: Timestamp,
     tries: u32,
@@ -158,13 +159,13 @@ pub struct Post {
 }
 
 impl Post {
-    /// For what its URL is.
+    /// Returns what its URL is for.
     pub fn of(&self) -> Option<CallbackFor> {
         of(&self.url)
     }
 }
 
-/// How a question about a domain is treated.
+/// The treatment of a question about a domain.
 type Rules = Box<dyn Fn(&str) -> Manners + Send>;
 
 /// The upstream.
@@ -200,13 +201,14 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Upstream {
-    /// From now on every question is treated so; the scripted provider asks again after `poll_after`, and for `give_up_in` at most.
+    /// Treats every question so from now on; the scripted provider polls again after `poll_after`,
+    /// and for `give_up_in` at most.
     pub fn treat(&self, all: Manners, poll_after: Duration, give_up_in: Duration) {
         *lock(&self.manners) = Box::new(move |_| all);
         *lock(&self.look) = (poll_after, give_up_in);
     }
 
-    /// Takes a question. What it says at once, if it does.
+    /// Takes a question. Returns its immediate answer, if any.
     pub fn ask(
         &self,
         key: &str,
@@ -237,7 +239,7 @@ impl Upstream {
         None
     }
 
-    /// Is asked after a question. `None` where it knows of none; then what it says, if it does by now.
+    /// Polls for a question. `None` where it is unknown; then the answer, if there is one by now.
     pub fn poll(&self, key: &str, now: Timestamp) -> Option<Option<(Says, String)>> {
         let mut all = lock(&self.taken);
         let taken = all.get_mut(key)?;
@@ -247,12 +249,12 @@ impl Upstream {
         Some(ready.then(|| (taken.says, taken.domain.clone())))
     }
 
-    /// Every question so far.
+    /// Returns every question so far.
     pub fn taken(&self) -> Vec<Taken> {
         lock(&self.taken).values().cloned().collect()
     }
 
-    /// What it says of the question for whose answer a URL is, once it has it.
+    /// Returns the answer to the question for which a URL is, once it has it.
     pub fn answer_for(&self, url: &str) -> Option<Value> {
         let all = lock(&self.taken);
         let (key, taken) = all
@@ -261,17 +263,17 @@ impl Upstream {
         Some(body(key, Some((taken.says, &taken.domain))))
     }
 
-    /// Everything that was posted so far, or is to be.
+    /// Returns all posts so far, made or planned.
     pub fn posts(&self) -> Vec<Post> {
         lock(&self.posts).clone()
     }
 
-    /// Whether nothing was ever asked here.
+    /// Returns true if no question was ever put here.
     pub fn is_idle(&self) -> bool {
         lock(&self.taken).is_empty()
     }
 
-    /// How many questions wait for an answer that has not been told.
+    /// Counts the questions whose answer has not been returned.
     pub fn waiting(&self, now: Timestamp) -> usize {
         lock(&self.taken)
             .values()
@@ -279,7 +281,8 @@ impl Upstream {
             .count()
     }
 
-    /// Posts whatever is due until then. Several may do that beside each other: whoever dies, the others go on.
+    /// Makes the posts that are due until then. Several processes may do that beside each other:
+    /// when one dies, the others go on.
     pub async fn call_back(self: Arc<Self>, ports: Ports, clock: Arc<dyn Clock>, until: Timestamp) {
         while clock.now() < until {
             let Some((n, url, body)) = self.due(clock.now()) else {
@@ -293,7 +296,7 @@ impl Upstream {
                 continue;
             };
             let answer = within(&*clock, REQUEST, post(&ports, &url, &body)).await;
-            // Vendors try again what was not answered well.
+            // Vendors repeat a post that was not answered well.
             let over = !matches!(
                 answer,
                 None | Some(Err(ApiError::Unavailable { .. } | ApiError::Internal))
@@ -317,7 +320,7 @@ impl Upstream {
     }
 }
 
-/// What it says of a question, as its polls and its posts do.
+/// Returns the answer to a question, as its polls and its posts have it.
 pub fn body(key: &str, said: Option<(Says, &str)>) -> Value {
     match said {
         None => json!({"id": key, "status": "pending"}),
@@ -329,7 +332,7 @@ pub fn body(key: &str, said: Option<(Says, &str)>) -> Value {
     }
 }
 
-/// What will be posted about a question, by time.
+/// Plans the posts about a question, by time.
 fn posts(key: &str, url: &str, taken: &Taken, calls: Calls, now: Timestamp) -> Vec<Post> {
     let said = Some((taken.says, taken.domain.as_str()));
     let second = Duration::from_secs(1);
@@ -373,7 +376,8 @@ fn posts(key: &str, url: &str, taken: &Taken, calls: Calls, now: Timestamp) -> V
     }
 }
 
-/// URLs that nobody was given: the record's own with a signature of another key, and its signature on another record's.
+/// URLs that were never issued: the record's own with a signature of another key, and its signature
+/// on another record's.
 fn forged(url: &str) -> Vec<String> {
     let Some((base, token)) = url.split_once(CALLBACKS) else {
         return Vec::new();
@@ -398,7 +402,7 @@ fn forged(url: &str) -> Vec<String> {
 /// Posts as the submit function does for an upstream.
 ///
 /// # Errors
-/// Those of [`callback::post`]; [`ApiError::NotFound`] where the URL is none of ours.
+/// Those of [`callback::post`]; [`ApiError::NotFound`] where the URL is not one of ours.
 pub async fn post(ports: &Ports, url: &str, body: &Value) -> Result<Posted, ApiError> {
     let token = url.split_once(CALLBACKS).map_or("", |(_, token)| token);
     let claimed = Claimed::parse(token).ok_or(ApiError::NotFound { what: "callback" })?;

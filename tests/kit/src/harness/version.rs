@@ -1,5 +1,5 @@
-//! Versions of the functions, told apart at the ports by what they write and read: the one before this one, whose formats
-//! knew less, and one to come, whose formats say more.
+//! Versions of the functions, as the ports see them by what they write and read: the previous one,
+//! whose formats had less, and a future one, whose formats have more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -16,16 +16,18 @@ use shared::schema::{DONE, END};
 
 use crate::sim::Received;
 
-/// Which version of the functions runs.
+/// The version of the functions that runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
-    /// Before progress told of two sizes: its elements have nine parts and it reads no others, ends have no `told_bytes`;
-    /// before messages said which planned attempt (`at`) and whose hold they mean (`hold`), jobs how blanks are shown, and
-    /// suspended records why and since when they wait.
+    /// Before two sizes in progress: its elements have nine parts and it reads no others, and ends
+    /// have no `told_bytes`. Messages do not name their planned attempt (`at`) and lease (`hold`).
+    /// Jobs do not say how blanks are shown, and suspended records not why and since when they
+    /// wait.
     Previous,
     #[default]
     Current,
-    /// Writes attributes, JSON fields, parts of progress elements and fields of messages that no version so far knows.
+    /// Writes attributes, JSON fields, parts of progress elements and fields of messages that no
+    /// version so far knows.
     Next,
 }
 
@@ -59,7 +61,7 @@ impl Version {
         batch
     }
 
-    /// Whether this version can read such an element of progress.
+    /// Returns true if this version can read such an element of progress.
     pub(super) fn reads_progress(self, element: &str) -> bool {
         self != Self::Previous || element.split(':').count() == 9
     }
@@ -73,7 +75,7 @@ impl Version {
     }
 }
 
-/// JSON text with a change to its value; other text as it is.
+/// Edits the value of JSON text; other text stays as it is.
 fn edited(text: &str, edit: impl FnOnce(&mut Json)) -> String {
     let Ok(mut value) = serde_json::from_str::<Json>(text) else {
         return text.to_owned();
@@ -88,7 +90,7 @@ fn forget(value: &mut Json, names: &[&str]) {
     }
 }
 
-/// Adds a field to the objects that are ours: not to what callers and providers said.
+/// Adds a field to our own objects, not to the words of callers and providers.
 fn mark(value: &mut Json) {
     match value {
         Json::Object(fields) => {
@@ -134,7 +136,7 @@ fn edit_packed(packed: &mut Vec<u8>, edit: impl FnOnce(&mut Json)) {
     *packed = zstd::bulk::compress(text.as_bytes(), 3).expect("it compressed before");
 }
 
-/// What a run left of a chunk, as the version before wrote it.
+/// A run's checkpoint of a chunk, as the version before wrote it.
 fn without_reasons(part: &mut Json) {
     for suspended in part
         .get_mut("parked")
@@ -158,7 +160,8 @@ fn nine_parts(element: &str) -> String {
 struct VersionStore {
     version: Version,
     inner: Arc<dyn Store>,
-    /// The progress that was read, as it is stored: a condition that it is unchanged means all of it.
+    /// The progress that was read, as it is stored: a condition that it is unchanged means all of
+    /// it.
     raw: Mutex<BTreeMap<Key, BTreeSet<String>>>,
 }
 
@@ -177,7 +180,7 @@ impl VersionStore {
         {
             *spec = edited(spec, |spec| forget(spec, &["blanks"]));
         }
-        // What an upstream posted is its own.
+        // An upstream's post is its own.
         if self.version == Version::Next && !item.key.sk.starts_with("CHUNK#CALL#") {
             mark_attributes(&mut item.attributes);
         }

@@ -39,15 +39,15 @@ pub use crate::sim::Ended;
 use crate::sim::mapping::{self, Readers};
 use crate::sim::{Call, Fault, Op, QueueFaults, Schedule, Sim, SimEntropy, StoreFaults};
 
-/// The record types' price is per record; this pays for thousands.
+/// Enough for thousands of records at the types' prices.
 pub(super) const INITIAL_CREDITS: i64 = 100_000;
-/// Results are kept so long.
+/// The time for which results are kept.
 pub(super) const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How the world runs.
+/// The settings of a world.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Decides ids, jitter, and who runs next.
+    /// Decides ids, jitter, and the order of processes.
     pub seed: u64,
     /// Enrich functions at once in each lane.
     pub enrichers: usize,
@@ -63,11 +63,12 @@ pub struct Options {
     pub enrich_batch: usize,
     /// The most messages that a dispatch function gets at once. Source: the template.
     pub dispatch_batch: usize,
-    /// After so many receives without deletion a message becomes a dead letter. Source: the template.
+    /// The receives without deletion after which a message becomes a dead letter. Source: the
+    /// template.
     pub max_receives: u32,
-    /// Of a thousand answers to a batch so many are malformed on their way; drawn from the seed.
+    /// The answers to a batch, of a thousand, that are malformed on their way; drawn from the seed.
     pub malformed: usize,
-    /// Whether the sweep runs every minute.
+    /// True if the sweep runs every minute.
     pub sweeping: bool,
     /// The time-out of the enrich function.
     pub enrich_timeout: Duration,
@@ -75,14 +76,14 @@ pub struct Options {
     pub dispatch_timeout: Duration,
     /// The first tenant's credits.
     pub credits: i64,
-    /// What the queues do, drawn from the seed.
+    /// The faults of the queues, drawn from the seed.
     pub queue: QueueFaults,
-    /// What the table does, drawn from the seed.
+    /// The faults of the table, drawn from the seed.
     pub store: StoreFaults,
 }
 
 impl Options {
-    /// One worker a lane, and nothing misbehaves.
+    /// One worker in each lane, and no faults.
     pub const PLAIN: Self = Self {
         seed: 1,
         enrichers: 1,
@@ -109,15 +110,16 @@ impl Default for Options {
     }
 }
 
-/// A tenant, what only it knows, and its receiver.
+/// A tenant, its secrets, and its receiver.
 #[derive(Debug, Clone)]
 pub struct Tenant {
     pub id: TenantId,
     pub api_key: String,
     pub secret: Secret,
-    /// The credits that it began with.
+    /// The credits that it started with.
     pub credits: i64,
-    /// Where its receiver listens: `https://hook.example/` for the first, `https://NAME.hook.example/` for the others.
+    /// The base URL of its receiver: `https://hook.example/` for the first,
+    /// `https://NAME.hook.example/` for the others.
     pub hooks: String,
     pub receiver: Receiver,
 }
@@ -137,9 +139,9 @@ pub struct World {
     pub ports: Ports,
     pub options: Options,
     pub registry: Arc<Registry>,
-    /// Where runs of enrich share nothing in memory: what makes the registry of each.
+    /// Makes the registry of each run of enrich, where runs share nothing in memory.
     pub cold: Option<Rc<dyn Fn() -> Arc<Registry>>>,
-    /// The harness's own, whose answers follow from what they are asked. A test may put another in its place.
+    /// The harness's own, whose answers follow from the questions. A test may replace it.
     scripted: Arc<Registry>,
     /// The first tenant's.
     pub receiver: Receiver,
@@ -147,28 +149,29 @@ pub struct World {
     pub tenant: Tenant,
     /// All tenants, the first before all others.
     pub tenants: Vec<Tenant>,
-    /// What every client learned of: the jobs that were accepted, and of whom.
+    /// The jobs that clients know of: accepted ones, with their tenants.
     pub accepted: BTreeMap<JobId, TenantId>,
     /// The records of each job that was submitted, as its client sent them.
     pub submitted: BTreeMap<JobId, Vec<Record>>,
-    /// How many runs over each chunk ended without having done their work: killed, timed out or failed.
+    /// The runs over each chunk that ended without having done their work: killed, timed out or
+    /// failed.
     pub lost_runs: LostRuns,
-    /// Faults of invariants that must hold at every moment, the first before all others.
+    /// Faults of invariants that must hold at every moment, in order.
     pub mutation: Vec<String>,
-    /// What the changes of the table so far add up to.
+    /// The sums of the table's changes so far.
     pub steps: invariants::Steps,
-    /// What this version's ports are; [`ports`](Self::ports) are those of the version that is deployed.
+    /// The ports of this version; [`ports`](Self::ports) are those of the version that is deployed.
     base: Ports,
     version: Version,
     /// Every version that was deployed so far.
     pub deployed: BTreeSet<Version>,
-    /// Where types `late` and `vendor` ask.
+    /// The upstream of types `late` and `vendor`.
     pub upstream: Arc<Upstream>,
-    /// Whether faults have ended, and since when.
+    /// The time at which faults ended, if they have.
     pub calm_since: Option<Timestamp>,
-    /// What the template says of the functions that read the queues. A test may say something else.
+    /// The template's functions that read the queues. A test may replace them.
     pub readers: Readers,
-    /// What enrich knows while it is older than submit.
+    /// The registry of enrich while it is older than submit.
     older: Option<Arc<Registry>>,
     parts: Rc<RegistryParts>,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -177,7 +180,7 @@ pub struct World {
     next_sweep: Timestamp,
     /// Decides which answers are malformed.
     malformation: SimEntropy,
-    /// Each worker of a lane holds one.
+    /// Each worker of a lane has one.
     at_work: BTreeMap<QueueName, Rc<()>>,
 }
 
@@ -189,7 +192,7 @@ impl std::fmt::Debug for World {
     }
 }
 
-/// A record of this domain, with an id and metadata of its own.
+/// A record of this domain, with its own id and metadata.
 pub fn record(n: usize, domain: &str) -> Record {
     Record {
         id: Some(format!("row-{n}")),
@@ -202,10 +205,10 @@ pub fn record(n: usize, domain: &str) -> Record {
     }
 }
 
-/// The script of records that are submitted as [`invalid`]: nobody may be asked about them.
+/// The script of records that are submitted as [`invalid`]: no provider may be asked about them.
 pub const UNFIT: &str = "unfit";
 
-/// Says of a submission's records at these places that they cannot be worked on.
+/// Marks a submission's records at these places as invalid.
 pub fn invalid(places: impl Iterator<Item = usize>) -> InvalidRecords {
     let why = |at| {
         (
@@ -332,12 +335,12 @@ impl World {
         world
     }
 
-    /// Another tenant, with a receiver of its own and credits that never run out.
+    /// Another tenant, with its own receiver and credits that never run out.
     pub fn tenant(&mut self, name: &str) -> Tenant {
         self.tenant_with(name, INITIAL_CREDITS)
     }
 
-    /// As [`tenant`](Self::tenant), with so many credits.
+    /// As [`tenant`](Self::tenant), with this many credits.
     pub fn tenant_with(&mut self, name: &str, credits: i64) -> Tenant {
         let id = TenantId::parse(name).expect("a tenant id");
         let tenant = create(
@@ -351,11 +354,12 @@ impl World {
         tenant
     }
 
-    /// From now on functions and requests that start are of this version. Those at work go on as they are.
+    /// Deploys this version for functions and requests that start from now on. Those at work go on
+    /// as they are.
     pub fn deploy(&mut self, version: Version) {
         self.version = version;
         self.deployed.insert(version);
-        // What a test chose since stays.
+        // The test's own replacements stay.
         self.ports = Ports {
             surfaces: self.ports.surfaces,
             ..version.over(&self.base)
@@ -363,20 +367,21 @@ impl World {
         self.sim.gate.note(&format!("{version:?} is deployed"));
     }
 
-    /// From now on runs of enrich that start have this configuration, while submit has the harness's own: it was updated first.
+    /// Gives this configuration to runs of enrich that start from now on, while submit has the
+    /// harness's own: it was updated first.
     pub fn enrich_is_older(&mut self, config: &str) {
         let config = Config::parse(READERS, "older", config).expect("a configuration");
         self.older = Some(Arc::new(self.parts.registry_of(&config)));
         self.sim.gate.note("submit is updated, enrich is not");
     }
 
-    /// From now on runs of enrich that start have what submit has.
+    /// Gives submit's configuration to runs of enrich that start from now on.
     pub fn enrich_is_updated(&mut self) {
         self.older = None;
         self.sim.gate.note("enrich is updated");
     }
 
-    /// Asks `hook` about every call; a poisoned record kills its process whatever the hook says.
+    /// Asks `hook` about every call; a malicious record kills its process whatever the hook says.
     pub fn faults(&self, mut hook: impl FnMut(&Call) -> Fault + Send + 'static) {
         self.sim.gate.inject(move |call| {
             let reported = hook(call);
@@ -388,13 +393,14 @@ impl World {
         });
     }
 
-    /// From now on every run of enrich is a process of its own, that knows no more of others than the table says.
+    /// Makes every run of enrich its own process from now on, which knows of others only what the
+    /// table says.
     pub fn start_cold(&mut self) {
         let parts = Rc::clone(&self.parts);
         self.cold = Some(Rc::new(move || Arc::new(parts.registry())));
     }
 
-    /// Whether the harness's own providers answer.
+    /// Returns true if the harness's own providers answer.
     pub(super) fn is_scripted(&self) -> bool {
         self.older.is_none() && Arc::ptr_eq(&self.registry, &self.scripted)
     }
@@ -403,12 +409,12 @@ impl World {
         self.sim.clock.now()
     }
 
-    /// Every question that the providers were asked.
+    /// Returns every question to the providers.
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 
-    /// How often each domain was asked for.
+    /// Counts the questions about each domain.
     pub fn asked_of(&self, domain: &str) -> usize {
         self.asked
             .lock()
@@ -422,7 +428,7 @@ impl World {
         self.happened.borrow().clone()
     }
 
-    /// What the sweeps did, summed up.
+    /// Returns the sums of the sweeps' work.
     pub fn swept(&self) -> Swept {
         self.happened()
             .iter()
@@ -440,12 +446,12 @@ impl World {
             })
     }
 
-    /// Who holds a tenant's key.
+    /// Returns the owner of a tenant's key.
     pub async fn caller(ports: &Ports, tenant: &Tenant) -> Result<Caller, ApiError> {
         authenticate(ports, Some(&tenant.api_key), Scope::Write).await
     }
 
-    /// What a submission costs here.
+    /// Returns the pricing of a submission here.
     pub fn pricing(registry: &Registry, submission: &Submission) -> Pricing {
         let kind = registry
             .kind(&submission.kind)
@@ -457,7 +463,7 @@ impl World {
         }
     }
 
-    /// The idempotency key of a submission, with the fingerprint of its content.
+    /// Returns the idempotency key of a submission, with the fingerprint of its content.
     pub fn idempotency(key: &str, submission: &Submission) -> Idempotency {
         let records = serde_json::to_vec(&submission.records).expect("records are JSON");
         Idempotency::new(
@@ -468,7 +474,7 @@ impl World {
         )
     }
 
-    /// One request to submit, as the submit function carries it out.
+    /// Submits one request as the submit function does.
     pub async fn request(
         ports: &Ports,
         registry: &Registry,
@@ -511,7 +517,7 @@ impl World {
         accepted
     }
 
-    /// Notes that a client of the tenant learned of a job.
+    /// Notes that a client of the tenant knows of a job.
     pub fn learn(&mut self, job: &JobId, tenant: &TenantId) {
         self.accepted.insert(job.clone(), tenant.clone());
     }
@@ -529,16 +535,16 @@ impl World {
         }
     }
 
-    /// Runs a request that must come to an answer, while everything else stands still.
+    /// Runs a request that must be answered, while everything else stands still.
     pub fn call<T>(&self, request: impl AsyncFnOnce(&Ports) -> T) -> T {
         self.sim.finish(request(&self.ports))
     }
 
-    /// Repeats a request until it is answered, as a client does that was killed or got no answer: 5 s later, with the
-    /// same idempotency key. Everything else goes on meanwhile.
+    /// Repeats a request until it is answered, as a client does after a crash or without an answer:
+    /// 5 s later, with the same idempotency key. Everything else goes on meanwhile.
     ///
     /// # Panics
-    /// When there is no answer after an hour.
+    /// When no answer comes within an hour.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "callers write the request in place"
@@ -590,14 +596,14 @@ impl World {
         }
     }
 
-    /// The job as its tenant sees it.
+    /// Returns the job as its tenant sees it.
     pub fn view(&self, id: &JobId) -> JobView {
         let tenant = self.accepted.get(id).unwrap_or(&self.tenant.id);
         self.call(async |ports| read::job(ports, tenant, id).await)
             .expect("the job is there")
     }
 
-    /// All results of a job, page by page.
+    /// Returns all results of a job, page by page.
     pub fn results(&self, id: &JobId) -> Vec<ResultLine> {
         let view = self.view(id);
         let (mut lines, mut next) = (Vec::new(), Some(ResultCursor::default()));
@@ -615,7 +621,7 @@ impl World {
         lines
     }
 
-    /// Balance, used and open chunks of a tenant.
+    /// Returns a tenant's balance, used credits and open chunks.
     pub fn credits(&self, tenant: &TenantId) -> (i64, i64, i64) {
         let item = self
             .sim
@@ -644,7 +650,7 @@ impl World {
         }
     }
 
-    /// The processes at work.
+    /// Returns the processes at work.
     pub fn working(&self) -> Vec<String> {
         self.schedule
             .alive()
@@ -652,21 +658,21 @@ impl World {
             .collect()
     }
 
-    /// Runs everything for so long.
+    /// Runs everything for this time.
     pub fn run_for(&mut self, time: Duration) {
         let until = self.now().plus(time);
         self.run_while(until, |_| true);
         self.sim.clock.advance_to(until);
     }
 
-    /// Runs until `there` holds, at most so long; says whether it does.
+    /// Runs until `there` holds, at most this long; returns true if it does.
     pub fn run_until(&mut self, limit: Duration, there: impl Fn(&Self) -> bool) -> bool {
         let until = self.now().plus(limit);
         self.run_while(until, |world| !there(world));
         there(self)
     }
 
-    /// Runs until nothing is left to do. The error says what still is when so much time has passed.
+    /// Runs until nothing is left to do. After this time, the error says what is left.
     pub fn quiet_within(&mut self, limit: Duration) -> Result<(), String> {
         let until = self.now().plus(limit);
         self.run_while(until, |world| !world.is_quiet());
@@ -684,7 +690,7 @@ impl World {
         ))
     }
 
-    /// As [`quiet_within`](Self::quiet_within), and everything must hold that always does.
+    /// As [`quiet_within`](Self::quiet_within), and checks every invariant.
     ///
     /// # Panics
     /// When something is left to do, or an invariant does not hold.
@@ -694,7 +700,7 @@ impl World {
         assert_eq!(invariants::check(self), Vec::<String>::new());
     }
 
-    /// Nothing queued, nothing at work, nothing that the sweep will look at, no effect to come.
+    /// Returns true if nothing is queued, at work, due for the sweep, or to take effect later.
     pub fn is_quiet(&self) -> bool {
         self.schedule.alive().next().is_none()
             && self.sim.queue.next_visible().is_none()
@@ -742,7 +748,7 @@ impl World {
         }
     }
 
-    /// Gives visible messages to workers that are free, and starts the sweep when its minute has come.
+    /// Gives visible messages to free workers, and starts the sweep when its minute has come.
     fn receive(&mut self) {
         for lane in [
             QueueName::Enrich,
@@ -818,7 +824,7 @@ impl World {
         }
     }
 
-    /// Starts a run of the sweep beside whatever runs.
+    /// Starts a run of the sweep beside all other processes.
     pub fn sweep(&mut self) {
         let (ports, happened) = (self.ports.clone(), self.happened.clone());
         let timeout = self.options.enrich_timeout;
@@ -837,7 +843,7 @@ impl World {
         self.schedule.spawn("sweep", work);
     }
 
-    /// Looks at what changed, and keeps what must not.
+    /// Checks the latest changes, and records broken invariants.
     fn watch(&mut self) {
         let changes = self.sim.store.take_changes();
         for why in self.steps.see(

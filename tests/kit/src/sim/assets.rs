@@ -1,4 +1,4 @@
-//! Parameters and objects of an operator's, as they were put there.
+//! Parameters and objects of an operator, as they were put there.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use shared::ports::{AssetError, Assets, Object, ObjectName};
 
 use super::{Gate, Op};
 
-/// What an operator keeps beside the bundle. Whoever asks may read all of it.
+/// The operator's assets beside the bundle. Every caller may read all of them.
 pub struct SimAssets {
     gate: Arc<Gate>,
     state: Mutex<State>,
@@ -45,7 +45,7 @@ impl SimAssets {
             .insert(name.to_owned(), value.to_owned());
     }
 
-    /// Puts an object, or another content of it.
+    /// Puts an object, or replaces its content.
     pub fn put(&self, bucket: &str, key: &str, bytes: impl Into<Vec<u8>>) {
         let name = ObjectName {
             bucket: bucket.to_owned(),

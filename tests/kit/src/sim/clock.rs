@@ -11,17 +11,17 @@ use async_trait::async_trait;
 use shared::domain::time::Timestamp;
 use shared::ports::Clock;
 
-/// What happens by itself at a time.
+/// An effect that happens by itself at a time.
 type Happening = Box<dyn FnOnce(Timestamp) + Send>;
 
-/// What a timer does when it rings.
+/// The effect of a timer.
 enum Ring {
     Wake(Waker),
     Happen(Happening),
 }
 
-/// A clock that stands still until it is told to move, by [`advance`](Self::advance) or by the driver of
-/// [`Sim::run`](super::Sim::run), which jumps to the next timer when nothing else can run.
+/// A clock that stands still until it is moved, by [`advance`](Self::advance) or by the driver of
+/// [`Sim::run`](super::Sim::run). The driver jumps to the next timer when nothing else can run.
 pub struct SimClock(Mutex<Time>);
 
 struct Time {
@@ -39,7 +39,7 @@ impl fmt::Debug for SimClock {
 
 impl Default for SimClock {
     fn default() -> Self {
-        // 2026-01-01T00:00:00Z: a date that stored timestamps can be told from zero by.
+        // 2026-01-01T00:00:00Z: a date that differs visibly from zero in stored timestamps.
         Self(Mutex::new(Time {
             now: Timestamp(1_767_225_600_000),
             timers: BTreeMap::new(),
@@ -72,7 +72,7 @@ impl SimClock {
         }
     }
 
-    /// Lets something happen at a time, whoever lives to see it.
+    /// Schedules an effect at a time, whichever processes are alive then.
     pub(super) fn call_at(&self, at: Timestamp, what: Happening) {
         let mut time = self.0.lock().unwrap();
         time.set += 1;
@@ -80,7 +80,7 @@ impl SimClock {
         time.timers.insert(place, Ring::Happen(what));
     }
 
-    /// Whether something is still to happen by itself.
+    /// Returns true if an effect is still scheduled.
     pub fn owes(&self) -> bool {
         self.0
             .lock()
@@ -90,7 +90,7 @@ impl SimClock {
             .any(|ring| matches!(ring, Ring::Happen(_)))
     }
 
-    /// When the next sleeper wakes.
+    /// Returns the time of the next sleeper.
     pub fn next_timer(&self) -> Option<Timestamp> {
         self.0
             .lock()
@@ -119,7 +119,7 @@ impl Clock for SimClock {
     }
 }
 
-/// A dropped sleep takes its timer along, so that an abandoned deadline never drags the time forward.
+/// A dropped sleep removes its timer, so that an abandoned deadline never moves the time forward.
 struct Sleep<'a> {
     clock: &'a SimClock,
     until: Timestamp,

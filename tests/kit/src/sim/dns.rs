@@ -1,4 +1,4 @@
-//! A name server that says what it was told. Asking changes nothing anywhere, so that its calls are no place for faults.
+//! A scripted name server. Queries change nothing, so that its calls get no faults.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -8,17 +8,18 @@ use shared::ports::{Dns, DnsFailure, DnsKind, DnsRecord};
 
 type Zone = BTreeMap<(String, DnsKind), Result<Vec<DnsRecord>, DnsFailure>>;
 
-/// A name server of which only what [`SimDns::say`] said exists.
+/// A name server of which only the answers of [`SimDns::say`] exist.
 #[derive(Debug, Default)]
 pub struct SimDns {
     names: Mutex<Zone>,
 }
 
 impl SimDns {
-    /// What is answered from now on. A name of which another kind is known has none of the kinds that are not.
+    /// Sets the answer from now on. A name with an answer of one kind has no records of other
+    /// kinds.
     ///
     /// # Panics
-    /// Where another thread broke while it asked.
+    /// Where another thread panicked during a query.
     pub fn say(&self, name: &str, kind: DnsKind, answer: Result<Vec<DnsRecord>, DnsFailure>) {
         self.names
             .lock()

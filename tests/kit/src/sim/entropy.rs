@@ -4,8 +4,8 @@ use std::sync::Mutex;
 
 use shared::ports::Entropy;
 
-/// `SplitMix64`: the same seed gives the same bytes. Source: Steele, Lea, Flood, "Fast splittable pseudorandom number
-/// generators", 2014.
+/// `SplitMix64`: the same seed gives the same bytes. Source: Steele, Lea, Flood, "Fast splittable
+/// pseudorandom number generators", 2014.
 #[derive(Debug)]
 pub struct SimEntropy(Mutex<u64>);
 
@@ -14,7 +14,7 @@ impl SimEntropy {
         Self(Mutex::new(seed))
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     pub fn next(&self) -> u64 {
         let mut state = self.0.lock().unwrap();
         *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -24,7 +24,7 @@ impl SimEntropy {
         z ^ (z >> 31)
     }
 
-    /// A number in `0..bound`; `bound` is not 0.
+    /// Returns a number in `0..bound`; `bound` is not 0.
     pub fn below(&self, bound: usize) -> usize {
         let bound = u64::try_from(bound).expect("usize has at most 64 bits");
         usize::try_from(self.next() % bound).expect("less than a usize")

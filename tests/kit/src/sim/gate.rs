@@ -1,4 +1,4 @@
-//! The one place that every call out of a simulated process passes: numbering, faults, counts, trace.
+//! The gate that every call out of a simulated process passes: numbering, faults, counts, trace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,7 +14,7 @@ use shared::ports::Clock;
 
 use super::SimClock;
 
-/// What kind of call. One per request that the real adapter would make, so batches count once per batch.
+/// The kind of a call. One for each request of the real adapter, so batches count once per batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Op {
     Get,
@@ -36,16 +36,17 @@ pub enum Op {
     Asset,
 }
 
-/// What shall become of a call.
+/// The fate of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing happens to it.
+    /// The call proceeds.
     Proceed,
-    /// It has no effect and answers that nothing answered.
+    /// It has no effect, and the answer is lost.
     FailBefore,
     /// It takes effect, but the acknowledgement is lost.
     FailAfter,
-    /// A batch takes effect for its first half, then as [`FailAfter`](Self::FailAfter). Other calls: `FailBefore`.
+    /// A batch takes effect for its first half, then as [`FailAfter`](Self::FailAfter). Other
+    /// calls: `FailBefore`.
     FailPartly,
     /// The process dies before the call takes effect.
     Die,
@@ -53,29 +54,32 @@ pub enum Fault {
     DieAfter,
     /// No effect, throttled. Ports without that answer: as [`FailBefore`](Self::FailBefore).
     Throttle,
-    /// No effect; another transaction holds an item. Calls without that answer: as [`FailBefore`](Self::FailBefore).
+    /// No effect; another transaction holds an item. Calls without that answer: as
+    /// [`FailBefore`](Self::FailBefore).
     Conflict,
-    /// It takes effect after so long.
+    /// It takes effect after this time.
     Delay(Duration),
-    /// A write answers that nothing answered and takes effect so much later, if its conditions hold then. Other calls: as
-    /// [`FailBefore`](Self::FailBefore). A client's time-out ends its wait and not the request.
+    /// A write gets no answer and takes effect this much later, if its conditions hold then. Other
+    /// calls: as [`FailBefore`](Self::FailBefore). A client's time-out ends its wait and not the
+    /// request.
     Late(Duration),
-    /// The process dies, and its write takes effect so much later, if its conditions hold then. Other calls: as
-    /// [`Die`](Self::Die).
+    /// The process dies, and its write takes effect this much later, if its conditions hold then.
+    /// Other calls: as [`Die`](Self::Die).
     DieLate(Duration),
-    /// A write takes effect, and so much later once more, if its conditions hold then: an SDK repeats by itself what it got
-    /// no answer for, and its first try may come in last. Other calls: as [`Proceed`](Self::Proceed).
+    /// A write takes effect, and this much later once more, if its conditions hold then: an SDK
+    /// repeats an unanswered request by itself, and its first try may come in last. Other calls: as
+    /// [`Proceed`](Self::Proceed).
     Again(Duration),
 }
 
-/// The effect of a write that comes later, at this time. Says whether it had one.
+/// The effect of a write that comes later, at this time. Returns true if it had one.
 pub(super) type Later = Box<dyn FnOnce(Timestamp) -> bool + Send>;
 
 /// Writes that took effect later than they were answered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LateEffects {
     pub applied: u64,
-    /// By their conditions, or because what they were about was gone.
+    /// By their conditions, or because their target was gone.
     pub refused: u64,
 }
 
@@ -87,13 +91,13 @@ pub struct Call {
     pub op: Op,
     /// The process that calls: 0 outside of any driver, else counted from 1.
     pub process: u64,
-    /// What that process is, as it was spawned; empty outside of any driver.
+    /// The name of that process, as it was spawned; empty outside of any driver.
     pub name: Arc<str>,
-    /// What it is about: `pk/sk` keys, queue, or method and URL.
+    /// Its subject: `pk/sk` keys, queue, or method and URL.
     pub subject: String,
 }
 
-/// How a call failed, for the port to put in its own words.
+/// The failure of a call, for the port to put in its own words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
     Lost,
@@ -101,15 +105,15 @@ pub(super) enum Failure {
     Conflict,
 }
 
-/// How much of a call takes effect.
+/// The part of a call that takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
     Whole,
     FirstHalf,
 }
 
-/// How often each function has run in one chain of invocations and messages: the trace that the SDK passes on with what
-/// it sends.
+/// The runs of each function in one chain of invocations and messages: the trace that the SDK
+/// passes on with what it sends.
 pub type Chain = BTreeMap<String, u32>;
 
 type Hook = Box<dyn FnMut(&Call) -> Fault + Send>;
@@ -126,7 +130,7 @@ struct State {
     counts: BTreeMap<Op, u64>,
     hook: Option<Hook>,
     trace: Option<Vec<String>>,
-    /// All that was to be written, and all that was asked, since the trace began.
+    /// All writes and queries since the trace began.
     written: Sha256,
     processes: u64,
     names: BTreeMap<u64, Arc<str>>,
@@ -168,22 +172,22 @@ impl Gate {
         self.state.lock().unwrap().hook = Some(Box::new(hook));
     }
 
-    /// No faults from now on.
+    /// Ends all faults.
     pub fn clear(&self) {
         self.state.lock().unwrap().hook = None;
     }
 
-    /// How many calls there were, broken ones included.
+    /// Counts the calls, failed ones included.
     pub fn calls(&self) -> u64 {
         self.state.lock().unwrap().calls
     }
 
-    /// The calls by kind.
+    /// Counts the calls by kind.
     pub fn counts(&self) -> BTreeMap<Op, u64> {
         self.state.lock().unwrap().counts.clone()
     }
 
-    /// The calls of one kind.
+    /// Counts the calls of one kind.
     pub fn count(&self, op: Op) -> u64 {
         self.state
             .lock()
@@ -194,7 +198,7 @@ impl Gate {
             .unwrap_or(0)
     }
 
-    /// How many late effects there were so far.
+    /// Counts the late effects so far.
     pub fn late_effects(&self) -> LateEffects {
         self.state.lock().unwrap().late
     }
@@ -206,18 +210,20 @@ impl Gate {
         state.counts.clear();
     }
 
-    /// Keeps a trace from now on, one line a call: time, process by name and number, call's number, kind, subject, fault, outcome.
+    /// Records a trace from now on, one line for each call: time, process by name and number,
+    /// call's number, kind, subject, fault, outcome.
     pub fn start_trace(&self) {
         self.state.lock().unwrap().trace = Some(Vec::new());
     }
 
-    /// The trace so far.
+    /// Returns the trace so far.
     pub fn trace(&self) -> Vec<String> {
         self.state.lock().unwrap().trace.clone().unwrap_or_default()
     }
 
-    /// Returns the trace and what all writes, queries and HTTP requests since it began carried, as a digest in hex: equal
-    /// where two versions of the code make the same calls with the same contents in the same order.
+    /// Returns the trace and the contents of all writes, queries and HTTP requests since it began,
+    /// as a digest in hex. It is equal where two versions of the code make the same calls with the
+    /// same contents in the same order.
     pub fn fingerprint(&self) -> String {
         let state = self.state.lock().unwrap();
         let mut digest = state.written.clone();
@@ -256,7 +262,7 @@ impl Gate {
         self.state.lock().unwrap().chains.insert(process, chain);
     }
 
-    /// The chain that the process at work is part of. One that no message started begins a chain.
+    /// Returns the chain of the process at work. One that no message started begins a chain.
     pub(super) fn chain(&self) -> Chain {
         let state = self.state.lock().unwrap();
         state
@@ -266,7 +272,7 @@ impl Gate {
             .unwrap_or_default()
     }
 
-    /// Polls `work` as the process, and says whether it died of it.
+    /// Polls `work` as the process, and returns whether it died of it.
     pub(super) fn poll_as<T>(
         &self,
         process: u64,
@@ -279,7 +285,7 @@ impl Gate {
         (poll, state.dead.contains(&process))
     }
 
-    /// The name of the process that is polled, as it was spawned; empty outside of any driver.
+    /// Returns the name of the polled process, as it was spawned; empty outside of any driver.
     pub fn caller(&self) -> Arc<str> {
         let state = self.state.lock().unwrap();
         state.names.get(&state.current).cloned().unwrap_or_default()
@@ -290,8 +296,8 @@ impl Gate {
         self.state.lock().unwrap().dead.insert(process);
     }
 
-    /// Takes one call through the gate. `effect` runs at most once, in one go, between two points where other
-    /// processes may run.
+    /// Takes one call through the gate. `effect` runs at most once, in one go, between two points
+    /// where other processes may run.
     pub(super) async fn call<T, E>(
         self: &Arc<Self>,
         op: Op,
@@ -316,7 +322,7 @@ impl Gate {
         self.pass(op, subject, fail, effect, Some(later)).await
     }
 
-    /// Adds to the fingerprint what a call carries.
+    /// Adds a call's content to the fingerprint.
     pub(super) fn note_content(&self, content: &dyn fmt::Debug) {
         let mut state = self.state.lock().unwrap();
         if state.trace.is_some() {
@@ -356,7 +362,8 @@ impl Gate {
             }
             Fault::Throttle => Err(fail(Failure::Throttled)),
             Fault::Conflict => Err(fail(Failure::Conflict)),
-            // An effect that fails is answered with its own error: there is no acknowledgement to lose.
+            // An effect that fails is answered with its own error: without an acknowledgement, none
+            // can be lost.
             Fault::FailAfter => effect(Extent::Whole).and(Err(fail(Failure::Lost))),
             Fault::FailPartly if matches!(op, Op::PutAll | Op::DeleteAll | Op::Send) => {
                 effect(Extent::FirstHalf).and(Err(fail(Failure::Lost)))
@@ -367,7 +374,8 @@ impl Gate {
         result
     }
 
-    /// Lets the effect come later. What is owed belongs to the table or the queue, and not to the process.
+    /// Schedules the effect for later. It belongs to the table or the queue, and not to the
+    /// process.
     fn owe(self: &Arc<Self>, call: &Call, by: Duration, effect: Later) {
         let (gate, call): (Weak<Self>, Call) = (Arc::downgrade(self), call.clone());
         let apply = move |at| {
@@ -437,7 +445,7 @@ impl Gate {
 }
 
 impl State {
-    /// Adds a call to the trace, if one is kept.
+    /// Adds a call to the trace, if one is recorded.
     fn line(&mut self, at: Timestamp, call: &Call, fault: &str, outcome: &str) {
         if let Some(trace) = &mut self.trace {
             let Call {

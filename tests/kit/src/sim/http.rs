@@ -1,4 +1,4 @@
-//! Hosts outside, as closures.
+//! Outside hosts, as closures.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -10,10 +10,10 @@ use shared::ports::{Clock, HttpAnswer, HttpError, HttpRequest, HttpSender};
 
 use super::{Gate, Op, SimClock};
 
-/// What a host does with a request.
+/// A host's answer to a request.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    /// How long the whole exchange takes. From the request's deadline on it is a time-out instead.
+    /// The time of the whole exchange. From the request's deadline on it is a time-out instead.
     pub after: Duration,
     pub result: Result<HttpAnswer, HttpError>,
 }
@@ -60,8 +60,8 @@ impl Reply {
         self
     }
 
-    /// Sends the head and what there is of the body, and then breaks off so. [`HttpError::Timeout`] is a body that drips
-    /// until the request's deadline.
+    /// Sends the head and the existing part of the body, and then breaks off with this error.
+    /// [`HttpError::Timeout`] is a body that drips until the request's deadline.
     #[must_use]
     pub fn cut(mut self, cause: HttpError) -> Self {
         self.result = self.result.and_then(|answer| {
@@ -91,7 +91,7 @@ impl Reply {
         }
     }
 
-    /// Answers so much later.
+    /// Delays the answer by this time.
     #[must_use]
     pub fn after(mut self, time: Duration) -> Self {
         self.after = time;
@@ -137,14 +137,16 @@ impl SimHttp {
         }
     }
 
-    /// Answers every request to URLs that start so. A second one for the same prefix replaces the first.
+    /// Answers every request to URLs with this prefix. A second one for the same prefix replaces
+    /// the first.
     pub fn on(&self, prefix: &str, host: impl FnMut(&HttpRequest) -> Reply + Send + 'static) {
         let mut state = self.state.lock().unwrap();
         state.hosts.retain(|(known, _)| known != prefix);
         state.hosts.push((prefix.to_owned(), Box::new(host)));
     }
 
-    /// Refuses URLs that start so, in `check` and in `send`, as the guard of the real sender would.
+    /// Refuses URLs with this prefix, in `check` and in `send`, as the guard of the real sender
+    /// would.
     pub fn refuse(&self, prefix: &str, error: HttpError) {
         self.state
             .lock()
@@ -153,7 +155,7 @@ impl SimHttp {
             .push((prefix.to_owned(), error));
     }
 
-    /// What reached a host so far, in order.
+    /// Returns the requests that reached a host so far, in order.
     pub fn sent(&self) -> Vec<Sent> {
         self.state.lock().unwrap().sent.clone()
     }
@@ -180,7 +182,7 @@ impl SimHttp {
 impl HttpSender for SimHttp {
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
         self.check(&request.url, request.plain_http)?;
-        // By its parts, for its `Debug` hides what is secret or personal.
+        // By its parts, because its `Debug` hides secret and personal data.
         self.gate.note_content(&(
             &request.url,
             &request.headers,

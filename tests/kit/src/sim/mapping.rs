@@ -1,5 +1,5 @@
-//! What Lambda's event source mapping makes of a batch: whether a function runs for it, the event that it gets, and which
-//! messages its answer lets be deleted.
+//! Lambda's event source mapping: whether a function runs for a batch, the event that it gets, and
+//! which messages its answer deletes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use shared::ports::QueueName;
 
 use super::{Chain, Received, SimQueue};
 
-/// Where the queues would be, by which the functions tell them apart.
+/// The URLs of the queues, by which the functions identify them.
 pub fn queue_urls() -> BTreeMap<QueueName, String> {
     let url = |queue| {
         (
@@ -31,7 +31,7 @@ pub fn queue_urls() -> BTreeMap<QueueName, String> {
     .into()
 }
 
-/// As the template names them.
+/// Their names in the template.
 fn name(queue: QueueName) -> &'static str {
     match queue {
         QueueName::Enrich => "EnrichQueue",
@@ -41,8 +41,9 @@ fn name(queue: QueueName) -> &'static str {
     }
 }
 
-/// So often a function runs in one chain before recursive loop detection stops the next run. Source: AWS Lambda developer
-/// guide, "Use Lambda recursive loop detection to prevent infinite loops": "approximately 16 times in the same chain".
+/// The runs of a function in one chain before recursive loop detection stops the next run. Source:
+/// AWS Lambda developer guide, "Use Lambda recursive loop detection to prevent infinite loops":
+/// "approximately 16 times in the same chain".
 pub const MAX_RUNS_IN_CHAIN: u32 = 16;
 
 /// The template that is deployed.
@@ -56,20 +57,21 @@ pub static TEMPLATE: LazyLock<String> = LazyLock::new(|| {
 pub struct Reader {
     /// Its resource in the template.
     pub function: String,
-    /// Whether it says `RecursiveLoop: Allow`. Without, the default is that Lambda stops loops.
+    /// True if it says `RecursiveLoop: Allow`. By default Lambda stops loops.
     pub may_recur: bool,
 }
 
-/// Which function reads each queue.
+/// The function that reads each queue.
 pub type Readers = Arc<BTreeMap<QueueName, Reader>>;
 
-/// As the template says.
+/// The readers in the deployed template.
 pub fn readers() -> Readers {
     static READERS: LazyLock<Readers> = LazyLock::new(|| readers_in(&TEMPLATE));
     Arc::clone(&READERS)
 }
 
-/// The readers that a template's text tells of, line by line: resources are indented by two, their properties by six.
+/// Parses the readers in a template's text, line by line: resources are indented by two, their
+/// properties by six.
 ///
 /// # Panics
 /// When a queue has no reader.
@@ -101,10 +103,12 @@ pub fn readers_in(template: &str) -> Readers {
     Arc::new(all.collect())
 }
 
-/// The chain that the run for a batch is part of; `None` where Lambda stops it. Then nothing of the batch is deleted: it
-/// comes back after its visibility time-out, is stopped again, and becomes a dead letter after its last receive.
+/// The chain that the run for a batch is part of; `None` where Lambda stops it. Then nothing of the
+/// batch is deleted: it returns after its visibility time-out, is stopped again, and becomes a dead
+/// letter after its last receive.
 ///
-/// Source: the same page. Whose chain a run for several messages continues is not documented; here it is the longest.
+/// Source: the same page. The chain of a run for several messages is not documented; here it is the
+/// longest.
 pub fn chain_of_run(reader: &Reader, batch: &[Received]) -> Option<Chain> {
     let mut chain = Chain::new();
     for (function, runs) in batch.iter().flat_map(|message| &message.chain) {
@@ -116,7 +120,8 @@ pub fn chain_of_run(reader: &Reader, batch: &[Received]) -> Option<Chain> {
     (reader.may_recur || *runs <= MAX_RUNS_IN_CHAIN).then_some(chain)
 }
 
-/// The event of a batch. Source of its shape: AWS Lambda developer guide, "Using Lambda with Amazon SQS".
+/// Builds the event of a batch. Source of its shape: AWS Lambda developer guide, "Using Lambda with
+/// Amazon SQS".
 pub fn event(queue: QueueName, batch: &[Received]) -> Value {
     let record = |message: &Received| {
         json!({
@@ -137,12 +142,13 @@ pub fn event(queue: QueueName, batch: &[Received]) -> Value {
     json!({"Records": batch.iter().map(record).collect::<Vec<_>>()})
 }
 
-/// Whether a function's answer keeps each message of a batch in the queue, by the messages' ids.
+/// Returns, for each message of a batch, whether a function's answer keeps it in the queue.
 ///
-/// Source of the rule: AWS Lambda developer guide, "Implementing partial batch responses", success and failure conditions.
-/// An empty or null list, an empty or null answer: all of the batch went well. An answer that is no JSON; an item whose
-/// identifier is empty, null, under another name, or no message of the batch: all of it failed. What is JSON and no object
-/// is not documented, and counts as failed here.
+/// Source of the rule: AWS Lambda developer guide, "Implementing partial batch responses", success
+/// and failure conditions. An empty or null list, an empty or null answer: the whole batch
+/// succeeded. The whole batch failed if the answer is not JSON, or an item's identifier is empty,
+/// null, under another name, or unknown. JSON other than an object is not documented, and counts as
+/// failed here.
 fn kept(answer: &str, ids: &[&str]) -> Vec<bool> {
     let (none, all) = (vec![false; ids.len()], vec![true; ids.len()]);
     let failures = match serde_json::from_str(answer) {
@@ -167,8 +173,9 @@ fn kept(answer: &str, ids: &[&str]) -> Vec<bool> {
     }
 }
 
-/// Deletes what a function's answer says went well. The rest comes back when its visibility time-out ends, or when the
-/// function asked for. Without an answer (an error, a time-out, a process that died) call nothing: all of it comes back.
+/// Deletes the messages that a function's answer reports as done. The rest returns when its
+/// visibility time-out ends, or when the function asked for. Without an answer (an error, a
+/// time-out, a process that died) do not call this: the whole batch returns.
 pub fn settle(queue: &SimQueue, name: QueueName, batch: &[Received], answer: &str) {
     let ids: Vec<&str> = batch.iter().map(|message| message.id.as_str()).collect();
     for (message, kept) in batch.iter().zip(kept(answer, &ids)) {

@@ -1,20 +1,23 @@
-//! The ports in simulation: one thread, one seed, virtual time, and a fault wherever a test wants one.
+//! The ports in simulation: one thread, one seed, virtual time, and a fault wherever a test wants
+//! one.
 //!
-//! A [`Sim`] holds the ports. All but the name server share one [`Gate`], which numbers every call that leaves the process, counts it
-//! by kind, asks the test's hook what shall become of it, and keeps a trace. [`Sim::run`] drives a future to its end:
-//! when nothing can run, the virtual clock jumps to the next timer, so a sleep of an hour costs nothing. A call that is
-//! told to [`Fault::Die`] ends the run there: the future is dropped, as a killed process drops everything it held.
+//! A [`Sim`] holds the ports. All but the name server share one [`Gate`], which numbers every call
+//! that leaves the process, counts it by kind, asks the test's hook for its fate, and records a
+//! trace. [`Sim::run`] drives a future to its end: when nothing can run, the virtual clock jumps to
+//! the next timer, so a sleep of an hour costs nothing. A call with the fate [`Fault::Die`] ends
+//! the run there: the future is dropped, as a killed process drops everything it had.
 //!
 //! ```ignore
 //! let sim = Sim::new(7);
 //! sim.gate.inject(at(3, Fault::Die));
 //! assert!(matches!(sim.run(step(&*sim.store, &*sim.clock)), Ended::Died));
 //! sim.gate.clear();
-//! sim.finish(step(&*sim.store, &*sim.clock)); // the same step again, over what the dead one left behind
+//! sim.finish(step(&*sim.store, &*sim.clock)); // the same step, over the dead one's rest
 //! ```
 //!
-//! The store models `DynamoDB` and the queue models SQS as their documentation describes them, not as an emulator
-//! behaves; `tests/contract` runs one suite over these and over the adapters, so that the two cannot drift apart.
+//! The store models `DynamoDB` and the queue models SQS as their documentation describes them, not
+//! as an emulator behaves; `tests/contract` runs one suite over these and over the adapters, so
+//! that the two cannot drift apart.
 
 mod assets;
 mod clock;
@@ -53,8 +56,8 @@ pub struct Sim {
 }
 
 impl Sim {
-    /// A world at 2026-01-01T00:00:00Z with an empty table, empty queues and no hosts. The same seed and the same
-    /// calls give the same world, to the byte.
+    /// A world at 2026-01-01T00:00:00Z with an empty table, empty queues and no hosts. The same
+    /// seed and the same calls give the same world, to the byte.
     pub fn new(seed: u64) -> Self {
         let clock = Arc::new(SimClock::default());
         let gate = Arc::new(Gate::new(Arc::clone(&clock)));
@@ -70,7 +73,8 @@ impl Sim {
         }
     }
 
-    /// Drives one future as one process until it ends, dies or can go no further. Time moves by itself.
+    /// Drives one future as one process until it ends, dies or can go no further. Time moves by
+    /// itself.
     pub fn run<T>(&self, work: impl Future<Output = T>) -> Ended<T> {
         run::one(&self.gate, &self.clock, work)
     }
@@ -87,7 +91,7 @@ impl Sim {
         }
     }
 
-    /// Several processes side by side; `seed` decides who runs next.
+    /// Several processes side by side; `seed` decides their order.
     pub fn schedule<'a>(&self, seed: u64) -> Schedule<'a> {
         Schedule::new(Arc::clone(&self.gate), Arc::clone(&self.clock), seed)
     }

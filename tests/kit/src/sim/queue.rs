@@ -11,8 +11,8 @@ use shared::ports::{Clock, MAX_QUEUE_DELAY, Message, Queue, QueueError, QueueNam
 use super::gate::{Chain, Extent, Later};
 use super::{Gate, Op, SimClock, SimEntropy};
 
-/// The largest body and the largest batch. Source: Amazon SQS message quotas (1 MiB since August 2025); 256 KiB is what
-/// every region and emulator takes.
+/// The largest body and the largest batch. Source: Amazon SQS message quotas (1 MiB since August
+/// 2025); every region and emulator takes 256 KiB.
 const MAX_BODY: usize = 256 * 1024;
 
 /// The longest visibility time-out. Source: Amazon SQS, `ChangeMessageVisibility`.
@@ -24,7 +24,7 @@ pub struct Received {
     pub id: String,
     pub body: String,
     pub group: String,
-    /// Names this receipt of the message; an older one of the same message is of no use any more.
+    /// This receipt of the message; an older one of the same message is void.
     pub receipt: String,
     /// 1 the first time.
     pub receive_count: u32,
@@ -33,27 +33,29 @@ pub struct Received {
     pub chain: Chain,
 }
 
-/// What a standard queue may do and a small test does not see. Off by default; shares are of a thousand.
+/// The faults of a standard queue that a small test does not see. Off by default; shares are of a
+/// thousand.
 ///
-/// Source: Amazon SQS developer guide, "standard queues": at-least-once delivery, best-effort ordering.
+/// Source: Amazon SQS developer guide, "standard queues": at-least-once delivery, best-effort
+/// ordering.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueueFaults {
-    /// So many messages are stored twice.
+    /// The share of messages that are stored twice.
     pub duplicate: u32,
-    /// Which of the visible messages comes next is drawn.
+    /// True if the next of the visible messages is drawn.
     pub reorder: bool,
-    /// So many receives hide their message for a drawn part of the visibility time-out only: it is received again while
-    /// the work goes on.
+    /// The share of receives that hide their message for a drawn part of the visibility time-out
+    /// only: it is received again while the work goes on.
     pub early_visibility: u32,
-    /// So many deletions are forgotten: the message comes back although it was worked on.
+    /// The share of deletions that are forgotten: the message returns although it was done.
     pub undeleted: u32,
-    /// So many messages come later than asked, by a drawn time up to `late_by`.
+    /// The share of messages that come later than asked, by a drawn time up to `late_by`.
     pub late: u32,
     pub late_by: Duration,
 }
 
 impl QueueFaults {
-    /// Nothing of it.
+    /// No faults.
     pub const NONE: Self = Self {
         duplicate: 0,
         reorder: false,
@@ -64,7 +66,8 @@ impl QueueFaults {
     };
 }
 
-/// The four queues. Messages come out in the order in which they became visible, unless [`QueueFaults`] says otherwise.
+/// The four queues. Messages come out in the order in which they became visible, unless
+/// [`QueueFaults`] says otherwise.
 #[derive(Debug)]
 pub struct SimQueue {
     gate: Arc<Gate>,
@@ -77,7 +80,7 @@ struct State {
     queues: BTreeMap<QueueName, Line>,
     dead: BTreeMap<QueueName, Vec<Received>>,
     visibility: Duration,
-    /// Where it differs from queue to queue.
+    /// Of queues that differ from the others.
     visibilities: BTreeMap<QueueName, Duration>,
     max_receives: u32,
     faults: QueueFaults,
@@ -87,22 +90,22 @@ struct State {
     placed: u64,
 }
 
-/// One queue: its messages by when they are visible, then by when they got that time.
+/// One queue: its messages by the time at which they are visible, then by the order of those times.
 type Line = BTreeMap<(Timestamp, u64), Received>;
 
 impl State {
-    /// Whether this one of a thousand is hit.
+    /// Draws whether a fault of this share happens.
     fn hit(&self, share: u32) -> bool {
         share > 0 && self.dice.below(1000) < share as usize
     }
 
-    /// A time up to this, drawn.
+    /// Draws a time up to this.
     fn some_of(&self, time: Duration) -> Duration {
         let millis = usize::try_from(time.as_millis()).unwrap_or(usize::MAX - 1);
         Duration::from_millis(self.dice.below(millis + 1) as u64)
     }
 
-    /// The place of the next message to be received, if one is visible.
+    /// Returns the place of the next message to receive, if one is visible.
     fn next(&self, queue: QueueName, now: Timestamp) -> Option<(Timestamp, u64)> {
         let mut visible = self
             .queues
@@ -124,7 +127,7 @@ impl State {
             .insert((visible_at, self.placed), message);
     }
 
-    /// Where the message with this receipt is.
+    /// Returns the place of the message with this receipt.
     fn find(&self, queue: QueueName, receipt: &str) -> Option<(Timestamp, u64)> {
         let mut line = self.queues.get(&queue)?.iter();
         line.find(|(_, message)| !receipt.is_empty() && message.receipt == receipt)
@@ -226,15 +229,15 @@ impl SimQueue {
         }
     }
 
-    /// How long a received message stays invisible (720 s unless told), and after how many receives without deletion
-    /// it goes to the dead-letter queue instead of out again (never unless told).
+    /// Sets the time for which a received message stays invisible (720 s by default), and the
+    /// receives without deletion after which it goes to the dead-letter queue (never by default).
     pub fn configure(&self, visibility: Duration, max_receives: u32) {
         let mut state = self.state.lock().unwrap();
         state.visibility = visibility;
         state.max_receives = max_receives;
     }
 
-    /// The visibility time-out of one queue.
+    /// Sets the visibility time-out of one queue.
     pub fn hide_for(&self, queue: QueueName, visibility: Duration) {
         self.state
             .lock()
@@ -243,7 +246,7 @@ impl SimQueue {
             .insert(queue, visibility);
     }
 
-    /// Misbehaves so from now on; what it does when is drawn from the seed.
+    /// Makes these faults from now on; their times are drawn from the seed.
     pub fn misbehave(&self, faults: QueueFaults, seed: u64) {
         let mut state = self.state.lock().unwrap();
         (state.faults, state.dice) = (faults, SimEntropy::new(seed));
@@ -281,8 +284,9 @@ impl SimQueue {
         out
     }
 
-    /// Deletes a message by its latest receipt. An older one deletes nothing, and that is no error. Source: Amazon SQS,
-    /// `DeleteMessage`: with an old receipt handle "the message might not be deleted".
+    /// Deletes a message by its latest receipt. An older one deletes nothing, without an error.
+    /// Source: Amazon SQS, `DeleteMessage`: with an old receipt handle "the message might not be
+    /// deleted".
     pub fn delete(&self, queue: QueueName, receipt: &str) {
         let mut state = self.state.lock().unwrap();
         if let Some(at) = state.find(queue, receipt)
@@ -292,7 +296,7 @@ impl SimQueue {
         }
     }
 
-    /// Everything in the queue, visible or not, in the order of sending.
+    /// Returns everything in the queue, visible or not, in the order of sending.
     pub fn peek(&self, queue: QueueName) -> Vec<Received> {
         let state = self.state.lock().unwrap();
         let mut all: Vec<Received> = state
@@ -306,7 +310,7 @@ impl SimQueue {
         all
     }
 
-    /// Everything in the queues, with when it is or becomes visible.
+    /// Returns everything in the queues, with the time at which it is visible.
     pub fn waiting(&self) -> Vec<(QueueName, Timestamp, Received)> {
         let state = self.state.lock().unwrap();
         let lines = state.queues.iter();
@@ -318,7 +322,7 @@ impl SimQueue {
             .collect()
     }
 
-    /// The dead-letter queue of a queue.
+    /// Returns the dead letters of a queue.
     pub fn dead_letters(&self, queue: QueueName) -> Vec<Received> {
         self.state
             .lock()
@@ -329,7 +333,7 @@ impl SimQueue {
             .unwrap_or_default()
     }
 
-    /// When the next message of any queue is or becomes visible.
+    /// Returns the time at which the next message of any queue is visible.
     pub fn next_visible(&self) -> Option<Timestamp> {
         let state = self.state.lock().unwrap();
         state
@@ -345,7 +349,7 @@ impl SimQueue {
         self.state.lock().unwrap().queues.remove(&queue);
     }
 
-    /// Puts a message into the queue outside of any call, visible now, as whoever may send there can.
+    /// Puts a message into the queue outside of any call, visible now, as any permitted sender can.
     pub fn place(&self, queue: QueueName, body: &str) {
         let message = Message {
             body: body.to_owned(),
@@ -359,7 +363,8 @@ impl SimQueue {
             .expect("a body that a queue takes");
     }
 
-    /// Puts a second copy of a message into the queue, visible now, as standard queues sometimes do.
+    /// Puts a second copy of a message into the queue, visible now, as standard queues sometimes
+    /// do.
     pub fn duplicate(&self, queue: QueueName, id: &str) {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap();
@@ -390,7 +395,7 @@ impl SimQueue {
     }
 }
 
-/// SQS counts whole seconds; a part counts as one more, so that nothing comes early.
+/// Rounds up to the whole seconds of SQS, so that nothing comes early.
 fn whole_seconds(duration: Duration) -> Duration {
     Duration::from_secs(duration.as_secs() + u64::from(duration.subsec_nanos() > 0))
 }

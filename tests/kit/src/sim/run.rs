@@ -13,18 +13,18 @@ use shared::ports::Clock;
 
 use super::{Gate, SimClock, SimEntropy};
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended<T> {
     Done(T),
-    /// A call was told to die; the future has been dropped.
+    /// A call had the fate to die; the future has been dropped.
     Died,
     /// Nothing can run and no timer is set.
     Stuck,
 }
 
 impl<T> Ended<T> {
-    /// The value of a run that was done.
+    /// Returns the value of a run that was done.
     pub fn done(self) -> Option<T> {
         match self {
             Self::Done(value) => Some(value),
@@ -79,7 +79,7 @@ pub(super) fn one<T>(gate: &Gate, clock: &SimClock, work: impl Future<Output = T
     }
 }
 
-/// Processes side by side, on one thread. Which of those that can run goes next is drawn from the seed.
+/// Processes side by side, on one thread. The next of those that can run is drawn from the seed.
 pub struct Schedule<'a> {
     gate: Arc<Gate>,
     clock: Arc<SimClock>,
@@ -109,7 +109,8 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    /// Adds a process; it first runs when the schedule does. Answers its number, which [`Call`](super::Call)s carry.
+    /// Adds a process; it first runs when the schedule does. Returns its number, which
+    /// [`Call`](super::Call)s carry.
     pub fn spawn(&mut self, name: impl Into<String>, work: impl Future<Output = ()> + 'a) -> u64 {
         let name = name.into();
         let number = self.gate.new_process(&name);
@@ -129,14 +130,14 @@ impl<'a> Schedule<'a> {
         self.processes.remove(&process);
     }
 
-    /// The processes that have neither ended nor died, by number and name.
+    /// Returns the processes that have neither ended nor died, by number and name.
     pub fn alive(&self) -> impl Iterator<Item = (u64, &str)> {
         self.processes
             .iter()
             .map(|(number, process)| (*number, process.name.as_str()))
     }
 
-    /// Polls one process that can run. `false` when none can before time moves.
+    /// Polls one process that can run. Returns `false` if none can before time moves.
     pub fn step(&mut self) -> bool {
         let ready: Vec<u64> = self
             .processes
@@ -164,7 +165,8 @@ impl<'a> Schedule<'a> {
         true
     }
 
-    /// Runs until every process has ended or died, or none can go on. `true` when none is left.
+    /// Runs until every process has ended or died, or none can go on. Returns `true` if none is
+    /// left.
     pub fn run(&mut self) -> bool {
         loop {
             while self.step() {}
@@ -175,7 +177,7 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    /// Runs what can run until so much time has passed, and leaves the clock there.
+    /// Runs what can run until this time has passed, and leaves the clock there.
     pub fn run_for(&mut self, time: Duration) {
         let until: Timestamp = self.clock.now().plus(time);
         loop {

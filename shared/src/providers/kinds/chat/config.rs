@@ -17,31 +17,32 @@ pub struct ChatConfig {
     pub url: String,
     /// The name of the model, as the endpoint knows it.
     pub model: String,
-    /// Sent as a bearer token, where there is one.
+    /// The bearer token, if there is one.
     pub key: Option<SecretConfig>,
-    /// What the model is told before it gets the record.
+    /// The system message, before the record.
     pub instructions: Template,
-    /// The fields wanted of a record that does not say so itself in `struct`: name to description, or to
-    /// `{ description, type }`.
+    /// The fields wanted of a record without its own `struct`: name to description, or to `{
+    /// description, type }`.
     pub structure: Map<String, Value>,
-    /// Fields asked for besides those of `struct`; none if the file does not say.
+    /// Fields requested besides those of `struct`; none if the file does not say.
     pub extras: Vec<Extra>,
-    /// How JSON is asked for; by a schema if the file does not say.
+    /// The way of requesting JSON; by a schema if the file does not say.
     pub format: ChatFormat,
     /// Further members of the request, such as `temperature`.
     pub parameters: Map<String, Value>,
     /// Input fields without which this provider is not asked.
     pub requires: Vec<String>,
-    /// For one record, retries and a round of repair included, 1 to 100 s; 60 s where the file says nothing.
+    /// The time for one record, retries and a round of repair included, 1 to 100 s; 60 s if the
+    /// file does not say.
     pub timeout: Duration,
-    /// After the first attempt of each round, 0 to 5; 1 where the file says nothing.
+    /// The number of retries of each round, 0 to 5; 1 if the file does not say.
     pub retries: u32,
 }
 
-/// A field that the model is asked for besides those of the structure.
+/// A field that is requested of the model besides those of the structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Extra {
-    /// What it found out in words.
+    /// Its findings in words.
     Notes,
     /// 0 to 10; a tenth of it is the answer's confidence.
     ConfidenceScore,
@@ -77,14 +78,14 @@ impl Extra {
     }
 }
 
-/// How the endpoint is told that JSON is wanted, in `response_format`.
+/// The form in which JSON is requested, in `response_format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChatFormat {
     /// `json_schema`, with a schema made from the structure.
     Schema,
     /// `json_object`.
     Object,
-    /// Not at all: by the messages alone.
+    /// None: by the messages alone.
     Text,
 }
 
@@ -154,7 +155,8 @@ impl KindConfig for ChatConfig {
         let mut needed = instructions.needs();
         if let Some(missing) = needed.find(|field| !requires.iter().any(|r| r == field)) {
             return Err(table.error(format!(
-                "the instructions use `{missing}`; add it to requires, or write {{{{ input.{missing} | default('') }}}}"
+                "the instructions use `{missing}`; add it to requires, or write \
+                 {{{{ input.{missing} | default('') }}}}"
             )));
         }
         drop(needed);
@@ -175,7 +177,7 @@ impl KindConfig for ChatConfig {
 }
 
 impl ChatConfig {
-    /// The record's own field that says what is wanted.
+    /// The record's own field with the wanted fields.
     pub const STRUCT: &'static str = "struct";
 
     /// Reads the address of the API and completes it.
@@ -230,7 +232,7 @@ impl Settings for ChatConfig {
             .collect()
     }
 
-    /// The model is shown the whole record.
+    /// Returns `None`: the model is shown the whole record.
     fn reads(&self) -> Option<Vec<String>> {
         None
     }
@@ -239,7 +241,7 @@ impl Settings for ChatConfig {
         self.requires.clone()
     }
 
-    /// Each record may ask for fields of its own.
+    /// Returns `None`: each record may request fields of its own.
     fn outputs(&self) -> Option<Vec<String>> {
         None
     }

@@ -1,4 +1,4 @@
-//! The object that a model answers with, among all that it says.
+//! Finds the object that a model answers with, among all that it says.
 
 use serde_json::{Map, Value};
 
@@ -8,24 +8,23 @@ use crate::domain::json;
 
 /// The most bytes that are read in vain, of texts that look like objects and are not.
 const MAX_VAIN: usize = 8 * 1024 * 1024;
-/// The tags around the thoughts that reasoning models write before their answer; templates of
-/// theirs may have begun them.
+/// The tags around the thoughts that reasoning models write before their answer; the opening one
+/// may be in the template of the model.
 const THOUGHTS: [&str; 2] = ["<think>", "</think>"];
 /// The most braces before a mark that may begin an object around it.
 const MAX_OPENED: usize = 16;
-/// The most texts that hold a text and are opened. Each is kept while the next one is read.
+/// The most nested texts that are opened. Each is kept while the next one is read.
 const MAX_NESTED: usize = 4;
 
-/// Judges the object that is the answer: of several the one that has most of the wanted fields, and
-/// of equals the last, so that a draft counts less than what it became. What the model thought is
-/// its answer only where it said nothing else, and never where the thought has no end. What only
-/// says the question again is not an answer.
+/// Judges the object that is the answer: the one with most of the wanted fields, and of equals the
+/// last, so that a draft counts less than its final form. A thought is the answer only if there is
+/// no other text, and never if it has no end. An echo of the question is not an answer.
 pub(super) fn judge(
     text: &str,
     structure: &Structure,
     record: &Map<String, Value>,
 ) -> Result<Judged, &'static str> {
-    // Of a text that is all the answer, the marks are those inside.
+    // If the answer is a text of JSON, the tags are those inside.
     let (opened, nested) = opened(text);
     let text = opened.as_deref().unwrap_or(text);
     let finished = finished(text);
@@ -55,8 +54,8 @@ pub(super) fn judge(
     object.map(|object| structure.judge(object)).ok_or(none)
 }
 
-/// Returns what a text of JSON holds, and what that holds if it is one again; and how many more of
-/// such are opened.
+/// Returns the text in a JSON string, and the text in that if it is one again; and the number of
+/// further levels that may be opened.
 fn opened(text: &str) -> (Option<String>, usize) {
     let (mut inner, mut nested) = (None, MAX_NESTED);
     while nested > 0
@@ -68,9 +67,9 @@ fn opened(text: &str) -> (Option<String>, usize) {
     (inner, nested)
 }
 
-/// A text without the thought that it ends in, if it does: what was weighed there came to nothing.
-/// A mark begins one only where a text begins, a line, or behind an object or a sentence; elsewhere
-/// it is spoken of, and within an object it is a text of that.
+/// Removes the thought that ends a text, if one does: it was not finished. A tag begins a thought
+/// only at the beginning of a text or a line, or behind an object or a sentence. Elsewhere it is
+/// mentioned, and within an object it is part of a text.
 fn finished(text: &str) -> &str {
     let [begin, end] = THOUGHTS;
     let last = text.rfind(end).map_or(0, |at| at + end.len());
@@ -97,7 +96,7 @@ fn finished(text: &str) -> &str {
     }
 }
 
-/// Returns what stands around the thoughts.
+/// Returns the text around the thoughts.
 fn spoken(text: &str) -> Vec<&str> {
     let [begin, end] = THOUGHTS;
     let mut pieces: Vec<&str> = text.split(end).collect();
@@ -113,9 +112,9 @@ fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || c == '\u{feff}')
 }
 
-/// The objects of a text, none inside another.
+/// Returns the objects of a text, none inside another.
 fn objects(text: &str, nested: usize) -> Vec<Map<String, Value>> {
-    // Some answer with a text that holds the object.
+    // Some models answer with a text of JSON.
     if nested > 0
         && let Some(Value::String(inner)) = parse(text)
     {
@@ -138,7 +137,7 @@ fn objects(text: &str, nested: usize) -> Vec<Map<String, Value>> {
     objects
 }
 
-/// An object, or where it has none of the wanted fields, what it is put around: `{"answer": {…}}`.
+/// Returns an object, or if it has none of the wanted fields, its objects: `{"answer": {…}}`.
 fn unwrapped(object: Map<String, Value>, structure: &Structure) -> Vec<Map<String, Value>> {
     let inside = |value: &Value| {
         value

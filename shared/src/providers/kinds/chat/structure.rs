@@ -1,4 +1,4 @@
-//! The fields that are wanted of a model, as a JSON Schema for it and as a judge of what it gives.
+//! The fields that are wanted of a model, as a JSON Schema for it and as a judge of its answers.
 //!
 //! A `struct` maps field names to descriptions, or to `{description, type}` with a type of JSON
 //! Schema or Python (`string`/`str`, `integer`/`int`, `number`/`float`, `boolean`/`bool`,
@@ -14,7 +14,7 @@ const MAX_FIELDS: usize = 100;
 const MAX_TYPE: usize = 64;
 /// The longest name of a field, in characters.
 const MAX_NAME: usize = 128;
-/// The most members or items that a fault is told of in a round of repair.
+/// The most members or items that a fault lists in a round of repair.
 const MAX_FAULTS: usize = 20;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -84,18 +84,19 @@ impl Shape {
         }
     }
 
-    /// The type in JSON Schema, without null.
+    /// Returns the type in JSON Schema, without null.
     fn schema(&self) -> Value {
         match self {
             Self::Any => json!({"anyOf": [
-                {"type": "string"}, {"type": "number"}, {"type": "boolean"}, {"type": "array", "items": {"type": "string"}}
+                {"type": "string"}, {"type": "number"}, {"type": "boolean"},
+                {"type": "array", "items": {"type": "string"}}
             ]}),
             Self::List(items) => json!({"type": "array", "items": items.schema()}),
             plain => json!({"type": plain.name()}),
         }
     }
 
-    /// Returns whether the schema says it all: `strict` endpoints take no object of unknown
+    /// Returns whether the schema is complete: `strict` endpoints refuse objects of unknown
     /// members.
     fn is_closed(&self) -> bool {
         match self {
@@ -110,13 +111,12 @@ pub(super) struct Field {
     pub(super) name: String,
     pub(super) description: String,
     pub(super) shape: Shape,
-    /// The words of the description, to know them again.
+    /// The words of the description, to recognise them in an answer.
     asked: Vec<String>,
 }
 
-/// The signs that a value is the question and not its answer: a model may say again what it was
-/// asked for, as it was put, as a template or as a schema. A description may be an example, and
-/// then be the answer: `Berlin, Germany`.
+/// The signs that a value echoes the question: a model may repeat it as it was put, as a template
+/// or as a schema. A description may be an example, and then be the answer: `Berlin, Germany`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Repeats {
     No,
@@ -148,14 +148,14 @@ fn words(text: &str) -> impl Iterator<Item = String> {
         .map(str::to_lowercase)
 }
 
-/// The words of a text that say more than a type.
+/// Returns the words of a text that say more than a type.
 fn telling(text: &str) -> Vec<String> {
     words(text)
         .filter(|word| Shape::parse(word).is_none() && !ARTICLES.contains(&word.as_str()))
         .collect()
 }
 
-/// `...`, `<job title>`.
+/// Returns whether a text is a placeholder: `...`, `<job title>`.
 fn is_placeholder(text: &str) -> bool {
     let text = text.trim();
     let inside = text
@@ -213,8 +213,8 @@ impl Field {
                 let typed = members.contains_key("anyOf")
                     || said("type").is_some_and(|name| Shape::parse(name).is_some());
                 let described = said("description").map(|text| telling(text) == self.asked);
-                // What a schema has in texts is its type, and the description and the name that
-                // were asked for.
+                // The texts of a schema are its type, and the description and the name of the
+                // field.
                 let telling = members.iter().any(|(name, value)| match name.as_str() {
                     "type" | "description" => false,
                     "title" => value
@@ -256,7 +256,8 @@ impl Structure {
                 || name.chars().any(char::is_control)
             {
                 return Err(format!(
-                    "a field's name in `struct` has 1 to {MAX_NAME} characters, none of them a line break"
+                    "a field's name in `struct` has 1 to {MAX_NAME} characters, none of them a \
+                     line break"
                 ));
             }
             let text = |member: &str| match value.get(member) {
@@ -268,7 +269,8 @@ impl Structure {
                 Value::String(description) => (description.as_str(), Shape::Any),
                 Value::Object(_) => {
                     let shape = text("type")?.map_or(Some(Shape::Any), Shape::parse).ok_or(
-                        "`struct`: the type of a field is string, integer, number, boolean, array, array[string] or object",
+                        "`struct`: the type of a field is string, integer, number, boolean, array, \
+                         array[string] or object",
                     )?;
                     (text("description")?.unwrap_or_default(), shape)
                 }
@@ -295,16 +297,27 @@ impl Structure {
     pub(super) fn format(&self) -> Value {
         let mut properties = Map::new();
         for field in &self.0 {
-            let schema = json!({"description": field.description, "anyOf": [field.shape.schema(), {"type": "null"}]});
+            let schema = json!({
+                "description": field.description,
+                "anyOf": [field.shape.schema(), {"type": "null"}],
+            });
             properties.insert(field.name.clone(), schema);
         }
         let names: Vec<&str> = self.0.iter().map(|field| field.name.as_str()).collect();
-        let schema = json!({"type": "object", "properties": properties, "required": names, "additionalProperties": false});
+        let schema = json!({
+            "type": "object",
+            "properties": properties,
+            "required": names,
+            "additionalProperties": false,
+        });
         let strict = self.0.iter().all(|field| field.shape.is_closed());
-        json!({"type": "json_schema", "json_schema": {"name": "record", "strict": strict, "schema": schema}})
+        json!({
+            "type": "json_schema",
+            "json_schema": {"name": "record", "strict": strict, "schema": schema},
+        })
     }
 
-    /// The fields in words, a line each.
+    /// Describes the fields, a line each.
     pub(super) fn words(&self) -> String {
         let line = |field: &Field| {
             let description = field
@@ -326,7 +339,7 @@ impl Structure {
         self.0.iter().any(|field| given.contains_key(&field.name))
     }
 
-    /// Returns how many of the fields an object has that fit, and how many at all.
+    /// Counts the fields of an object that fit, and all of its fields that are wanted.
     pub(super) fn fit(&self, given: &Map<String, Value>) -> (usize, usize) {
         let given = self
             .0
@@ -339,8 +352,8 @@ impl Structure {
         })
     }
 
-    /// Returns whether an object says again what was asked: the record, the schema, or fields none
-    /// of which has an answer. A single text that may be an answer is one.
+    /// Returns whether an object echoes the question: the record, the schema, or fields without any
+    /// answer. A single text that may be an answer is one.
     pub(super) fn is_question(
         &self,
         given: &Map<String, Value>,
@@ -365,7 +378,7 @@ impl Structure {
         all && (repeats.len() > 1 || repeats.contains(&Repeats::Surely))
     }
 
-    /// Takes what fits. Members that were not asked for are dropped, absent ones count as null.
+    /// Takes what fits. Unknown members are dropped, absent ones count as null.
     pub(super) fn judge(&self, mut given: Map<String, Value>) -> Judged {
         let (mut fields, mut faults) = (Map::new(), Vec::new());
         for field in &self.0 {

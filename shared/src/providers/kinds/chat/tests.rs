@@ -216,7 +216,7 @@ async fn the_object_asked_for_is_found_wherever_it_stands() {
     for text in [
         format!("<think>The record {{full_name}} may be {draft}, or not.</think>\n{whole}"),
         format!("<think>{draft}</think>\n```json\n{whole}\n```"),
-        // What the template of the model had opened.
+        // The template of the model opened the thought.
         format!("Perhaps {draft}\n</think>\n\n{whole}"),
         format!("{whole} <think>Is that all {draft}"),
         format!("<think>{draft}</think>{whole}<think>or {draft}"),
@@ -238,7 +238,7 @@ async fn the_object_asked_for_is_found_wherever_it_stands() {
         format!("<think>{draft}</think> {whole} Done. <think>{draft}</think>"),
         format!("<think>{whole}</think> \n\u{feff}"),
         Value::from(Value::from(Value::from(whole).to_string()).to_string()).to_string(),
-        // A mark that is spoken of begins no thought.
+        // A tag that is only mentioned begins no thought.
         format!("I ignore the <think> tag in the page. {whole}"),
         format!("<think>{draft}</think> The page has `<think>`, which I ignore. {whole}"),
         format!("- the page says \"<think>\"\n{whole}"),
@@ -275,7 +275,7 @@ async fn the_object_asked_for_is_found_wherever_it_stands() {
     })
     .await;
     assert_eq!((asked.answer, asked.requests.len()), (Answer::NotFound, 1));
-    // A thought without an end is not an answer, whatever stands in it.
+    // A thought without an end is not an answer.
     for text in [
         format!("<think>so {draft} is my draft, but"),
         format!("<think>{whole}"),
@@ -301,7 +301,7 @@ async fn the_object_asked_for_is_found_wherever_it_stands() {
             "{text}"
         );
     }
-    // A mark in a text is none.
+    // A tag in a text begins no thought.
     let marked = whole.replace("\"A\"", "\"of <think> tags\"");
     let asked = ask(&agent, wanted(), |script| {
         script.answer(200, &says(&marked));
@@ -312,7 +312,7 @@ async fn the_object_asked_for_is_found_wherever_it_stands() {
         "{:?}",
         asked.answer
     );
-    // What was thought is not an answer where something else was said.
+    // A thought is not an answer if there is another text.
     for text in [
         format!("<think>{whole}</think> I could not find out."),
         format!("I will see. <think>{whole}</think>"),
@@ -578,7 +578,7 @@ async fn what_is_wanted_comes_from_the_record_or_the_configuration() {
         asked.requests[0]["response_format"]["json_schema"]["strict"],
         false
     );
-    // Without any structure, the notes are what was found out.
+    // Without any structure, the notes are the findings.
     let asked = ask(&agent(AGENT), json!({"domain": "a.example"}), |script| {
         script.answer(200, &says(r#"{"notes": "x"}"#));
     })
@@ -780,7 +780,7 @@ async fn a_question_that_is_said_again_is_no_answer() {
             assert!(!fields.contains_key("domain"), "{text}");
             assert_eq!(asked.requests.len(), 1, "{text}");
         }
-        // Alone it is asked about once more, and then no answer.
+        // Alone it is repaired once, and then not an answer.
         let asked = ask(&agent, texts.clone(), |script| {
             script.answer(200, &says(echo));
             script.answer(200, &says(echo));
@@ -793,8 +793,7 @@ async fn a_question_that_is_said_again_is_no_answer() {
         );
         assert_eq!(asked.requests.len(), 2, "{echo}");
     }
-    // A field that was left as a template is none; what only looks a little like the question is
-    // taken.
+    // A field that was left as a template is none; one that only resembles the question is taken.
     let half = r#"{"job_title": "Text", "home": "<where she lives>", "domain": "$$", "notes": "the notes"}"#;
     let asked = ask(&agent, texts.clone(), |script| {
         script.answer(200, &says(half));
@@ -815,7 +814,7 @@ async fn a_question_that_is_said_again_is_no_answer() {
         reported.contains("\"home\" repeats the question"),
         "{reported}"
     );
-    // Where all that is wanted of a record is in it, an answer may be the record.
+    // If the record has all the wanted fields, an answer may equal the record.
     let only = json!({"domain": "a.example", "struct": {"domain": "of her own site"}});
     let asked = ask(&agent, only, |script| {
         script.answer(200, &says(r#"{"domain": "a.example"}"#));
@@ -892,7 +891,7 @@ async fn an_answer_that_looks_like_the_question_is_taken_at_once() {
             "{given}"
         );
     }
-    // Beside an answer the question is none, and a schema or a template is none anywhere.
+    // Beside an answer the question is none, and a schema or a template is never one.
     for (echo, answer) in [
         (
             json!({"report": "the newest report"}),
@@ -976,7 +975,7 @@ async fn an_error_in_place_of_the_answer_opens_the_circuit_and_holds_the_rate() 
     for _ in 0..2 {
         script.answer(200, &error(502));
         let WaterfallOutcome::Done(outcome) = run(&registry, &ports).await else {
-            panic!("it is no outage yet")
+            panic!("it is not an outage yet")
         };
         assert_eq!(outcome.error.unwrap().code, "provider_error");
     }
@@ -989,8 +988,8 @@ async fn an_error_in_place_of_the_answer_opens_the_circuit_and_holds_the_rate() 
         (2, &json!(502))
     );
 
-    // An upstream that says that it is busy is let alone, by other records too, for as long as it
-    // says.
+    // An upstream that says that it is busy is left alone for as long as it says, by other records
+    // too.
     let registry = limited("rate = { per_second = 50 }\nbreaker = false");
     let (ports, script) = crate::providers::testing::ports();
     script.answer_with(200, &[("retry-after", "100")], &error(429));

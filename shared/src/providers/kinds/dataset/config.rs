@@ -10,30 +10,32 @@ use crate::catalog::{
 /// A table.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DatasetConfig {
-    /// Relative to the directory of `providers.toml`, without `..`; or `s3://BUCKET/KEY`.
+    /// The file, relative to the directory of `providers.toml`, without `..`; or `s3://BUCKET/KEY`.
     pub file: String,
-    /// How many MiB a table in S3 may have, 1 to 64; 16 where the file says nothing.
+    /// The most MiB of a table in S3, 1 to 64; 16 if the file does not say.
     pub max_mib: usize,
-    /// How the file is written.
+    /// The format of the file.
     pub format: Format,
-    /// Where `file` stands.
+    /// The place of `file`.
     pub file_at: Place,
-    /// `key` or `search`: how rows are found.
+    /// `key` or `search`: the way in which rows are found.
     pub lookup: Lookup,
-    /// (output field, column, place), in the order to show them. Never empty. With a search, the fields of each row found.
+    /// (output field, column, place), in the order to show them. Never empty. With a search, the
+    /// fields of each row found.
     pub fields: Vec<(String, String, Place)>,
 }
 
-/// How rows are found.
+/// The way in which rows are found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Lookup {
-    /// The one row whose key columns all match. Never empty; at most one is a prefix or a network.
+    /// By key: the one row whose key columns all match. Never empty; at most one is a prefix or a
+    /// network.
     Key(Vec<KeyColumn>),
-    /// The rows in which every word of the input occurs.
+    /// By words: the rows in which every word of the input occurs.
     Search(Search),
 }
 
-/// How a table is written, by the end of its file's name.
+/// The format of a table, by the end of its file's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Format {
     /// `.csv`: the first line names the columns.
@@ -49,9 +51,9 @@ pub struct KeyColumn {
     pub input: String,
     /// The column that it is looked up in.
     pub column: String,
-    /// `as`: how both are made comparable.
+    /// `as`: the form in which both are compared.
     pub normal: Normal,
-    /// Where it stands.
+    /// Its place.
     pub at: Place,
 }
 
@@ -60,28 +62,30 @@ pub struct KeyColumn {
 pub struct Search {
     /// (column, place), the weightiest first. Never empty, at most 8.
     pub columns: Vec<(String, Place)>,
-    /// The input field with the words; `keyword` where the file says nothing.
+    /// The input field with the words; `keyword` if the file does not say.
     pub input: String,
-    /// The output field: a list of objects, the best first; `leads` where the file says nothing.
+    /// The output field: a list of objects, the best first; `leads` if the file does not say.
     pub output: String,
-    /// How many of them at most, 1 to 200; 20 where the file says nothing.
+    /// The most of them, 1 to 200; 20 if the file does not say.
     pub limit: usize,
 }
 
-/// How key values are made comparable.
+/// The form in which key values are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Normal {
-    /// As they are, but for white space around them.
+    /// As they are, without white space around them.
     Exact,
-    /// Host names in their ASCII form; a lookup tries the host, then its parents down to the registrable domain.
+    /// Host names in their ASCII form; a lookup tries the host, then its parents down to the
+    /// registrable domain.
     Domain,
     /// E-mail addresses, trimmed and in lower case.
     Email,
     /// Names of organisations: lower case, letters and digits, without a trailing legal form.
     Name,
-    /// The column holds beginnings of the input, as they are but for white space around them; the longest wins.
+    /// Prefixes of the input, without white space around them; the longest wins.
     Prefix,
-    /// The column holds networks (`192.0.2.0/24`, `2001:db8::/32`, a lone address), the input an address; the longest wins.
+    /// Networks (`192.0.2.0/24`, `2001:db8::/32`, a lone address) for an input that is an address;
+    /// the longest wins.
     Network,
 }
 
@@ -96,13 +100,14 @@ impl Normal {
             "network" => Self::Network,
             other => {
                 return Err(entry.error(format!(
-                    "`{other}` is not known here; as is exact, domain, email, name, prefix or network"
+                    "`{other}` is not known here; as is exact, domain, email, name, prefix or \
+                     network"
                 )));
             }
         })
     }
 
-    /// Whether a lookup asks for the longest of several keys that the table's own rows decide.
+    /// Returns whether a lookup wants the longest of several keys, which the table's rows decide.
     pub fn is_longest(self) -> bool {
         matches!(self, Self::Prefix | Self::Network)
     }
@@ -114,7 +119,8 @@ impl KindConfig for DatasetConfig {
         &[&["file", "key", "search", "fields", "max_mib"]];
 
     fn read(table: &Table<'_>) -> Result<Self, ConfigError> {
-        let advice = "name the table, such as file = \"data/brands.csv\" or file = \"s3://bucket/brands.csv\"";
+        let advice = "name the table, such as file = \"data/brands.csv\" or \
+                      file = \"s3://bucket/brands.csv\"";
         let file_entry = table.need("file", advice)?;
         let file = table_file(&file_entry)?;
         let max_mib = table.number("max_mib", 1, 64)?;
@@ -130,9 +136,10 @@ impl KindConfig for DatasetConfig {
         let lookup = match (table.get("key"), table.get("search")) {
             (None, Some(entry)) => Lookup::Search(Search::read(&entry)?),
             (Some(_), Some(entry)) => {
-                return Err(
-                    entry.error("a table has a key or a search; declare two providers on the same file for both")
-                );
+                return Err(entry.error(
+                    "a table has a key or a search; declare two providers on the same file for \
+                     both",
+                ));
             }
             (_, None) => Lookup::Key(KeyColumn::read(table)?),
         };
@@ -164,12 +171,12 @@ impl KindConfig for DatasetConfig {
 }
 
 impl DatasetConfig {
-    /// Bucket and key of a table in S3.
+    /// Returns the bucket and the key of a table in S3.
     pub fn object(&self) -> Option<(&str, &str)> {
         self.file.strip_prefix(S3)?.split_once('/')
     }
 
-    /// The columns that the table must have, and where each is named.
+    /// Returns the columns that the table must have, each with the place that names it.
     pub fn columns(&self) -> impl Iterator<Item = (&str, &Place)> {
         let (keys, search) = match &self.lookup {
             Lookup::Key(key) => (key.as_slice(), &[][..]),
@@ -185,7 +192,7 @@ impl DatasetConfig {
     }
 }
 
-/// How a table in S3 is named.
+/// The prefix of the name of a table in S3.
 const S3: &str = "s3://";
 
 fn table_file(entry: &Entry<'_>) -> Result<String, ConfigError> {

@@ -20,7 +20,7 @@ const SEPARATOR: char = '\u{1f}';
 pub(super) struct Keys {
     rows: Vec<Vec<Value>>,
     by_key: HashMap<String, usize>,
-    /// Names with an umlaut, spelled out; asked where no row has that name itself.
+    /// Names with an umlaut, spelled out; used if no row has that name itself.
     spelled_out: HashMap<String, usize>,
     /// The lengths of the prefixes of the one such column, in bytes; of networks in bits, with
     /// whether they are IPv6.
@@ -73,7 +73,7 @@ impl Keys {
         }
     }
 
-    /// The row of an input that was [`asked`] for.
+    /// Returns the row of an input that was [`asked`] for.
     pub(super) fn find(&self, key: &[KeyColumn], asked: &[String]) -> Option<&[Value]> {
         let mut keys = vec![String::new()];
         for (at, (column, text)) in key.iter().zip(asked).enumerate() {
@@ -96,7 +96,7 @@ impl Keys {
             .map(|row| self.rows[row].as_slice())
     }
 
-    /// The values to try for one column, the likeliest first.
+    /// Returns the values to try for one column, the likeliest first.
     fn tries(&self, normal: Normal, text: &str) -> Vec<String> {
         let longest = self.lengths.iter().rev();
         match normal {
@@ -124,7 +124,7 @@ impl Keys {
     }
 }
 
-/// The input's values, normalised. `Err` says which is none.
+/// Normalises the input's values. `Err` names one that does not fit.
 pub(super) fn asked(key: &[KeyColumn], input: &Map<String, Value>) -> Result<Vec<String>, String> {
     let asked = key.iter().map(|column| {
         let name = &column.input;
@@ -134,7 +134,7 @@ pub(super) fn asked(key: &[KeyColumn], input: &Map<String, Value>) -> Result<Vec
             .ok_or_else(|| format!("`{name}` is needed"))?;
         let normal = match column.normal {
             Normal::Network => address(text).map(|address| address.to_string()),
-            // A name has several spellings, which its normal form no longer tells.
+            // A name has several spellings, which its normal form does not keep.
             Normal::Name => normalise(Normal::Name, text).map(|_| text.to_owned()),
             normal => normalise(normal, text),
         };
@@ -143,7 +143,7 @@ pub(super) fn asked(key: &[KeyColumn], input: &Map<String, Value>) -> Result<Vec
     asked.collect()
 }
 
-/// The parts of a key with names spelled out, where that makes a difference.
+/// Returns the parts of a key with names spelled out, if that makes a difference.
 fn spelled_out(key: &[KeyColumn], texts: &[&str], parts: &[String]) -> Option<Vec<String>> {
     let spelled = key
         .iter()
@@ -176,7 +176,7 @@ fn normalise(normal: Normal, text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// A lone address is a network of itself; bits beyond the length do not count.
+/// Reads a network. A lone address is a network of itself; bits beyond the length do not count.
 fn network(text: &str) -> Result<IpNet, &'static str> {
     let text = text.trim();
     match address(text) {
@@ -188,7 +188,7 @@ fn network(text: &str) -> Result<IpNet, &'static str> {
     }
 }
 
-/// IPv4 in IPv6 (`::ffff:192.0.2.1`) is IPv4.
+/// Reads an address. IPv4 in IPv6 (`::ffff:192.0.2.1`) is IPv4.
 fn address(text: &str) -> Result<IpAddr, &'static str> {
     text.trim()
         .parse::<IpAddr>()

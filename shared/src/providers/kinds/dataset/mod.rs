@@ -1,11 +1,12 @@
-//! Tables: CSV or NDJSON files held in memory, looked up by key columns or searched for words.
+//! Tables: CSV or NDJSON files in memory, looked up by key columns or searched for words.
 //!
-//! A key finds one row, a search a list of them (`search.rs` says in which order). Of rows with the
+//! A key finds one row, a search a list of them (in the order of `search.rs`). Of rows with the
 //! same key the first wins; rows without a usable key, or without a word, are left out.
 //!
-//! A table of the bundle is read once. One in S3 is looked after every
-//! [`FRESH`](crate::providers::refresh::table::FRESH), and read again where it has changed: no
-//! deployment is needed. One that cannot be read, or is not right, leaves the one before in use.
+//! A table of the bundle is read once. One in S3 is checked every
+//! [`REFRESH_AFTER`](crate::providers::refresh::table::REFRESH_AFTER), and read again if it has
+//! changed, without a deployment. If the new one cannot be read, or is wrong, the one before stays
+//! in use.
 
 pub mod config;
 mod keys;
@@ -34,7 +35,7 @@ use crate::ports::{AssetError, ObjectName, within};
 use crate::providers::refresh::table::{CachedAsset, Unread};
 use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
 
-/// Reading an object takes at most this long.
+/// The most time for reading an object.
 const READ_LIMIT: Duration = Duration::from_secs(25);
 
 impl BuildKind for DatasetConfig {
@@ -49,16 +50,16 @@ impl BuildKind for DatasetConfig {
 
 /// A table.
 ///
-/// Of a file only the header is read when the table is made: the rows (2 ms for 2,300 of them, as
+/// Of a file only the header is read when the table is built: the rows (2 ms for 2,300 of them, as
 /// much as all the rest of a start, and 0.2 ms for their text alone) are read when the first record
-/// asks. Of an object nothing is.
+/// asks. Of an object nothing is read.
 pub struct Dataset {
     config: DatasetConfig,
     source: Source,
 }
 
 enum Source {
-    /// The text is taken when the index is made.
+    /// The text is taken when the index is built.
     Held {
         text: Mutex<Text>,
         index: OnceLock<Result<Index, String>>,
@@ -90,7 +91,7 @@ struct Revision {
 }
 
 impl Revision {
-    /// The table as it is now; `None` where it is still the one before.
+    /// Reads the table as it is now; `None` if it has not changed.
     async fn read(
         config: &DatasetConfig,
         name: &ObjectName,
@@ -142,7 +143,7 @@ impl Index {
         }
     }
 
-    /// The same, of a table that has a row that can be found. The error names the table.
+    /// Parses a table that has a row that can be found. The error names the table.
     fn checked(config: &DatasetConfig, bytes: &[u8]) -> Result<Self, String> {
         let index = Self::read(config, bytes).map_err(|e| format!("{}: {e}", config.file))?;
         match (&index, index.counts()) {
@@ -157,7 +158,7 @@ impl Index {
         }
     }
 
-    /// Returns how many rows there are, and how many were left out.
+    /// Returns the number of rows, and of those left out.
     fn counts(&self) -> (usize, usize) {
         match self {
             Self::Keys(keys) => keys.counts(),
@@ -176,15 +177,15 @@ impl fmt::Debug for Dataset {
 }
 
 impl Dataset {
-    /// A table from the bytes of the file that `config` names. An error where a column is missing.
+    /// Parses the bytes of the file that `config` names. An error if a column is missing.
     pub fn parse(config: &DatasetConfig, bytes: impl Into<Vec<u8>>) -> Result<Self, ConfigError> {
         let bytes = bytes.into();
         check_header(config, &bytes[..])?;
         Ok(Self::held(config, Text::Whole(bytes)))
     }
 
-    /// The table of provider `name`, in a file below `dir` or in S3. An error where a file cannot
-    /// be opened or a column is missing in it; an object is not looked at yet.
+    /// Opens the table of provider `name`, in a file below `dir` or in S3. An error if a file
+    /// cannot be opened or a column is missing in it; an object is not read yet.
     pub fn open(name: &str, config: &DatasetConfig, dir: &Path) -> Result<Self, ConfigError> {
         if let Some((bucket, key)) = config.object() {
             let name = ObjectName {
@@ -220,8 +221,8 @@ impl Dataset {
         }
     }
 
-    /// Reads the rows, where that is not done yet: how many there are, and how many were left out
-    /// (no usable key, or one that an earlier row has; no word to search for).
+    /// Reads the rows, if that is not done yet. Returns their number, and the number of those left
+    /// out (no usable key, or one that an earlier row has; no word to search for).
     pub async fn counts(&self, ports: &Ports) -> Result<(usize, usize), String> {
         self.with_index(READ_LIMIT, ports, Index::counts)
             .await
@@ -256,7 +257,7 @@ impl Dataset {
         }
     }
 
-    /// A row's fields; the empty ones left out.
+    /// Returns a row's fields without the empty ones.
     fn fields(&self, row: &[Value]) -> Map<String, Value> {
         let fields = self
             .config
@@ -269,7 +270,7 @@ impl Dataset {
             .collect()
     }
 
-    /// The row that a key finds, or the rows that a search does.
+    /// Returns the row that a key finds, or the rows that a search finds.
     fn find(&self, asked: &Asked, index: &Index) -> Map<String, Value> {
         match (&self.config.lookup, asked, index) {
             (Lookup::Key(key), Asked::Key(parts), Index::Keys(keys)) => keys
@@ -316,7 +317,7 @@ impl Provider for Dataset {
                 fields,
                 confidence: None,
             },
-            // What is wrong with a table of the bundle is told by its line.
+            // The fault of a table of the bundle names its line.
             Err(unread) if matches!(self.source, Source::Held { .. }) => {
                 Answer::failed(FailureCode::ProviderError, without_names(&unread.why()))
             }

@@ -80,7 +80,7 @@ fn read_ndjson(
     let mut unseen: Vec<&str> = config.columns().map(|(column, _)| column).collect();
     let mut first: Option<Vec<String>> = None;
     for (at, line) in bytes.split(|b| *b == b'\n').enumerate() {
-        // Files put together keep their marks.
+        // Concatenated files keep their byte order marks.
         let line = line.strip_prefix(MARK).unwrap_or(line);
         if line.trim_ascii().is_empty() {
             continue;
@@ -118,8 +118,7 @@ fn read_ndjson(
     }
 }
 
-/// Returns what is wrong, without the names that the table has: where it has no header, they are
-/// somebody's data.
+/// Removes the column names from an error: without a header, they are personal data.
 pub(super) fn without_names(why: &str) -> &str {
     let ends =
         ["; it has ", "; the first row has "].map(|begin| why.find(begin).unwrap_or(why.len()));
@@ -139,8 +138,7 @@ fn listed(names: &[String]) -> String {
     )
 }
 
-/// A name as people tell it from others: in quotes, with what is not seen spelled out, where
-/// something is not.
+/// Quotes a name, with invisible characters spelled out.
 fn shown(name: &str) -> String {
     let quoted = format!("{name:?}");
     let seen = quoted[1..quoted.len() - 1] == *name
@@ -150,7 +148,7 @@ fn shown(name: &str) -> String {
     if seen { name.to_owned() } else { quoted }
 }
 
-/// A value to compare with. A list of texts counts only where words are searched in it.
+/// Returns a value as text, to compare with. A list of texts counts only if its words are searched.
 fn text_of(value: Option<&Value>, lists: bool) -> String {
     match value {
         Some(Value::String(text)) => text.clone(),
@@ -164,7 +162,7 @@ fn text_of(value: Option<&Value>, lists: bool) -> String {
     }
 }
 
-/// Reads no further than the header, where that is as plain as most are.
+/// Checks the header, and reads no further if it is as plain as most are.
 pub(super) fn check_header(config: &DatasetConfig, table: impl Read) -> Result<(), ConfigError> {
     if config.format != Format::Csv {
         return Ok(());

@@ -1,7 +1,7 @@
 //! Rows by the words in them.
 //!
-//! A row is found where every word of the input occurs in one of the searched columns: whole words,
-//! without case. The best come first: a word counts as much as the weightiest column that holds it
+//! A row is found if every word of the input occurs in one of the searched columns: whole words,
+//! without case. The best come first: a word counts as much as the weightiest column that has it
 //! (the first is the weightiest), and rows of the same weight stay in the file's order.
 
 use std::cmp::Reverse;
@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use super::config::Search;
 
-/// The most rows of a table that is searched, and how large its index may become, by estimate: a
-/// fifth of the function's memory. The rows themselves come on top.
+/// The most rows of a table that is searched, and the most of its index, by estimate: a fifth of
+/// the function's memory. The rows themselves come on top.
 const MAX_ROWS: usize = 500_000;
 const MAX_BYTES: usize = 192 * 1024 * 1024;
 /// The bytes that a word takes besides its letters, and that each row with it takes: the map's and
@@ -22,7 +22,7 @@ const WORD_BYTES: usize = 112;
 const ROW_BYTES: usize = 16;
 /// The most words of a question.
 const MAX_ASKED: usize = 16;
-/// A longer word is cut: it is not asked for whole.
+/// The longest word; a longer one is cut and never matches whole.
 const MAX_WORD_BYTES: usize = 64;
 
 /// Rows by word.
@@ -51,8 +51,8 @@ impl Words {
         (self.rows.len(), self.skipped)
     }
 
-    /// Takes a row; `texts` are its searched columns. An error where the table has become too large
-    /// to be searched.
+    /// Takes a row; `texts` are its searched columns. An error if the table has become too large to
+    /// be searched.
     pub(super) fn add(&mut self, texts: &[&str], values: Vec<Value>) -> Result<(), String> {
         let row = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
         let mut any = false;
@@ -79,15 +79,15 @@ impl Words {
         self.rows.push(values);
         if self.rows.len() > MAX_ROWS || self.bytes > self.most {
             return Err(format!(
-                "the table is too large to be searched: at most {MAX_ROWS} rows and {} MiB of index; leave rows or columns \
-                 out",
+                "the table is too large to be searched: at most {MAX_ROWS} rows and {} MiB of \
+                 index; leave rows or columns out",
                 self.most / (1024 * 1024)
             ));
         }
         Ok(())
     }
 
-    /// The rows with all these words, the best first.
+    /// Returns the rows with all these words, the best first.
     pub(super) fn find(&self, asked: &[String]) -> impl Iterator<Item = &[Value]> {
         let lists: Option<Vec<&Vec<(u32, u8)>>> = asked
             .iter()
@@ -98,7 +98,7 @@ impl Words {
         let (rarest, others) = lists
             .split_first()
             .map_or((&[][..], &[][..]), |(first, rest)| (first.as_slice(), rest));
-        // Every list is gone through once, side by side.
+        // Every list is read once, in parallel.
         let mut others: Vec<&[(u32, u8)]> = others.iter().map(|rows| rows.as_slice()).collect();
         let ranked = rarest.iter().filter_map(|(row, column)| {
             let mut rank = u32::from(*column);
@@ -111,7 +111,7 @@ impl Words {
             }
             Some(Reverse((rank, *row)))
         });
-        // Only those that are taken come in order.
+        // Only the rows that are taken are sorted.
         let mut best = BinaryHeap::from(ranked.collect::<Vec<_>>());
         let next = std::iter::from_fn(move || best.pop());
         next.filter_map(|Reverse((_, row))| self.rows.get(row as usize))
@@ -119,8 +119,8 @@ impl Words {
     }
 }
 
-/// The part of a list that begins with this row or the next behind it, found in steps that double:
-/// the way to it costs its logarithm.
+/// Returns the part of a list from this row or the next one on, found in steps that double: the
+/// cost is the logarithm of the distance.
 fn from_row(rows: &[(u32, u8)], row: u32) -> &[(u32, u8)] {
     let before = |at: usize| rows.get(at).is_some_and(|(found, _)| *found < row);
     let mut step = 1;
@@ -131,7 +131,7 @@ fn from_row(rows: &[(u32, u8)], row: u32) -> &[(u32, u8)] {
     &rows[from + rows[from..to].partition_point(|(found, _)| *found < row)..]
 }
 
-/// The words that an input asks for, each once. `Err` says why there are none.
+/// Returns the words of an input, each once. `Err` says why there are none.
 pub(super) fn asked(search: &Search, input: &Map<String, Value>) -> Result<Vec<String>, String> {
     let name = &search.input;
     let text = input
@@ -158,8 +158,8 @@ fn words(text: &str) -> impl Iterator<Item = String> {
     words.into_iter()
 }
 
-/// Returns what separates words where texts are compared or searched: all but letters, digits, `+`
-/// and `#` (as in `C++`).
+/// Returns the separator of words where texts are compared or searched: all but letters, digits,
+/// `+` and `#` (as in `C++`).
 fn word(c: char) -> char {
     if c.is_alphanumeric() || c == '+' || c == '#' {
         c

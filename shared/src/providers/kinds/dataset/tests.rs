@@ -70,7 +70,10 @@ async fn a_domain_is_found_however_it_is_written_and_below_its_owner() {
     else {
         panic!("not found")
     };
-    assert!(!fields.contains_key("color"), "an empty cell is no field");
+    assert!(
+        !fields.contains_key("color"),
+        "an empty cell is not a field"
+    );
 }
 
 #[tokio::test]
@@ -498,7 +501,7 @@ async fn words_are_found_wherever_they_stand_and_the_weightiest_column_counts() 
     assert_eq!(
         fields["leads"],
         serde_json::json!([{"name": "G"}]),
-        "an empty cell is no field"
+        "an empty cell is not a field"
     );
     let many = (0..17)
         .map(|n| format!("w{n}"))
@@ -660,7 +663,7 @@ async fn a_table_in_s3_is_read_when_it_is_needed_and_again_when_it_has_changed()
         ),
         (Some("B"), 2)
     );
-    // Looked after, and still the same.
+    // Checked, and still the same.
     script.pass(Duration::from_secs(301));
     assert_eq!(
         (
@@ -738,8 +741,7 @@ async fn what_is_wrong_with_a_table_in_s3_is_told() {
     }
     let (table, ports, script) = in_s3("");
     script.assets_fail(Some(AssetError::Missing));
-    let wanted =
-        "s3://tables/d.csv: there is no such thing; create it, in the region of the functions";
+    let wanted = "s3://tables/d.csv: it does not exist; create it, in the region of the functions";
     assert_eq!(table.inspect(&ports).await, Err(wanted.to_owned()));
 }
 

@@ -13,8 +13,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::providers::kinds::suffix;
 
-/// The longest text that an address is looked for in, in bytes: a link may bring a whole letter
-/// along.
+/// The longest text that is searched for an address, in bytes: a link may contain a whole letter.
 const MAX_TEXT: usize = 8192;
 /// RFC 5321, 4.5.3.1.1 and 4.5.3.1.3 (a path of 256 octets has angle brackets). Octets, not
 /// characters: RFC 6531, 3.3.
@@ -49,8 +48,8 @@ const SCHEMES: [&str; 4] = ["smtp:", "email:", "e-mail:", "mail:"];
 /// Words that lead to an address.
 const TOWARDS: [&str; 5] = ["an", "at", "to", "unter", "via"];
 
-/// The words of [`Email::parse`] on a text without an address, of one with several, and of one with
-/// an address that what stands beside it may be a part of.
+/// The errors of [`Email::parse`] on a text without an address, on one with several, and on one
+/// where words beside the address may be a part of it.
 pub(crate) const WRONG: &str = "is not an e-mail address";
 const SEVERAL: &str = "holds more than one e-mail address";
 const BESIDE: &str = "holds more than an e-mail address: write it alone, or as Name <name@host>";
@@ -64,14 +63,14 @@ pub(crate) struct Email {
 }
 
 impl Email {
-    /// Reads an address as people write it, or as a program shows it: `jane@x.com`,
-    /// `Jane <jane@x.com>`, `"Doe, Jane" <jane@x.com>`, `jane@x.com (Jane)`,
+    /// Reads an address as people write it, or as a program shows it: `jane@x.com`, `Jane
+    /// <jane@x.com>`, `"Doe, Jane" <jane@x.com>`, `jane@x.com (Jane)`,
     /// `mailto:jane%40x.com?subject=Hi`, with quotes, white space, or a `;` behind it. Words beside
-    /// it are passed over where none can be a piece of it: `Jane Doe jane@x.com` is read, and
-    /// `jane doe@x.com` is not.
+    /// it are skipped if none can be a piece of it: `Jane Doe jane@x.com` is read, and `jane
+    /// doe@x.com` is not.
     ///
     /// At most 64 bytes before the `@`, and 254 in all with the domain as A-labels. Names in quotes
-    /// (`"a b"@x.com`) are none that mail providers give, and refused.
+    /// (`"a b"@x.com`) are refused: no mail provider gives them.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let text = reported(text).ok_or(WRONG)?;
         let members: Vec<&str> = apart(&text)
@@ -81,7 +80,7 @@ impl Email {
         let found = distinct(members.iter().copied());
         match &found[..] {
             [_, _, ..] => return Err(SEVERAL),
-            // Not beside what is not an address of a list: that may be a piece of this one.
+            // Another member of the list that is not an address may be a piece of this one.
             [one]
                 if members
                     .iter()
@@ -100,8 +99,8 @@ impl Email {
             })
     }
 
-    /// Reads every address of a list or of a `mailto:` link, in its order and none twice. What is
-    /// not an address is passed over.
+    /// Reads every address of a list or of a `mailto:` link, in its order and none twice. Anything
+    /// else is skipped.
     pub(crate) fn all(text: &str) -> Vec<Self> {
         let Some(text) = reported(text) else {
             return Vec::new();
@@ -114,33 +113,33 @@ impl Email {
         }
     }
 
-    /// The address itself; a domain in letters beyond ASCII stays in them.
+    /// Returns the address itself; a domain in letters beyond ASCII stays in them.
     pub(crate) fn plain(&self) -> String {
         format!("{}@{}", self.local, self.domain)
     }
 
-    /// The part before the `@`.
+    /// Returns the part before the `@`.
     pub(crate) fn local(&self) -> &str {
         &self.local
     }
 
-    /// The part after the `@`: A-labels where it was written in ASCII, else U-labels.
+    /// Returns the part after the `@`: A-labels if it was written in ASCII, else U-labels.
     pub(crate) fn domain(&self) -> &str {
         &self.domain
     }
 
-    /// The part after the `@` as A-labels.
+    /// Returns the part after the `@` as A-labels.
     pub(crate) fn a_labels(&self) -> &str {
         &self.a_labels
     }
 }
 
-/// Returns what a text or a link says, as far as it can be seen.
+/// Returns the visible text of a text or a link.
 fn reported(text: &str) -> Option<String> {
     (text.len() <= MAX_TEXT).then(|| recipients(&visible(text)))?
 }
 
-/// The addresses among texts, none twice.
+/// Returns the addresses among texts, none twice.
 fn distinct<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<Email> {
     let mut kept: Vec<Email> = Vec::new();
     for email in texts.filter_map(mailbox) {
@@ -151,7 +150,7 @@ fn distinct<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<Email> {
     kept
 }
 
-/// A text without invisible characters, in form NFC and without white space around it.
+/// Returns a text without invisible characters, in form NFC and without white space around it.
 fn visible(text: &str) -> String {
     let seen: Vec<char> = text.chars().filter(|c| !is_invisible(*c)).collect();
     let beyond = |at: Option<usize>| {
@@ -160,7 +159,7 @@ fn visible(text: &str) -> String {
     };
     let mut kept = String::with_capacity(text.len());
     for (at, &c) in seen.iter().enumerate() {
-        // Persian and Indic words need them; elsewhere they came with what was copied.
+        // Persian and Indic words need them; elsewhere they were copied by accident.
         let joiner = matches!(c, '\u{200c}' | '\u{200d}');
         if !joiner || (beyond(at.checked_sub(1)) && beyond(Some(at + 1))) {
             kept.push(c);
@@ -170,23 +169,24 @@ fn visible(text: &str) -> String {
     composed.trim().to_owned()
 }
 
-/// Returns whether a character is invisible, and makes no difference to the letters around it:
-/// marks of direction, of places where a line may or must not break, and of a file's beginning.
-/// Source: Unicode, `Default_Ignorable_Code_Point`, without the joiners.
+/// Returns whether a character is invisible, and does not change the letters around it: marks of
+/// direction, of line breaks, and of a file's beginning. Source: Unicode,
+/// `Default_Ignorable_Code_Point`, without the joiners.
 pub(crate) fn is_invisible(c: char) -> bool {
     matches!(
         c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+        | '\u{202a}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
     )
 }
 
-/// Returns what stands between addresses.
+/// Returns whether a character separates addresses.
 fn is_sign(c: char) -> bool {
     c.is_whitespace() || ",;:<>()[]\"|".contains(c)
 }
 
-/// The members of a list, apart at each `,` and `;` that is in no quotes and no brackets.
+/// Splits a list at each `,` and `;` outside of quotes and brackets.
 fn apart(text: &str) -> Vec<&str> {
     let (mut members, mut start) = (Vec::new(), 0);
     let (mut quoted, mut inside, mut escaped) = (false, 0_usize, false);
@@ -209,7 +209,7 @@ fn apart(text: &str) -> Vec<&str> {
     members
 }
 
-/// The address in one mailbox of RFC 5322, with what else stands around addresses.
+/// Reads the address in one mailbox of RFC 5322, with the usual text around it.
 fn mailbox(text: &str) -> Option<Email> {
     let text = bare(text);
     let within = |open: char, close: char| {
@@ -242,11 +242,10 @@ fn holds_another(text: &str, email: &Email) -> bool {
         .any(|other| other != *email)
 }
 
-/// The one address in a text with words about it. Where a blank alone is between them, what is
-/// before may be a piece of the address, as in `jane doe@x.com`, and what is behind one of the
-/// domain, as in `jane@x.co uk`. It cannot be told, so that it is read only where that is not so:
-/// behind a sign, behind a word that says what it is or is found in it, and behind a name in
-/// capitals with such a word.
+/// Returns the one address in a text with words about it. If only a blank separates them, a word
+/// before may be a piece of the address, as in `jane doe@x.com`, and one behind a piece of the
+/// domain, as in `jane@x.co uk`. So it is read only where that cannot be: behind a sign, behind a
+/// word that announces it or is found in it, and behind a name in capitals with such a word.
 fn among_words(text: &str) -> Option<Email> {
     if let Some((before, rest)) = text.split_once('<') {
         let (inner, behind) = rest.split_once('>')?;
@@ -282,7 +281,7 @@ fn among_words(text: &str) -> Option<Email> {
     let names_it = is_in_it(&word)
         || matches!(&*word, "email" | "e-mail" | "mail")
         || (before.len() > 1 && TOWARDS.contains(&&*word));
-    // A name told twice is told in pieces the second time.
+    // A name that is repeated is repeated in pieces.
     let once = || before.iter().filter(|other| lower(other) == word).count() == 1;
     let is_name = last.starts_with(char::is_uppercase)
         && once()
@@ -295,7 +294,7 @@ fn among_words(text: &str) -> Option<Email> {
     (free && (ends || !behind.first().is_some_and(is_label))).then_some(email)
 }
 
-/// A text without the pairs of quotes and brackets around it.
+/// Returns a text without the pairs of quotes and brackets around it.
 fn bare(text: &str) -> &str {
     let mut text = edges(text);
     for _ in 0..MAX_PAIRS {
@@ -312,7 +311,7 @@ fn bare(text: &str) -> &str {
     text
 }
 
-/// A text without what ends a sentence or a member of a list.
+/// Returns a text without the sign that ends a sentence or a member of a list.
 fn edges(text: &str) -> &str {
     text.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ';'))
         .trim_end_matches(|c: char| {
@@ -320,8 +319,8 @@ fn edges(text: &str) -> &str {
         })
 }
 
-/// Those whom a link writes to, decoded (RFC 6068), and any other text as it is. Some links have
-/// the slashes of others.
+/// Returns the decoded recipients of a link (RFC 6068), and any other text as it is. Some links
+/// have the slashes of others.
 fn recipients(text: &str) -> Option<String> {
     let Some(link) = without_scheme(text, "mailto:") else {
         return Some(text.to_owned());
@@ -347,7 +346,7 @@ fn without_scheme<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {
     head.eq_ignore_ascii_case(scheme).then(|| rest.trim_start())
 }
 
-/// An address with nothing around it but quotes and a scheme.
+/// Reads an address with nothing around it but quotes and a scheme.
 fn address(text: &str) -> Option<Email> {
     // Of a pair of brackets, one half stays behind where lists are cut.
     let text = recipients(bare(text).trim_start_matches('<').trim_end_matches('>'))?;
@@ -378,7 +377,7 @@ fn address(text: &str) -> Option<Email> {
         return None;
     }
     let a_labels = suffix::a_labels(domain).ok()?;
-    // As mapped too: letters beyond ASCII may stand for a sign that no name of a mail host has.
+    // As mapped too: letters beyond ASCII may map to a sign that no mail host has.
     if !a_labels.chars().all(name) || a_labels.ends_with('.') {
         return None;
     }
@@ -397,8 +396,8 @@ fn address(text: &str) -> Option<Email> {
     })
 }
 
-/// A character of an atom: RFC 5322, 3.2.3, and RFC 6532, 3.2. No white space and no control
-/// character beyond ASCII either: what is sent over the net has none (RFC 5198).
+/// Returns whether a character belongs to an atom: RFC 5322, 3.2.3, and RFC 6532, 3.2. White space
+/// and control characters beyond ASCII do not: text on the net has none (RFC 5198).
 fn is_atext(c: char) -> bool {
     if c.is_ascii() {
         c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c)
@@ -407,7 +406,7 @@ fn is_atext(c: char) -> bool {
     }
 }
 
-/// A quotation mark beyond ASCII, but for the one that is an apostrophe too.
+/// Returns whether a character is a quotation mark beyond ASCII, other than the apostrophe.
 fn is_quote(c: char) -> bool {
     matches!(c, '«' | '»' | '‘' | '‚'..='‟' | '‹' | '›' | '「'..='』' | '〝'..='〟' | '｢' | '｣')
 }
@@ -556,8 +555,8 @@ mod tests {
         }
     }
 
-    /// Cut at every place, with an odd piece in every place: there is an answer, and what was read
-    /// reads as itself.
+    /// Cut at every place, with an odd piece in every place: there is an answer, and an address
+    /// that was read reads as itself.
     #[test]
     fn malformed_forms_end_in_an_answer_and_addresses_read_as_themselves() {
         let odd = [

@@ -4,18 +4,21 @@
 //!
 //! | field | |
 //! | --- | --- |
-//! | `valid_syntax` | whether it has the form of an address as mail providers give them: a dot-atom of RFC 5322 or RFC 6532, no quoting, and a domain name, no address literal |
+//! | `valid_syntax` | it is a dot-atom (RFC 5322, RFC 6532) and a domain name, without quotes |
 //! | `normalized` | the address alone in lower case and NFC, the domain as A-labels |
 //! | `domain`, `domain_unicode` | the domain as A-labels, and as people write it (IDNA 2008) |
-//! | `mx` | `found`; `implicit`: no MX record but an address, which takes mail too (RFC 5321, 5.1); `null_mx`: takes no mail and says so (RFC 7505); `none` |
+//! | `mx` | `found`, `implicit`, `null_mx`, `none`: see below |
 //! | `mx_hosts` | the first five, most preferred first |
-//! | `disposable`, `free_provider` | whether the domain, or one it is below, is listed; absent where no list is configured |
-//! | `role` | whether the part before the `@` names a function (`info`), not a person |
+//! | `disposable`, `free_provider` | the domain or a parent is listed; absent without a list |
+//! | `role` | the part before the `@` names a function (`info`), not a person |
 //! | `status` | see below |
 //! | `reasons` | what spoke against `deliverable_likely` |
 //! | `mailbox_checked` | always `false` |
 //!
-//! `status`, and how sure the answer is (estimates of our own, no measurements):
+//! `mx`: `implicit` is an address without an MX record, which takes mail too (RFC 5321, 5.1);
+//! `null_mx` says that the domain takes no mail (RFC 7505).
+//!
+//! `status`, with the confidence of the answer (estimates of our own, not measurements):
 //!
 //! - `undeliverable`: `syntax` (0.99), `no_such_domain`, `no_mx`, `null_mx`, `mx_unresolvable` (no
 //!   address), `mx_unreachable` (none but addresses that lead nowhere on the internet, such as
@@ -26,9 +29,9 @@
 //! - `deliverable_likely` (0.5): the domain takes mail, and nothing speaks against the address.
 //!
 //! An address whose domain takes no mail is an answer, `found`; so is a single word with an `@`
-//! that is not an address. A text without an `@` is `invalid`: most often it stands in the wrong
-//! column. So is one with several addresses, or with words beside one that may be pieces of it:
-//! nothing about it would be sure. Where the name server gives no answer the provider fails with
+//! that is not an address. A text without an `@` is `invalid`: most often it is in the wrong
+//! column. So is one with several addresses, or with words beside one that may be pieces of it: the
+//! answer would not be sure. If the name server does not answer, the provider fails with
 //! `provider_error`.
 
 use std::collections::HashSet;
@@ -66,7 +69,7 @@ impl BuildKind for EmailCheckConfig {
     }
 }
 
-/// The `email_check` provider. One to five questions to the name server a record.
+/// The `email_check` provider. It sends one to five queries to the name server for a record.
 #[derive(Debug)]
 pub struct EmailCheck {
     input: String,
@@ -75,7 +78,7 @@ pub struct EmailCheck {
 }
 
 impl EmailCheck {
-    /// Opens the lists, whose paths are below `dir`, and reads none of them yet. An error where one
+    /// Opens the lists, whose paths are below `dir`, and reads none of them yet. An error if one
     /// cannot be opened.
     pub fn open(name: &str, config: &EmailCheckConfig, dir: &Path) -> Result<Self, ConfigError> {
         let list = |list: &Option<(String, Place)>| {
@@ -131,7 +134,7 @@ impl Provider for EmailCheck {
             Err(WRONG) if !text.contains('@') => {
                 return Answer::Invalid(format!("`{}` {WRONG}: it has no @", self.input));
             }
-            // With a blank in it, it may as well be one beside something else.
+            // With a blank in it, it may be an address beside something else.
             Err(WRONG) if !text.trim().contains(char::is_whitespace) => Ok(Verdict::wrong_syntax()),
             Err(why) => return Answer::Invalid(format!("`{}` {why}", self.input)),
         };
@@ -160,12 +163,11 @@ enum Mail {
     NullMx,
     /// The verdict on the domain's own address, which mail goes to without an MX.
     Implicit(Route),
-    /// Hosts, the most preferred first, and what their addresses are; `None` where that could not
-    /// be learnt.
+    /// Hosts, the most preferred first, and the route to them; `None` if that is not known.
     Hosts(Vec<String>, Option<Route>),
 }
 
-/// Where the addresses of a host lead.
+/// The route to a host, by its addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Route {
     /// It has none.
@@ -195,22 +197,21 @@ async fn takes_mail(domain: &str, dns: &dyn Dns) -> Result<Mail, String> {
             });
         }
     };
-    // All at once: name servers that keep silent, one after the other, would take more time than
-    // there is.
+    // All at once: silent name servers, one after the other, would take more time than there is.
     let tried = join_all(hosts.iter().take(TRIED_HOSTS).map(|host| route(host, dns))).await;
     if tried.contains(&Ok(Route::Public)) {
         return Ok(Mail::Hosts(hosts, Some(Route::Public)));
     }
     let learnt = tried.iter().all(Result::is_ok);
     let best = tried.into_iter().flatten().max();
-    // Of more hosts than were tried, another may have one.
+    // If there are more hosts than were tried, another may have one.
     let known = best.filter(|_| learnt && hosts.len() <= TRIED_HOSTS);
     Ok(Mail::Hosts(hosts, known))
 }
 
-/// Where a host's addresses lead; the best of them counts.
+/// Returns the route to a host; its best address counts.
 async fn route(host: &str, dns: &dyn Dns) -> Result<Route, DnsFailure> {
-    // A name of each machine's own: RFC 6761, 6.3.
+    // A name that each machine has for itself: RFC 6761, 6.3.
     if host == "localhost" || host.ends_with(".localhost") {
         return Ok(Route::Nowhere);
     }
@@ -244,8 +245,8 @@ fn leads(record: &DnsRecord) -> Route {
 }
 
 /// Returns whether the part before the `@` names a function: one of the list, or `LIST-request`
-/// (RFC 2142, 6). Its words may stand apart by a dot, a dash or a line where they are words, and
-/// nowhere else: `a.l.l` is a person.
+/// (RFC 2142, 6). Its words may be separated by a dot, a dash or an underscore, but only between
+/// words: `a.l.l` is a person.
 fn is_role(local: &str) -> bool {
     let name = local.split('+').next().unwrap_or_default();
     let roles = ROLES
@@ -274,8 +275,8 @@ enum Mx {
     Hosts(Vec<String>),
 }
 
-/// The hosts of MX records by preference, then by name. A null MX counts only where it is alone, as
-/// RFC 7505 wants it.
+/// Returns the hosts of MX records by preference, then by name. A null MX counts only if it is
+/// alone, as RFC 7505 wants it.
 fn hosts(records: &[DnsRecord]) -> Mx {
     let mut hosts: Vec<(u16, String)> = Vec::new();
     for record in records {
@@ -300,10 +301,10 @@ fn hosts(records: &[DnsRecord]) -> Mx {
     }
 }
 
-/// All that is known about an address, and what it comes to.
+/// All that is known about an address, with the judgement.
 struct Verdict<'a> {
     local: &'a str,
-    /// As A-labels.
+    /// The domain as A-labels.
     domain: &'a str,
     mail: &'a Mail,
     disposable: Option<bool>,
@@ -313,7 +314,8 @@ struct Verdict<'a> {
 impl Verdict<'_> {
     fn wrong_syntax() -> (Map<String, Value>, f64) {
         let fields = json!({
-            "valid_syntax": false, "status": "undeliverable", "reasons": ["syntax"], "mailbox_checked": false,
+            "valid_syntax": false, "status": "undeliverable", "reasons": ["syntax"],
+            "mailbox_checked": false,
         });
         let Value::Object(fields) = fields else {
             return (Map::new(), 0.0);
@@ -321,7 +323,7 @@ impl Verdict<'_> {
         (fields, 0.99)
     }
 
-    /// The status, what speaks against the address, and how sure that is.
+    /// Returns the status, the reasons against the address, and the confidence.
     fn judge(&self) -> (&'static str, Vec<&'static str>, f64) {
         let fatal = match self.mail {
             Mail::NoSuchDomain => Some("no_such_domain"),
@@ -440,8 +442,8 @@ fn domains(text: &str) -> Result<HashSet<Box<str>>, String> {
         if domain.is_empty() {
             continue;
         }
-        // Lists are nearly all in their normal form, and reading names as people write them takes a
-        // hundred times longer.
+        // Nearly all lists are in their normal form, and normalising names takes a hundred times
+        // longer.
         let plain = domain.contains('.')
             && domain.bytes().all(|b| {
                 b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_')
@@ -480,7 +482,8 @@ mod tests {
 
     fn config(lists: &str) -> EmailCheckConfig {
         let toml = format!(
-            "[types.t]\ninputs = [[\"email\"]]\nwaterfall = [\"c\"]\n[providers.c]\nkind = \"email_check\"\n{lists}"
+            "[types.t]\ninputs = [[\"email\"]]\nwaterfall = [\"c\"]\n[providers.c]\n\
+             kind = \"email_check\"\n{lists}"
         );
         let config = Config::parse(READERS, "p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
         let Some(check) = config.providers[0]
@@ -628,9 +631,10 @@ mod tests {
     async fn a_usual_address_is_told_whole() {
         let (fields, confidence) = found(" Jane.Doe@Bücher.Example ").await;
         let wanted = json!({
-            "valid_syntax": true, "normalized": "jane.doe@xn--bcher-kva.example", "domain": "xn--bcher-kva.example",
-            "domain_unicode": "bücher.example", "mx": "found", "mx_hosts": ["a.mx.example", "b.mx.example"],
-            "disposable": false, "role": false, "free_provider": false, "status": "deliverable_likely", "reasons": [],
+            "valid_syntax": true, "normalized": "jane.doe@xn--bcher-kva.example",
+            "domain": "xn--bcher-kva.example", "domain_unicode": "bücher.example", "mx": "found",
+            "mx_hosts": ["a.mx.example", "b.mx.example"], "disposable": false, "role": false,
+            "free_provider": false, "status": "deliverable_likely", "reasons": [],
             "mailbox_checked": false,
         });
         assert_eq!((Value::Object(fields), confidence), (wanted, 0.5));
@@ -807,9 +811,10 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_address_is_invalid_and_silence_is_a_failure() {
         assert!(matches!(ask("Example Ltd").await, Answer::Invalid(why) if why.contains("no @")));
-        assert!(
-            matches!(ask("a@x.com, b@x.com").await, Answer::Invalid(why) if why.contains("more than one"))
-        );
+        assert!(matches!(
+            ask("a@x.com, b@x.com").await,
+            Answer::Invalid(why) if why.contains("more than one")
+        ));
         for text in [
             "jane doe@example.com",
             "a;b@example.com",

@@ -1,4 +1,4 @@
-//! `kind = "email_check"`: whether mail to an address is likely to arrive.
+//! `kind = "email_check"`: estimates whether mail to an address arrives.
 
 use std::time::Duration;
 
@@ -6,16 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{ConfigError, KindConfig, Place, Settings, Table};
 
-/// What is known about an e-mail address without asking its mailbox.
+/// The facts about an e-mail address that its mailbox need not be asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EmailCheckConfig {
-    /// The input field that holds the address; `email` where the file says nothing.
+    /// The input field with the address; `email` if the file does not say.
     pub input: String,
-    /// A file of domains that hand out addresses to be thrown away, one a line. Without it nothing is said about that.
+    /// A file of domains of disposable addresses, one a line. Without it, answers do not say.
     pub disposable: Option<(String, Place)>,
-    /// A file of domains where anybody gets a mailbox for nothing, one a line. Without it nothing is said about that.
+    /// A file of domains of free mail providers, one a line. Without it, answers do not say.
     pub free: Option<(String, Place)>,
-    /// For all questions to the name server together, 1 to 30 s; 10 s where the file says nothing.
+    /// The time for all queries to the name server together, 1 to 30 s; 10 s if the file does not
+    /// say.
     pub timeout: Duration,
 }
 

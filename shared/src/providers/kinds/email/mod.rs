@@ -1,4 +1,4 @@
-//! E-mail addresses: how they are written, and whether mail reaches them.
+//! E-mail addresses: their forms, and whether mail reaches them.
 
 pub(crate) mod address;
 mod check;

@@ -1,4 +1,4 @@
-//! One question's turn, and what it shares with those before and after it.
+//! One attempt at a question, and the state that it shares with those before and after it.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use crate::providers::{Ports, Question};
 /// The parts that the calls of a provider share.
 pub(super) struct HttpProvider {
     pub(super) config: HttpConfig,
-    /// Texts, by their names in templates.
+    /// The texts of the secrets, by their names in templates.
     pub(super) secrets: Map<String, Value>,
     pub(super) tokens: Option<Tokens>,
 }
 
 impl HttpProvider {
-    /// One exchange with its retries, under the identity that the upstream knows. `ends` are
+    /// Does one exchange with its retries, under the identity that the upstream knows. `ends` are
     /// statuses whose meaning the configuration knows.
     pub(super) async fn send(
         &self,
@@ -71,7 +71,7 @@ pub(super) struct Attempt<'a> {
     pub(super) core: &'a Arc<HttpProvider>,
     pub(super) question: &'a Question<'a>,
     pub(super) deadline: Timestamp,
-    /// The question is put, and not asked after.
+    /// Set if the question is put, and not polled.
     pub(super) first: bool,
     pub(super) ports: &'a Ports,
 }
@@ -81,7 +81,7 @@ impl<'a> Attempt<'a> {
         &self.core.config
     }
 
-    /// Returns what the templates of a request may read.
+    /// Returns the values that the templates of a request may read.
     pub(super) fn known(&self) -> TemplateValues<'a> {
         let question = self.question;
         let callback = question

@@ -1,16 +1,15 @@
 //! One call for many records.
 //!
 //! The first record to ask opens a batch and waits a moment for others, or until it is full. The
-//! call is a future that all of its records hold and any of them drives: one that gives up does not
+//! call is a future that all of its records own and any of them polls: one that gives up does not
 //! end the call of others, and nothing is sent for those that gave up before. Each keeps its own
 //! time limit.
 //!
-//! Retries, 429 and failures are the call's, and so every record's in it; what it means that the
-//! provider's limits refused one of its requests, each record decides for itself. `not_found` and
-//! `invalid_status` say nothing of the call's own status: they are about single records, and a call
-//! about many cannot be. A result that is absent or null means "nothing known"; but where a later
-//! page could not be read, or results that stand in order are not as many as the records, that is a
-//! failure and not a "no".
+//! Retries, 429 and failures are the call's, and so every record's in it. If the provider's limits
+//! refuse one of its requests, each record decides for itself. `not_found` and `invalid_status` do
+//! not apply to the call's own status: they are about single records, and a call about many cannot
+//! be. A result that is absent or null means "nothing known". But if a later page could not be
+//! read, or ordered results do not match the records in number, that is a failure and not a "no".
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -36,7 +35,7 @@ use crate::providers::{Answer, Ports};
 #[derive(Default)]
 pub(super) struct Batches(Mutex<Option<Open>>);
 
-/// A batch before it is sent. Those who wait for it keep it alive.
+/// A batch before it is sent. The records that wait for it keep it alive.
 struct Open {
     places: Arc<Places>,
     call: WeakShared<Call>,
@@ -44,7 +43,7 @@ struct Open {
 
 type Call = BoxFuture<'static, Arc<Given>>;
 
-/// The records of a batch; none any more once it is sent.
+/// The records of a batch; empty once it is sent.
 struct Places {
     taken: Mutex<Option<Vec<Place>>>,
     full: Notify,
@@ -55,7 +54,7 @@ struct Place {
     item: Value,
     /// The value of its result at the pointer of [`Matching::Key`].
     key: Option<String>,
-    /// Gone when no record waits for it.
+    /// Dropped when the record no longer waits.
     waiting: Weak<()>,
 }
 
@@ -63,9 +62,9 @@ struct Place {
 struct Given {
     /// Results by the place of their record.
     results: BTreeMap<usize, Value>,
-    /// Why there is nothing about the others, unless nothing is known.
+    /// The reason why the others have no result, unless nothing is known.
     fault: Option<Fault>,
-    /// Of those the call has no result for.
+    /// The fate of the records without a result.
     joint: SharedFate,
 }
 
@@ -101,7 +100,7 @@ impl Batches {
             full: Notify::new(),
         });
         let call = begin(places.clone()).shared();
-        // Nothing was polled yet, so that there is something to refer to.
+        // Only a future that was not polled yet can be referred to.
         *open = call.downgrade().map(|call| Open { places, call });
         (0, call)
     }
@@ -214,7 +213,7 @@ impl HttpProvider {
         }
     }
 
-    /// Reads the results of all pages, and says why there are not all of them.
+    /// Reads the results of all pages, with the fault that ended it early, if any.
     async fn pages(
         &self,
         batch: &BatchConfig,
@@ -261,7 +260,7 @@ impl HttpProvider {
         None
     }
 
-    /// Reads one page's results, and what leads to the next.
+    /// Reads one page's results, and the mark of the next.
     async fn page(
         &self,
         batch: &BatchConfig,
@@ -291,8 +290,8 @@ impl HttpProvider {
     }
 }
 
-/// The request for the page that a mark leads to. An address must be of the same origin: no answer
-/// chooses where a request, and the secrets in it, go.
+/// Makes the request for the page that a mark leads to. An address must be of the same origin: an
+/// answer does not choose where a request, and the secrets in it, go.
 fn following(batch: &BatchConfig, first: &HttpRequest, mark: &str) -> Result<HttpRequest, Fault> {
     let mut request = first.clone();
     if let Some(parameter) = batch.next.as_ref().and_then(|next| next.parameter.as_ref()) {
@@ -313,7 +312,7 @@ fn following(batch: &BatchConfig, first: &HttpRequest, mark: &str) -> Result<Htt
     Ok(request)
 }
 
-/// Whose results these are.
+/// Assigns results to their records.
 fn given(
     batch: &BatchConfig,
     asked: &[(usize, Place)],
@@ -322,8 +321,8 @@ fn given(
 ) -> (BTreeMap<usize, Value>, Option<Fault>) {
     match &batch.matching {
         Matching::Position => {
-            // Those of the pages that were read are in order. Too many, or too few without a
-            // reason, and it is not known whose is whose.
+            // The results of the pages that were read are in order. If there are too many, or too
+            // few without a reason, their records are not known.
             let usable =
                 found.len() == asked.len() || (fault.is_some() && found.len() < asked.len());
             let fault = fault.or_else(|| {

@@ -12,32 +12,33 @@ use crate::catalog::{
 /// A JSON API that answers at once or later.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HttpConfig {
-    /// `method`, `url`, `query`, `headers` and `body`: what is sent.
+    /// `method`, `url`, `query`, `headers` and `body`: the request.
     pub request: RequestTemplate,
     /// The secrets that its templates name, each declared once.
     pub secrets: Vec<SecretConfig>,
     /// Input fields without which this provider is not asked.
     pub requires: Vec<String>,
-    /// `fields`, `not_found` and a computed `confidence`: what an answer means.
+    /// `fields`, `not_found` and a computed `confidence`: the meaning of an answer.
     pub mapping: Mapping,
-    /// Statuses that mean "nothing known"; 404 where the file says nothing.
+    /// Statuses that mean "nothing known"; 404 if the file does not say.
     pub not_found_status: Vec<u16>,
     /// Statuses that mean "this input is wrong".
     pub invalid_status: Vec<u16>,
-    /// For one record, retries included, 1 to 100 s; 20 s where the file says nothing.
+    /// The time for one record, retries included, 1 to 100 s; 20 s if the file does not say.
     pub timeout: Duration,
-    /// After the first attempt, 0 to 5; 2 where the file says nothing.
+    /// The number of retries, 0 to 5; 2 if the file does not say.
     pub retries: u32,
-    /// How an answer comes that comes later; `None` if all come at once.
+    /// The reading of later answers; `None` if all come at once.
     pub later: Option<LaterConfig>,
-    /// How records share a call; `None` if each has its own.
+    /// The grouping of records into one call; `None` if each has its own.
     pub batch: Option<BatchConfig>,
-    /// Where access tokens come from; `None` if there are none.
+    /// The source of access tokens; `None` if there are none.
     pub oauth: Option<OauthConfig>,
 }
 
-/// What the templates of a request may read. `request.key` is the same whenever this question is put, for upstreams that
-/// recognise a repeated request; `callback.url` is where the upstream can leave an answer that it gives later.
+/// The values that the templates of a request may read. `request.key` is the same whenever this
+/// question is put, for upstreams that recognise a repeated request. `callback.url` is the URL for
+/// an answer that comes later.
 const ROOTS: [&str; 4] = ["input", "secret", "request", "callback"];
 
 impl KindConfig for HttpConfig {
@@ -86,9 +87,10 @@ impl KindConfig for HttpConfig {
             .map(|entry| BatchConfig::read(&entry, &request))
             .transpose()?;
         if batch.is_some() && later.is_some() {
-            return Err(
-                table.error("a question that is answered later has a call of its own; remove `later` or `batch`")
-            );
+            return Err(table.error(
+                "a question that is answered later has a call of its own; remove `later` or \
+                 `batch`",
+            ));
         }
         let oauth = table
             .get("oauth")
@@ -129,22 +131,23 @@ impl HttpConfig {
         let undeclared = |name: &&&str| !self.secrets.iter().any(|s| s.name == **name);
         if let Some(name) = named.iter().find(undeclared) {
             return Err(table.error(format!(
-                "a template names {{{{ secret.{name} }}}}, which is not declared; add secrets = {{ {name} = {{ ssm = \"/…\" }} }}"
+                "a template names {{{{ secret.{name} }}}}, which is not declared; add \
+                 secrets = {{ {name} = {{ ssm = \"/…\" }} }}"
             )));
         }
         let is_idle = |secret: &&SecretConfig| !named.contains(&secret.name.as_str());
         if let Some(idle) = self.secrets.iter().find(is_idle) {
             let name = &idle.name;
             return Err(idle.at.error(format!(
-                "{}: secrets.{name} is used nowhere; name it where it belongs, such as headers = {{ Authorization = \"Bearer \
-                 {{{{ secret.{name} }}}}\" }}, or remove it",
+                "{}: secrets.{name} is used nowhere; name it where it belongs, such as \
+                 headers = {{ Authorization = \"Bearer {{{{ secret.{name} }}}}\" }}, or remove it",
                 table.path
             )));
         }
         Ok(())
     }
 
-    /// Reads the fields without which it is not asked: where the file does not say, those that its
+    /// Reads the fields without which it is not asked; if the file does not say, those that its
     /// templates need.
     fn read_requires(&self, table: &Table<'_>) -> Result<Vec<String>, ConfigError> {
         let Some(entry) = table.get("requires") else {
@@ -158,14 +161,14 @@ impl HttpConfig {
         let mut fixed = self.requests().flat_map(|request| request.url.needs());
         if let Some(missing) = fixed.find(|f| !requires.iter().any(|r| r == f)) {
             return Err(entry.error(format!(
-                "the URL uses `{missing}`, which can only be left out of query, headers and body; add it to \
-                 requires"
+                "the URL uses `{missing}`, which can only be left out of query, headers and body; \
+                 add it to requires"
             )));
         }
         Ok(requires)
     }
 
-    /// Every request that it makes.
+    /// Lists every request that it makes.
     fn requests(&self) -> impl Iterator<Item = &RequestTemplate> {
         std::iter::once(&self.request)
             .chain(self.later.iter().filter_map(|later| later.poll.as_ref()))
@@ -180,7 +183,7 @@ impl HttpConfig {
         }
     }
 
-    /// Whether it tells its upstream where to leave an answer.
+    /// Returns whether it gives its upstream a callback URL.
     pub fn calls_back(&self) -> bool {
         self.request.reads("callback")
     }

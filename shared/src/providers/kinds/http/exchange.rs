@@ -1,4 +1,4 @@
-//! Exchanges with an upstream: retries with jitter, `Retry-After`, and what a failure is called.
+//! Exchanges with an upstream: retries with jitter, `Retry-After`, and the codes of failures.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ pub(in crate::providers) struct Fault {
     /// The wait that the upstream asks for.
     pub(in crate::providers) wait: Option<Duration>,
     pub(in crate::providers) code: FailureCode,
-    /// For people; holds statuses and error classes, nothing of the exchange.
+    /// A text for people, with statuses and error classes and nothing of the exchange.
     pub(in crate::providers) detail: String,
-    /// Set where trying again may help.
+    /// Set if a retry may help.
     pub(in crate::providers) passing: bool,
 }
 
@@ -43,8 +43,8 @@ impl Fault {
         }
     }
 
-    /// The upstream refuses our credentials, which may have been replaced since they were read.
-    /// `how` goes on from there.
+    /// Reports that the upstream refuses our credentials, which may have been replaced since they
+    /// were read. `how` continues the sentence.
     pub(in crate::providers) fn credentials(how: &str) -> Self {
         let fault = Self::lasting(format!("the provider refused its credentials{how}"));
         Self {
@@ -67,8 +67,8 @@ impl From<Fault> for Answer {
     }
 }
 
-/// Sends until there is an answer that repeating would not change, `retries` are used up, or the
-/// deadline comes. `ends` are statuses that end it although they may pass elsewhere.
+/// Sends until an answer would not change by a retry, `retries` are used up, or the deadline comes.
+/// `ends` are statuses that end it even if they would pass elsewhere.
 pub(in crate::providers) async fn exchange(
     ports: &Ports,
     request: &HttpRequest,
@@ -112,7 +112,7 @@ pub(in crate::providers) async fn exchange(
     Err(Fault::timeout())
 }
 
-/// The fault of an answer that may be another one soon.
+/// Returns the fault of an answer that may soon be another one.
 fn passing(answer: &HttpAnswer, now: Timestamp) -> Option<Fault> {
     let status = answer.status;
     if !matches!(status, 408 | 425 | 429 | 500 | 502..=504) {
@@ -133,8 +133,8 @@ fn passing(answer: &HttpAnswer, now: Timestamp) -> Option<Fault> {
     })
 }
 
-/// Returns what to look at where an exchange with an upstream broke: settings and the
-/// configuration, nothing of the exchange.
+/// Returns advice about a broken exchange with an upstream: settings and the configuration, nothing
+/// of the exchange.
 pub fn upstream_advice(error: &HttpError) -> &'static str {
     match error {
         HttpError::Cut { cause, .. } => upstream_advice(cause),
@@ -142,7 +142,8 @@ pub fn upstream_advice(error: &HttpError) -> &'static str {
             "the URL cannot be used; plain http needs AllowHttp (MILLRACE_ALLOW_HTTP=true)"
         }
         HttpError::Blocked => {
-            "the host's address is private or otherwise refused; AllowedCidrs (MILLRACE_ALLOWED_CIDRS) allows networks"
+            "the host's address is private or otherwise refused; AllowedCidrs \
+             (MILLRACE_ALLOWED_CIDRS) allows networks"
         }
         HttpError::Dns(_) => "the host's name was not resolved; see that it is spelled right",
         HttpError::Connect(_) => {
@@ -154,12 +155,12 @@ pub fn upstream_advice(error: &HttpError) -> &'static str {
         }
         HttpError::Timeout => "it took longer than it may; `timeout_s` gives it more time",
         HttpError::Protocol(_) => {
-            "the connection broke, or what answers there is no HTTP; look at host and port"
+            "the connection broke, or the host does not speak HTTP; check host and port"
         }
     }
 }
 
-/// The fault of a broken exchange. Only the class is told, and what to look at: the texts may quote
+/// Returns the fault of a broken exchange. It has only the class and advice: the texts may quote
 /// the URL.
 fn broken(error: &HttpError) -> Fault {
     let detail = format!(
@@ -178,7 +179,7 @@ fn broken(error: &HttpError) -> Fault {
     }
 }
 
-/// The fault of an answer whose status is not a success.
+/// Returns the fault of an answer whose status is not a success.
 pub(in crate::providers) fn refused(status: u16) -> Fault {
     match status {
         401 | 403 => Fault::credentials(&format!(

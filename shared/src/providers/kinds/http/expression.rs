@@ -21,7 +21,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
 });
 
 /// The values that an expression may read, by root. Each is converted when the first expression
-/// asks for it.
+/// reads it.
 pub(in crate::providers) struct TemplateValues<'a>(Vec<(&'static str, Root<'a>, OnceCell<Value>)>);
 
 enum Root<'a> {
@@ -54,7 +54,7 @@ impl<'a> TemplateValues<'a> {
         self
     }
 
-    /// A member of a root that is an object.
+    /// Returns a member of a root that is an object.
     pub(super) fn member(&self, root: &str, name: &str) -> Option<&Json> {
         let (_, value, _) = self.0.iter().find(|(known, ..)| *known == root)?;
         match value {
@@ -80,8 +80,8 @@ impl<'a> TemplateValues<'a> {
         expr.eval(&ENVIRONMENT, &context(read))
     }
 
-    /// The value of an expression; `None` where it has none. The error says what does not fit and
-    /// holds no value.
+    /// Computes the value of an expression; `None` if it has none. The error says what does not
+    /// fit, without any value.
     pub(in crate::providers) fn eval(&self, expr: &Expr) -> Result<Option<Json>, String> {
         let value = self
             .evaluate(expr)
@@ -101,12 +101,12 @@ impl<'a> TemplateValues<'a> {
                 }
                 to_json(&value, &written)
                     .map(Some)
-                    .ok_or_else(|| format!("`{}` comes to something that is no JSON", expr.text))
+                    .ok_or_else(|| format!("`{}` has a value that is not JSON", expr.text))
             }
         }
     }
 
-    /// Returns whether a condition holds. One over something that is not there does not.
+    /// Returns whether a condition holds. A condition over an absent value does not.
     pub(in crate::providers) fn holds(&self, expr: &Expr) -> Result<bool, String> {
         let value = self
             .evaluate(expr)

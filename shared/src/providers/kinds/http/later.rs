@@ -1,11 +1,11 @@
-//! Upstreams that take a question and answer it later, by a callback or when they are asked again.
+//! Upstreams that take a question and answer it later, by a callback or when they are polled.
 //!
-//! What is posted to a callback URL came from outside. Where the configuration has a `poll`, it is
-//! a hint to poll at once and nothing else, unless `verify = "nothing"` says to read it; an answer
-//! posted for another job is passed over.
+//! A callback comes from outside. Where the configuration has a `poll`, it is only a hint to poll
+//! at once, unless `verify = "nothing"` says to read it. An answer posted for another job is
+//! ignored.
 //!
-//! While polling, a passing fault costs nothing but time: the question was taken, and perhaps paid
-//! for. A job that the upstream no longer knows (404, 410) has failed, whatever `not_found` says of
+//! While polling, a passing fault costs only time: the question was taken, and perhaps paid for. A
+//! job that the upstream no longer knows (404, 410) has failed, whatever `not_found` says of
 //! statuses: it is the job that was not found.
 
 use std::time::Duration;
@@ -21,8 +21,7 @@ use crate::catalog::{LaterConfig, Mapping, Verify};
 use crate::domain::record::FailureCode;
 use crate::providers::{Answer, Earlier, Later};
 
-/// Returns how to wait for a question that was taken, if the first response says so, or that it
-/// will not be answered.
+/// Returns the wait for a question that was taken, if the first response says so, or the refusal.
 pub(super) fn taken(later: &LaterConfig, first: &Response<'_>) -> Option<Answer> {
     let waits = || {
         if let Some(failed) = failed(later, first)? {
@@ -61,9 +60,9 @@ fn failed(later: &LaterConfig, response: &Response<'_>) -> Result<Option<Answer>
 fn upstream_token(later: &LaterConfig, first: &Response<'_>) -> Option<Answer> {
     match first.pick(&later.id) {
         Ok(Some(id @ (Value::String(_) | Value::Number(_)))) => Some(wait(later, &id, None)),
-        // Without `when`, it is the id that says so.
+        // Without `when`, the id alone says so.
         Ok(None) if later.when.is_none() => None,
-        Ok(_) => Some(unfit("later.id", "there is no text and no number")),
+        Ok(_) => Some(unfit("later.id", "it is neither a text nor a number")),
         Err(why) => Some(unfit("later.id", &why)),
     }
 }
@@ -83,7 +82,7 @@ fn wait(later: &LaterConfig, id: &Value, asked: Option<Duration>) -> Answer {
     })
 }
 
-/// The answer that a response holds, if it is the last one.
+/// Returns the answer in a response, if it is the last one.
 fn settled(later: &LaterConfig, response: &Response<'_>, mapping: &Mapping) -> Option<Answer> {
     let settled = || {
         if let Some(failed) = failed(later, response)? {
@@ -99,7 +98,7 @@ fn settled(later: &LaterConfig, response: &Response<'_>, mapping: &Mapping) -> O
     settled().unwrap_or_else(Some)
 }
 
-/// Asks after a question that was taken.
+/// Polls a question that was taken.
 pub(super) async fn go_on(
     later: &LaterConfig,
     earlier: &Earlier,

@@ -1,11 +1,11 @@
 //! Any JSON API, declared in `providers.toml`.
 //!
 //! Scheme, host and port are literal in the configuration, so that no input chooses where a request
-//! goes; `request.rs` says how values get into a request, `response.rs` what comes out of an
-//! answer, `later.rs` how an upstream answers later, `batch.rs` how records share a call.
+//! goes. `request.rs` puts values into a request, `response.rs` reads an answer, `later.rs` handles
+//! later answers, and `batch.rs` shares a call among records.
 //!
 //! Error codes: `provider_timeout` (no answer in time), `rate_limited` (429, or 503 with
-//! `Retry-After`, for longer than there is time), `provider_error` (everything else). Details hold
+//! `Retry-After`, for longer than there is time), `provider_error` (everything else). Details have
 //! statuses, error classes and names from the configuration, nothing of the exchange.
 
 mod attempt;
@@ -58,7 +58,7 @@ pub struct Http {
 }
 
 impl fmt::Debug for Http {
-    /// Leaves out the secrets and whatever may hold one.
+    /// Leaves out the secrets and all that may hold one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http")
             .field("name", &self.name)

@@ -1,4 +1,4 @@
-//! Access tokens by client credentials (RFC 6749 section 4.4), kept in this process until shortly
+//! Access tokens by client credentials (RFC 6749 section 4.4), cached in this process until shortly
 //! before they end.
 
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::HttpRequest;
 use crate::providers::Ports;
 
-/// A token is renewed so long before it ends, or a tenth of its life, whichever is less.
+/// The time before its end at which a token is renewed, or a tenth of its life, if that is less.
 const SLACK: Duration = Duration::from_secs(60);
 
 /// The life of a token whose answer does not say.
@@ -36,8 +36,8 @@ const CODES: [&str; 6] = [
     "invalid_scope",
 ];
 
-/// The tokens of one client, one at a time. A caller that finds none asks, and the others wait for
-/// what comes.
+/// The tokens of one client, one at a time. A caller that finds none requests one, and the others
+/// wait for it.
 pub(super) struct Tokens {
     request: HttpRequest,
     kept: Mutex<Option<AccessToken>>,
@@ -105,7 +105,7 @@ impl Tokens {
         })
     }
 
-    /// A token that holds for now and is not the one that was refused.
+    /// Returns a token that is valid now and is not the refused one.
     pub(super) async fn token(
         &self,
         refused: Option<&str>,
@@ -161,7 +161,7 @@ impl Tokens {
     }
 }
 
-/// Returns whether it can stand in a header (RFC 6750 section 2.1, and whatever else is printed in
+/// Returns whether it can be sent in a header (RFC 6750 section 2.1, and all other printable
 /// ASCII).
 fn is_token(token: &str) -> bool {
     !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic())

@@ -1,8 +1,8 @@
-//! From templates and values to a request.
+//! Makes a request from templates and values.
 //!
-//! Values are encoded for where they stand: percent-encoded in path and query (and never `.` or
-//! `..` as a whole path segment), free of control characters in headers, through `serde_json` in
-//! bodies. A member of a body, a query parameter or a header whose template has no value is left
+//! Values are encoded for their place: percent-encoded in path and query (and never `.` or `..` as
+//! a whole path segment), without control characters in headers, through `serde_json` in bodies. A
+//! member of a body, a query parameter or a header whose template has no value is left out.
 //! out.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::ports::HttpRequest;
 /// The most bytes that are read of a response.
 pub const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 
-/// The request without its deadline. `Err` says which value does not suit it.
+/// Makes the request without its deadline. `Err` names the value that does not fit.
 pub(super) fn request(
     template: &RequestTemplate,
     known: &TemplateValues<'_>,
@@ -55,7 +55,7 @@ pub(super) fn request(
     if let Some(template) = &template.body {
         default("content-type", "application/json");
         let value = body(template, known)?.unwrap_or(Value::Null);
-        bytes = serde_json::to_vec(&value).map_err(|_| "the input is no JSON".to_owned())?;
+        bytes = serde_json::to_vec(&value).map_err(|_| "the input is not JSON".to_owned())?;
     }
     Ok(HttpRequest {
         method: template.method.clone().into_owned(),
@@ -76,7 +76,7 @@ pub(super) fn add_parameter(url: &mut String, name: &str, value: &str) {
     url.push_str(&percent_encode(value));
 }
 
-/// The JSON of a body; `None` where a text in it is all there is and has no value.
+/// Makes the JSON of a body; `None` if it is a single text without a value.
 pub(super) fn body(
     template: &BodyTemplate,
     known: &TemplateValues<'_>,
@@ -107,7 +107,7 @@ pub(super) fn body(
     })
 }
 
-/// The text with its values; `None` where one of them is absent.
+/// Joins the text with its values; `None` if one of them is absent.
 pub(in crate::providers) fn joined(
     template: &Template,
     known: &TemplateValues<'_>,
@@ -149,7 +149,7 @@ fn name(part: &Part) -> String {
     }
 }
 
-/// A text, a number or a truth value as it is written.
+/// Writes a text, a number or a truth value.
 pub(in crate::providers) fn scalar(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(text) => Some(text.clone()),
@@ -159,8 +159,8 @@ pub(in crate::providers) fn scalar(value: Option<&Value>) -> Option<String> {
     }
 }
 
-/// Everything but RFC 3986's unreserved characters, so that a value is one segment or one query
-/// value whatever it holds.
+/// Encodes all but RFC 3986's unreserved characters, so that a value stays one segment or one query
+/// value.
 pub fn percent_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -181,7 +181,7 @@ fn check_header(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// URL parsers take `.` and `..` segments as steps through the path, encoded or not.
+/// Refuses `.` and `..` segments, encoded or not: URL parsers take them as steps through the path.
 fn check_segments(url: &str) -> Result<(), String> {
     let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = after_scheme.split('?').next().unwrap_or_default();

@@ -1,11 +1,11 @@
 //! Reads a response.
 //!
 //! A field whose pointer or expression has no value is left out. One whose expression cannot be
-//! computed (a text where a number was meant) is left out too, as long as another field was found;
-//! where none was, the answer is failed and names the field: "not found" would be a lie. A
-//! `not_found` condition that cannot be computed fails the answer. A confidence that cannot be
-//! computed, or is not a number from 0 to 1, is none; one that comes to nothing because the
-//! provider says null (as `NaN` is read) is 0: an answer must not be surer than it says.
+//! computed (a text where a number was meant) is left out too, if another field was found. If none
+//! was, the answer is failed and names the field: "not found" would be wrong. A `not_found`
+//! condition that cannot be computed fails the answer. A confidence that cannot be computed, or is
+//! not a number from 0 to 1, is none. One that is absent because the provider says null (as `NaN`
+//! is read) is 0: an answer must not be surer than it says.
 
 use serde_json::{Map, Value};
 
@@ -19,7 +19,7 @@ use crate::ports::HttpAnswer;
 use crate::providers::Answer;
 use crate::providers::kinds::charset;
 
-/// A response's JSON.
+/// Reads a response's JSON.
 pub(in crate::providers) fn json(answer: &HttpAnswer) -> Result<Value, Fault> {
     if answer.truncated {
         return Err(Fault::lasting(format!(
@@ -29,7 +29,7 @@ pub(in crate::providers) fn json(answer: &HttpAnswer) -> Result<Value, Fault> {
     read(answer).ok_or_else(|| Fault::lasting(why_not_json(answer)))
 }
 
-/// Why a response cannot be read: it is in no encoding that it could be in, or no JSON.
+/// Returns why a response cannot be read: its encoding is wrong, or it is not JSON.
 fn why_not_json(answer: &HttpAnswer) -> &'static str {
     let content_type = answer.header("content-type");
     match (
@@ -68,7 +68,7 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// A value that is there and not empty.
+    /// Reads a value that is present and not empty.
     pub(super) fn pick(&self, pick: &Pick) -> Result<Option<Value>, String> {
         let value = match pick {
             Pick::Pointer(pointer) => self.json.pointer(pointer).cloned(),
@@ -77,7 +77,7 @@ impl<'a> Response<'a> {
         Ok(value.filter(|value| !is_empty(value)))
     }
 
-    /// The answer that it is.
+    /// Returns the answer that the response means.
     pub(super) fn map(&self, mapping: &Mapping) -> Answer {
         let missing = |pointer: &String| self.json.pointer(pointer).is_none_or(is_empty);
         if mapping.missing.iter().any(missing) {
@@ -123,7 +123,7 @@ impl<'a> Response<'a> {
         }
         let null = match pick {
             Pick::Pointer(pointer) => self.json.pointer(pointer).is_some_and(Value::is_null),
-            // What was not said at all has no value with zeros either.
+            // A value that is absent altogether has none with zeros either.
             Pick::Expr(_) => {
                 let zeros = with_zeros(self.json);
                 matches!(
@@ -136,7 +136,7 @@ impl<'a> Response<'a> {
     }
 }
 
-/// A value with 0 for every null.
+/// Replaces every null by 0.
 fn with_zeros(value: &Value) -> Value {
     match value {
         Value::Null => 0.into(),
@@ -149,7 +149,7 @@ fn with_zeros(value: &Value) -> Value {
     }
 }
 
-/// The configuration does not fit what came.
+/// Reports that the configuration does not fit the response.
 pub(super) fn unfit(what: &str, why: &str) -> Answer {
     Answer::failed(
         FailureCode::ProviderError,

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use crate::catalog::Secrets;
 use crate::catalog::{ConfigError, SecretConfig, SecretRef};
 
-/// The values of these secrets. A missing, empty or unusable one is an error that says where it
-/// should be, never what it is.
+/// Returns the values of these secrets. A missing, empty or unusable one is an error that names its
+/// place, never its value.
 pub(in crate::providers) fn resolve(
     provider: &str,
     wanted: &[SecretConfig],

@@ -4,12 +4,11 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::public::is_public;
 
-/// Returns the first address of a text that can be somebody's on the internet; the first of all
-/// where none can.
+/// Returns the first public address of a text; the first of all if none is public.
 ///
 /// An address may have a port, brackets and a zone, and may be one of a list: of `X-Forwarded-For`,
 /// whose first is the client's, or of `Forwarded` (RFC 7239). Members that are none, such as
-/// `unknown` and `_hidden`, are passed over.
+/// `unknown` and `_hidden`, are skipped.
 pub(super) fn read(text: &str) -> Option<IpAddr> {
     let text = without_name(text.trim());
     let members: Vec<&str> = text.split([',', ';', ' ', '\t', '\n', '\r']).collect();
@@ -29,8 +28,8 @@ pub(super) fn read(text: &str) -> Option<IpAddr> {
     addresses.find(|address| is_public(*address)).or(first)
 }
 
-/// A text without the name of a header before it. Those that hold addresses have a dash in their
-/// name, but one.
+/// Returns a text without the name of a header before it. Names of headers with addresses have a
+/// dash, but for one.
 fn without_name(text: &str) -> &str {
     let name = |name: &str| {
         let token = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -41,13 +40,13 @@ fn without_name(text: &str) -> &str {
         .map_or(text, |(_, rest)| rest)
 }
 
-/// The node of a `for` parameter.
+/// Returns the node of a `for` parameter.
 fn forwarder(member: &str) -> Option<&str> {
     let (name, node) = member.split_once('=')?;
     name.eq_ignore_ascii_case("for").then_some(node)
 }
 
-/// One address, perhaps with a port; that of RFC 7239 may be a name such as `_http`.
+/// Reads one address, perhaps with a port; that of RFC 7239 may be a name such as `_http`.
 fn address(node: &str) -> Option<IpAddr> {
     let node = node.trim_matches(['"', '\'']);
     let node = node.split_once(":_").map_or(node, |(node, _)| node);

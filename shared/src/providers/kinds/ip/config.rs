@@ -1,17 +1,19 @@
-//! `kind = "ip"`: databases of the operator's in `MaxMind`'s format.
+//! `kind = "ip"`: the operator's databases in `MaxMind`'s format.
 
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{ConfigError, KindConfig, Place, Settings, Table};
 
-/// Who is behind an address, by the operator's own databases.
+/// The organisation behind an address, by the operator's own databases.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct IpConfig {
-    /// The input field that holds the address; `ip` where the file says nothing.
+    /// The input field with the address; `ip` if the file does not say.
     pub input: String,
-    /// `.mmdb` files, asked in this order: below the directory of `providers.toml`, or absolute. Never empty.
+    /// `.mmdb` files, read in this order: below the directory of `providers.toml`, or absolute.
+    /// Never empty.
     pub files: Vec<(String, Place)>,
-    /// How many MiB of memory all of them may take together, 1 to 2048; 128 where the file says nothing.
+    /// The most MiB of memory that all of them take together, 1 to 2048; 128 if the file does not
+    /// say.
     pub max_mib: u64,
 }
 

@@ -1,29 +1,29 @@
-//! Who is behind an IP address, by databases of the operator's in `MaxMind`'s format: `GeoLite2`,
-//! `GeoIP2`, `IPinfo`, DB-IP.
+//! The organisation behind an IP address, by the operator's databases in `MaxMind`'s format:
+//! `GeoLite2`, `GeoIP2`, `IPinfo`, DB-IP.
 //!
 //! | field | |
 //! | --- | --- |
 //! | `ip` | the address in its shortest form; IPv4 in IPv6 as IPv4 |
-//! | `company_name` | the organisation that a database names for the address, else the one that runs its autonomous system |
+//! | `company_name` | the organisation of the address, else that of its autonomous system |
 //! | `domain` | that organisation's |
-//! | `asn`, `as_organization` | the autonomous system's number and who runs it |
-//! | `isp` | who connects the address |
-//! | `network` | the network that the databases' word is about |
-//! | `network_type` | `business`, `isp`, `mobile`, `hosting`, `education` or `government`; absent where nothing tells |
-//! | `network_type_by` | `database`, or `name`: guessed by words in the name of the autonomous system's organisation |
+//! | `asn`, `as_organization` | the autonomous system's number and its organisation |
+//! | `isp` | the provider that connects the address |
+//! | `network` | the network that the record is about |
+//! | `network_type` | `business`, `isp`, `mobile`, `hosting`, `education` or `government` |
+//! | `network_type_by` | `database`, or `name`: guessed by words in `as_organization` |
 //! | `country`, `country_code`, `region`, `city`, `time_zone` | where the address is used |
 //!
-//! The databases are asked in the order they are named, and the first to have a field gives it. How
-//! sure the answer is (estimates of our own): 0.8 where a database names the organisation itself,
-//! 0.3 where it is only the autonomous system's, 0.1 where the network is an `isp`'s, `mobile` or
-//! `hosting` (that company is most likely not who used the address), 0.6 where there is no
-//! organisation but a place.
+//! The databases are read in the configured order, and the first to have a field gives it. The
+//! confidence (an estimate of our own): 0.8 if a database names the organisation itself, 0.3 if it
+//! is only the autonomous system's, 0.1 if the network is an `isp`'s, `mobile` or `hosting` (that
+//! company is most likely not the user of the address), 0.6 if there is a place without an
+//! organisation.
 //!
-//! An address may stand as servers log it: with a port, in brackets, with a zone, or in a list of
+//! An address may be as servers log it: with a port, in brackets, with a zone, or in a list of
 //! proxies (`X-Forwarded-For`, or `Forwarded` of RFC 7239), of which the first public one counts.
 //!
-//! An address that no database knows is `not_found`; one that is private or reserved, or none at
-//! all, is `invalid`.
+//! An address that no database knows is `not_found`. One that is private or reserved, or a text
+//! without one, is `invalid`.
 
 mod address;
 pub mod config;
@@ -86,7 +86,7 @@ impl fmt::Debug for IpDatabases {
 
 impl IpDatabases {
     /// Opens the files, whose relative paths are below `dir`, and reads none of them yet. An error
-    /// where one cannot be opened or all together are larger than `max_mib`.
+    /// if one cannot be opened or all together are larger than `max_mib`.
     pub fn open(name: &str, config: &IpConfig, dir: &Path) -> Result<Self, ConfigError> {
         let mut files = Vec::new();
         let mut bytes = 0;
@@ -99,8 +99,8 @@ impl IpDatabases {
                 .map_err(|e| at.error(format!("providers.{name}: {file} cannot be read: {e}")))?;
             if bytes > config.max_mib * 1024 * 1024 {
                 return Err(at.error(format!(
-                    "providers.{name}: with {file} the databases take {} MiB of memory; raise max_mib above {}, and the \
-                     function's memory with it",
+                    "providers.{name}: with {file} the databases take {} MiB of memory; raise \
+                     max_mib above {}, and the function's memory with it",
                     bytes / (1024 * 1024),
                     config.max_mib
                 )));
@@ -139,7 +139,7 @@ impl IpDatabases {
         let confidence = known.confidence();
         let mut fields = Map::from_iter([("ip".to_owned(), Value::from(address.to_string()))]);
         fields.extend(known.fields());
-        // The address alone and its network say nothing.
+        // The address alone and its network are not an answer.
         let reported = fields
             .keys()
             .any(|name| !matches!(name.as_str(), "ip" | "network"));
@@ -160,17 +160,17 @@ impl Database {
             let bytes = std::fs::read(&self.path)
                 .map_err(|e| format!("{} cannot be read: {e}", self.file))?;
             Reader::from_source(bytes)
-                .map_err(|e| format!("{} is no database in MaxMind's format: {e}", self.file))
+                .map_err(|e| format!("{} is not a database in MaxMind's format: {e}", self.file))
         });
         reader.as_ref().map_err(Clone::clone)
     }
 
-    /// Returns what is known about an address, and about which network it is.
+    /// Returns the record of an address, and its network.
     fn look_up(&self, address: IpAddr) -> Result<Option<(Value, String)>, String> {
         let damaged = |e: MaxMindDbError| format!("{} is damaged, get it anew: {e}", self.file);
         let found = match self.reader()?.lookup(address) {
             Ok(found) => found,
-            // A database of IPv4 alone.
+            // The database has IPv4 alone.
             Err(MaxMindDbError::InvalidInput { .. }) => return Ok(None),
             Err(error) => return Err(damaged(error)),
         };

@@ -1,10 +1,9 @@
-//! Which addresses are somebody's.
+//! The public addresses of the internet.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Returns whether an address can be somebody's on the internet. Source: IANA Special-Purpose
-/// Address Registries. Coarser than the guard of outgoing connections: nothing is at stake here but
-/// an answer.
+/// Returns whether an address is public. Source: IANA Special-Purpose Address Registries. Coarser
+/// than the guard of outgoing connections: only an answer is at stake here.
 pub(in crate::providers) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),

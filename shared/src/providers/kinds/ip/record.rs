@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// Where the databases of `MaxMind`, `IPinfo` and DB-IP keep a text, as JSON Pointers.
+/// The places of a text in the databases of `MaxMind`, `IPinfo` and DB-IP, as JSON Pointers.
 const COMPANY: [&str; 4] = [
     "/traits/organization",
     "/organization",
@@ -41,7 +41,7 @@ const PLACES: [(&str, &[&str]); 6] = [
         &["/location/time_zone", "/timezone", "/time_zone"],
     ),
 ];
-/// The more exact first.
+/// The places of the network's type, the more exact first.
 const NETWORK_TYPE: [&str; 8] = [
     "/traits/user_type",
     "/user_type",
@@ -144,8 +144,7 @@ impl MergedRecord {
                 *field = text(record, pointers).map(str::to_owned);
             }
         };
-        // What is said of the organisation is said of its network; of a place, perhaps of a smaller
-        // one.
+        // An organisation is about its network; a place may be about a smaller one.
         let nameless = self.company.is_none() && self.as_organization.is_none();
         take(&mut self.company, &COMPANY);
         take(&mut self.company_domain, &COMPANY_DOMAIN);
@@ -170,7 +169,7 @@ impl MergedRecord {
         }
     }
 
-    /// The network's type, and whether a database said so.
+    /// Returns the network's type, and whether a database said so.
     fn kind(&self) -> Option<(&'static str, bool)> {
         let by_name = || {
             self.as_organization
@@ -181,7 +180,7 @@ impl MergedRecord {
         self.network_type.map(|kind| (kind, true)).or_else(by_name)
     }
 
-    /// See the [module](super).
+    /// Returns the confidence. See the [module](super).
     pub(super) fn confidence(&self) -> f64 {
         let passed_on = self
             .kind()
@@ -236,7 +235,7 @@ fn text<'r>(record: &'r Value, pointers: &[&str]) -> Option<&'r str> {
         .filter(|text| !text.is_empty())
 }
 
-/// `15169` or `"AS15169"`.
+/// Reads `15169` or `"AS15169"`.
 fn number(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64(),
@@ -245,8 +244,8 @@ fn number(value: &Value) -> Option<u64> {
     }
 }
 
-/// In one word what the databases have many for. Source: `MaxMind`, "`GeoIP2` Enterprise",
-/// `user_type` and `connection_type`; `IPinfo`, "ASN and company type".
+/// Maps the databases' many words to one. Source: `MaxMind`, "`GeoIP2` Enterprise", `user_type` and
+/// `connection_type`; `IPinfo`, "ASN and company type".
 fn network_type(record: &Value) -> Option<&'static str> {
     if HOSTING
         .iter()
@@ -301,18 +300,21 @@ mod tests {
     fn databases_of_every_make_are_read() {
         let enterprise = json!({
             "traits": {
-                "organization": "Example Ltd", "domain": "example.com", "isp": "Net", "user_type": "business",
+                "organization": "Example Ltd", "domain": "example.com", "isp": "Net",
+                "user_type": "business",
                 "autonomous_system_number": 64500, "autonomous_system_organization": "Net Transit",
             },
             "country": {"iso_code": "DE", "names": {"en": "Germany", "de": "Deutschland"}},
             "subdivisions": [{"names": {"en": "Berlin"}}], "city": {"names": {"en": "Berlin"}},
             "location": {"time_zone": "Europe/Berlin"},
         });
-        let place = json!({"country": "Germany", "country_code": "DE", "region": "Berlin", "city": "Berlin",
+        let place = json!({"country": "Germany", "country_code": "DE", "region": "Berlin",
+            "city": "Berlin",
             "time_zone": "Europe/Berlin"});
         let mut wanted = json!({
-            "company_name": "Example Ltd", "domain": "example.com", "asn": 64500, "as_organization": "Net Transit",
-            "network": "192.0.2.0/32", "network_type": "business", "network_type_by": "database", "isp": "Net",
+            "company_name": "Example Ltd", "domain": "example.com", "asn": 64500,
+            "as_organization": "Net Transit", "network": "192.0.2.0/32", "network_type": "business",
+            "network_type_by": "database", "isp": "Net",
         });
         wanted
             .as_object_mut()
@@ -321,11 +323,13 @@ mod tests {
         assert_eq!(known(&[enterprise]), (wanted, 0.8));
 
         let (fields, confidence) = known(&[json!({
-            "asn": "AS64501", "as_name": "Other Inc", "as_domain": "other.example", "country": "France", "country_code": "FR",
+            "asn": "AS64501", "as_name": "Other Inc", "as_domain": "other.example",
+            "country": "France", "country_code": "FR",
         })]);
         assert_eq!(
             fields,
-            json!({"company_name": "Other Inc", "domain": "other.example", "asn": 64501, "as_organization": "Other Inc",
+            json!({"company_name": "Other Inc", "domain": "other.example", "asn": 64501,
+                "as_organization": "Other Inc",
                 "network": "192.0.2.0/32", "country": "France", "country_code": "FR"})
         );
         assert!((confidence - 0.3).abs() < f64::EPSILON);

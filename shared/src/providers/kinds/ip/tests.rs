@@ -21,7 +21,7 @@ enum Child {
     #[default]
     Empty,
     Node(usize),
-    /// Where in the data section.
+    /// Its place in the data section.
     Data(usize),
 }
 
@@ -79,8 +79,8 @@ impl Writer {
     }
 }
 
-/// A member's value as the data section has it: texts, whole numbers, booleans, maps and lists,
-/// none of more than 284.
+/// Writes a member's value as the data section has it: texts, whole numbers, booleans, maps and
+/// lists, none of more than 284.
 fn write(out: &mut Vec<u8>, name: &str, value: &Value) {
     // Unsigned numbers of at most 16, 32 and 64 bits.
     let whole = match name {
@@ -318,7 +318,7 @@ async fn what_is_no_database_fails_and_what_is_too_large_or_absent_is_told_at_th
             "{detail}"
         );
     }
-    // Whatever bit turns, there is an answer.
+    // Every flipped bit ends in an answer.
     let databases: Vec<Database> = (0..whole.len())
         .map(|at| {
             let mut turned = whole.clone();

@@ -32,7 +32,7 @@ impl<'t> Candidates<'t> {
             let letter = c.is_alphabetic();
             let sign = matches!(c, ',' | ';' | '/' | '|' | ':' | '\n') || (c == '+' && digits > 0);
             if (letter && !word) || sign {
-                // A remark in brackets is one from its bracket on.
+                // A remark in brackets begins at its bracket.
                 ends.push(bracket.unwrap_or(at));
             }
             if (word && !letter) || sign {
@@ -46,8 +46,7 @@ impl<'t> Candidates<'t> {
                 if begun == digits && starts.len() > 1 {
                     starts.pop();
                 }
-                // Behind digits of something else, such as a postal code, what may be a number by
-                // itself.
+                // Behind other digits, such as a postal code, a number of its own may begin.
                 if digits <= MAX_LABEL_DIGITS || count(&text[start..]) >= MIN_BEFORE_ANOTHER {
                     starts.push(start);
                 }
@@ -91,7 +90,7 @@ impl<'t> Candidates<'t> {
         let complete = |part: &&'t str| Some((*part, self.digits(part).filter(is_valid)?));
         let first = parts().find_map(|part| complete(&part));
         // Few digits before a number that can be called from everywhere are a postal code or a
-        // house's.
+        // house number.
         let is_short = |part: &str| {
             count(part) <= MAX_POSTAL_CODE && !from_digit(part).starts_with(['+', '0'])
         };
@@ -146,7 +145,7 @@ impl<'t> Candidates<'t> {
     /// Returns the parts that begin at a place.
     fn from(&self, start: usize) -> impl Iterator<Item = &'t str> {
         let text = self.text;
-        // What stands behind a comma is an extension to be dialled only where it is all.
+        // Behind a comma, an extension to be dialled counts only if it is the rest of the text.
         let is_remark = |end: usize| {
             let tail = text[..end].rfind([',', ';']).map(|at| &text[at + 1..end]);
             let digits = |tail: &str| count(tail) > 0 && !tail.contains(char::is_alphabetic);
@@ -195,9 +194,9 @@ impl<'t> Candidates<'t> {
         spelled
     }
 
-    /// Reads a part by its plan. `00` is the prefix for calls abroad in most countries, and where
-    /// it is not, people who have the number from abroad write it all the same: it counts where it
-    /// makes a number valid.
+    /// Reads a part by its plan. `00` is the prefix for calls abroad in most countries; elsewhere,
+    /// people who have the number from abroad write it all the same. It counts if it makes a number
+    /// valid.
     pub(super) fn parse(&self, part: &str) -> Result<PhoneNumber, ParseError> {
         let util = &*PHONE_NUMBER_UTIL;
         let parsed = util.parse(part, self.country).or_else(|error| {

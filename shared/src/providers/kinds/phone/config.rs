@@ -1,17 +1,17 @@
-//! `kind = "phone"`: what a phone number says by itself.
+//! `kind = "phone"`: the facts that a phone number has by itself.
 
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{ConfigError, Entry, KindConfig, Settings, Table};
 
-/// A phone number, taken apart by the numbering plans.
+/// A phone number, analysed by the numbering plans.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PhoneConfig {
-    /// The input field that holds the number; `phone` where the file says nothing.
+    /// The input field with the number; `phone` if the file does not say.
     pub input: String,
     /// The input field with the country that a number without `+` belongs to.
     pub country_input: Option<String>,
-    /// The country where that field is absent or not named.
+    /// The country if that field is absent or empty.
     pub default_country: Option<String>,
 }
 

@@ -10,8 +10,8 @@ use super::super::suffix::line_of;
 /// [`key`], and the two-letter code. See `infra/data/make_countries.py`.
 static NAMES: &str = include_str!("countries.txt");
 
-/// Returns the country that a text names, where it has a numbering plan: two or three letters of
-/// ISO 3166-1, or its name in English, in a language of its own, or in one of the ten that most web
+/// Returns the country that a text names, if it has a numbering plan: two or three letters of ISO
+/// 3166-1, or its name in English, in a language of its own, or in one of the ten that most web
 /// pages are in.
 pub(in crate::providers) fn region(text: &str) -> Option<Region> {
     let planned = |code: &str| {
@@ -28,7 +28,7 @@ fn two_letters(key: &str) -> Option<&'static str> {
     line_of(NAMES, |line| key.cmp(key_of(line).0)).map(|line| key_of(line).1)
 }
 
-/// A name without case, marks, spaces and punctuation: `Côte d’Ivoire` is `cotedivoire`.
+/// Returns a name without case, marks, spaces and punctuation: `Côte d’Ivoire` is `cotedivoire`.
 fn key(name: &str) -> String {
     let decompose = DecomposingNormalizerBorrowed::new_nfkd();
     let classes = CanonicalCombiningClassMapBorrowed::new();

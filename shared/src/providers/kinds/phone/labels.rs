@@ -1,6 +1,6 @@
-//! Words beside numbers: that call them phones or faxes, that stand before an extension, remarks.
+//! Words beside numbers: labels of phones and faxes, of extensions, and remarks.
 
-/// Words that call what is behind them a phone number, in lower case.
+/// Words that call what follows a phone number, in lower case.
 const PHONE: &str = "\
     tel tel\u{e9} t\u{e9}l telf tlf tlfn tfno tfn telephone t\u{e9}l\u{e9}phone phone phones ph \
     telefon telefono tel\u{e9}fono telefone telefoon telefoni telefonnummer telefonn\u{ed} \
@@ -39,9 +39,9 @@ const FAX_WITHIN: [&str; 5] = [
 ];
 /// Where the scripts without spaces begin.
 const WITHOUT_SPACES: char = '\u{2e80}';
-/// Words between two that are both meant.
+/// Words between two labels that both apply.
 const AND: &str = "& und and et e y i og och ja en ve oder or ou o \u{438}";
-/// Words beside one of them that say nothing of their own.
+/// Words beside a label without a meaning of their own.
 const NUMBER: &str = "nr no n num number nummer numero n\u{fa}mero n\u{b0} n\u{ba} nummar";
 
 /// Words that ask to call a number, in lower case.
@@ -54,61 +54,61 @@ const EXTENSIONS_READ: &str = "\
     ext extn extension extensi\u{f3}n x xt xtn xx int anexo \u{434}\u{43e}\u{431}";
 const EXTENSIONS_UNREAD: &str = "\
     durchwahl dw interno nebenstelle poste ramal toestel \u{432}\u{43d}";
-/// Of these, what the text of a page is not searched for.
+/// Those of them that the text of a page is not searched for.
 const EXTENSIONS_UNSHOWN: &str = "xt xtn xx \u{434}\u{43e}\u{431} \u{432}\u{43d}";
-/// Words beside a number that say what it is for, in lower case; never letters to dial.
+/// Words for the purpose of a number, in lower case; never letters to dial.
 const REMARKS: &str = "\
     cell celular cellulare central centrale desk direct direkt empfang ext fax faks firma frau \
     gratis handy herr home hotline kostenlos main mob mobil mobile movil office phone portable \
     privat private reception sekretariat service switchboard tel telefax telefon telephone work \
     zentrale";
 
-/// Tells that a word is one of a list with a space between each two.
+/// Returns whether a word is one of a list separated by spaces.
 pub(super) fn is(of: &str, word: &str) -> bool {
     of.split(' ').any(|known| known == word)
 }
 
-/// Tells that a word in lower case calls what is behind it a phone.
+/// Returns whether a word in lower case is a label of a phone.
 pub(super) fn is_phone(word: &str) -> bool {
     is(PHONE, word) || has_phone_within(word)
 }
 
-/// Tells that a text has such a word of a script without spaces.
+/// Returns whether a text has such a word of a script without spaces.
 pub(super) fn has_phone_within(text: &str) -> bool {
     PHONE_WITHIN.iter().any(|label| text.contains(label))
 }
 
-/// Tells that a word in lower case only says that a number follows.
+/// Returns whether a word in lower case only announces a number.
 pub(super) fn is_number(word: &str) -> bool {
     is(NUMBER, word)
 }
 
-/// Tells that a word in lower case asks to call what is behind it.
+/// Returns whether a word in lower case asks to call a number.
 pub(super) fn is_call(word: &str) -> bool {
     is(CALLS, word)
 }
 
-/// Tells that libphonenumber reads an extension behind a word in lower case.
+/// Returns whether libphonenumber reads an extension behind a word in lower case.
 pub(super) fn is_read_before_extension(word: &str) -> bool {
     is(EXTENSIONS_READ, word)
 }
 
-/// Tells that an extension is behind a word in lower case that libphonenumber does not know.
+/// Returns whether a word in lower case is before an extension that libphonenumber does not know.
 pub(super) fn is_unread_before_extension(word: &str) -> bool {
     is(EXTENSIONS_UNREAD, word)
 }
 
-/// Tells that an extension is behind a word in lower case in the text of a page.
+/// Returns whether a word in lower case is before an extension in the text of a page.
 pub(super) fn is_shown_before_extension(word: &str) -> bool {
     (is(EXTENSIONS_READ, word) || is(EXTENSIONS_UNREAD, word)) && !is(EXTENSIONS_UNSHOWN, word)
 }
 
-/// Tells that a word in lower case says what a number is for, and is never dialled.
+/// Returns whether a word in lower case is the purpose of a number, and is never dialled.
 pub(super) fn is_remark(word: &str) -> bool {
     is(REMARKS, word)
 }
 
-/// Tells that a text in lower case has a word for fax.
+/// Returns whether a text in lower case has a word for fax.
 pub(super) fn says_fax(text: &str) -> bool {
     let is_fax = |word: &str| {
         let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -121,8 +121,7 @@ pub(super) fn says_fax(text: &str) -> bool {
     words.any(is_fax) || FAX_WITHIN.iter().any(|fax| text.contains(fax))
 }
 
-/// Tells that the last words of a text in lower case that say what a number is for say both:
-/// `tel./fax:`.
+/// Returns whether the last labels of a text in lower case are of both: `tel./fax:`.
 pub(super) fn is_for_both(text: &str) -> bool {
     let text = text.replace(['/', '&', '+', '\u{30fb}'], " & ");
     let is_phone = |word: &str| is_phone(word) || matches!(word, "t" | "p");

@@ -1,4 +1,4 @@
-//! Tells digits that are not a number to call: dates, spans of years, amounts.
+//! Recognises digits that are not a number to call: dates, spans of years, amounts.
 
 use std::sync::LazyLock;
 
@@ -20,7 +20,9 @@ const YEARS: &str = r"^(?:19|20)\d\d\s?-\s?(?:19|20)\d\d[.,]?$";
 
 /// A day with its month in letters. Any three may be a month's in some language.
 const DATE_IN_WORDS: &str = r"(?x)^(?:\D*\s)?(?:
-    (?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th|er|[.\u{ba}])?[\s-](?:(?:of|de)\s)?(?P<month>\D{3,12})[\s-](?:(?:de|del)\s)?(?:19|20)\d\d
+    (?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th|er|[.\u{ba}])?[\s-]
+        (?:(?:of|de)\s)?(?P<month>\D{3,12})[\s-]
+        (?:(?:de|del)\s)?(?:19|20)\d\d
     | (?P<first>[^\d\s]{3,12})\s(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?,?\s(?:19|20)\d\d
     )\b[.,]?(?:\D|$)(?:(?:at\s|um\s)?\s?\d{1,2}:\d\d.*)?$";
 
@@ -46,8 +48,8 @@ static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| {
     })
 });
 
-/// Tells that a text is a date or a rounded quantity, and so not a number, whatever a plan makes of
-/// its digits; or a span of years that is not a number of the country.
+/// Returns whether a text is a date or a rounded quantity, whatever a plan makes of its digits; or
+/// a span of years that is not a number of the country.
 pub(super) fn is_no_number(text: &str, country: Option<Region>) -> bool {
     let text = text.trim_matches(|c: char| {
         c.is_whitespace() || matches!(c, '(' | ')' | '[' | ']' | ',' | ';' | ':')
@@ -58,7 +60,7 @@ pub(super) fn is_no_number(text: &str, country: Option<Region>) -> bool {
             .any(|word| labels::is_phone(word) || labels::is_number(word))
             || labels::says_fax(&word)
     };
-    // All of it, as it is written at home: in Germany a number begins with `0`.
+    // The whole text, as it is written at home: in Germany a number begins with `0`.
     let is_at_home = || {
         let number = PHONE_NUMBER_UTIL.parse(text, country).ok().filter(is_valid);
         number.is_some_and(|number| {
@@ -78,7 +80,7 @@ pub(super) fn is_no_number(text: &str, country: Option<Region>) -> bool {
     })
 }
 
-/// Tells that digits with their signs are a date, a span of years or an amount.
+/// Returns whether digits with their signs are a date, a span of years or an amount.
 pub(super) fn is_quantity(number: &str) -> bool {
     PATTERNS.as_ref().is_none_or(|patterns| {
         let others = [&patterns.date, &patterns.years, &patterns.amount];

@@ -1,4 +1,4 @@
-//! Tells the facts that a phone number has by itself, by the numbering plans of Google's
+//! The facts that a phone number has by itself, by the numbering plans of Google's
 //! libphonenumber.
 //!
 //! | field | |
@@ -7,17 +7,20 @@
 //! | `national`, `international` | as people write it at home and abroad |
 //! | `country_calling_code` | `"49"` |
 //! | `region` | two letters of ISO 3166-1; absent where the plan does not tell, as with `+800` |
-//! | `line_type` | `fixed_line`, `mobile`, `fixed_line_or_mobile`, `toll_free`, `premium_rate`, `shared_cost`, `voip`, `personal_number`, `pager`, `uan`, `voicemail`, `unknown` |
-//! | `valid` | whether the plan has numbers of this form; not whether this one is in service |
+//! | `line_type` | see below |
+//! | `valid` | the plan has numbers of this form; this one need not be in service |
 //! | `extension` | digits to dial once the call is taken, where there are any |
 //!
-//! What is not the number is passed over: labels before it, and remarks behind it, as in
-//! `Tel. +49 30 123456 (Fax)`. Letters are dialled only where digits alone are no number of the
-//! plan: `1-800-FLOWERS`. Extensions are read as libphonenumber reads them, and `tel:` links with
-//! their parameters (RFC 3966).
+//! `line_type` is `fixed_line`, `mobile`, `fixed_line_or_mobile`, `toll_free`, `premium_rate`,
+//! `shared_cost`, `voip`, `personal_number`, `pager`, `uan`, `voicemail` or `unknown`.
 //!
-//! Ported numbers keep the type and region that their range was given. A number that can be read is
-//! `found`, valid or not; what cannot be read as one is `invalid`.
+//! Text around the number is skipped: labels before it, and remarks behind it, as in `Tel. +49 30
+//! 123456 (Fax)`. Letters are dialled only if digits alone are not a number of the plan:
+//! `1-800-FLOWERS`. Extensions are read as libphonenumber reads them, and `tel:` links with their
+//! parameters (RFC 3966).
+//!
+//! Ported numbers keep the type and region of their range. A number that can be read is `found`,
+//! valid or not; any other text is `invalid`.
 
 mod candidates;
 pub mod config;
@@ -46,7 +49,7 @@ pub(super) use self::written::written;
 use crate::catalog::ConfigError;
 use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Question};
 
-/// The confidence of the answer: the plans are public, what networks do with them is not.
+/// The confidence of the answer: the plans are public, the networks' use of them is not.
 const CONFIDENCE: f64 = 0.9;
 
 impl BuildKind for PhoneConfig {
@@ -55,7 +58,7 @@ impl BuildKind for PhoneConfig {
     }
 }
 
-/// The `phone` provider. Computes only. The plans are read at the first question.
+/// The `phone` provider. It only computes. The plans are read at the first question.
 #[derive(Debug)]
 pub struct Phone {
     config: PhoneConfig,
@@ -247,7 +250,7 @@ mod tests {
                 "mobile",
                 true,
             ),
-            // Kept by the regulator for films, and given to no one.
+            // Reserved by the regulator for films.
             (
                 "+44 7700 900123",
                 "+447700900123",
@@ -505,7 +508,7 @@ mod tests {
             ("1300 FLOWERS", Some("AU"), "+611300356937", None),
             ("0800 REWE", Some("DE"), "+498007393", None),
             ("0800 REWEREWE", Some("DE"), "+4980073937393", None),
-            // Incomplete, and all the same no word.
+            // Incomplete, and still not a word.
             ("650 2530 fax", Some("US"), "+16502530", None),
             ("+49 30 12 (Fax)", None, "+493012", None),
         ] {
@@ -586,8 +589,7 @@ mod tests {
         }
     }
 
-    /// Without the prefix that calls at home begin with, and with the country's digits: who wrote
-    /// it left out the plus.
+    /// Without the prefix of calls at home, and with the country's digits: the plus was left out.
     #[tokio::test]
     async fn a_number_may_lack_its_plus_and_its_prefix() {
         for (text, country, e164) in [
@@ -642,7 +644,8 @@ mod tests {
                 "+4930123456",
             ),
             (
-                "Hauptstr. 12, 10115 Berlin-Mitte, Haus 3, 2. OG links, Deutschland, Tel.: 030 123456",
+                "Hauptstr. 12, 10115 Berlin-Mitte, Haus 3, 2. OG links, Deutschland, Tel.: \
+                 030 123456",
                 "DE",
                 "+4930123456",
             ),
@@ -693,7 +696,10 @@ mod tests {
             for country in ["DE", "US", "FR", "DK"] {
                 let answer = ask(None, json!({"phone": text, "country": country})).await;
                 assert!(
-                    matches!(&answer, Answer::Invalid(why) if why.contains("is not a phone number")),
+                    matches!(
+                        &answer,
+                        Answer::Invalid(why) if why.contains("is not a phone number")
+                    ),
                     "{text} {country}: {answer:?}"
                 );
             }
@@ -918,7 +924,8 @@ mod tests {
                 "+4930123456",
             ),
             (
-                "\u{6f0}\u{6f0}\u{6f4}\u{6f9} \u{6f3}\u{6f0} \u{6f1}\u{6f2}\u{6f3}\u{6f4}\u{6f5}\u{6f6}",
+                "\u{6f0}\u{6f0}\u{6f4}\u{6f9} \u{6f3}\u{6f0} \
+                 \u{6f1}\u{6f2}\u{6f3}\u{6f4}\u{6f5}\u{6f6}",
                 "DE",
                 "+4930123456",
             ),
@@ -1162,7 +1169,8 @@ mod tests {
             "1-800-FLOWERS #12345\u{20ac}\u{20ac}",
             "0800 ABC ext. 1\u{20ac}",
             "\u{660}\u{661}\u{662}\u{663}\u{664}",
-            "9;phone-context=doorkiezer00ext.;ext=00~*1939tel:.ext.doorkiezerx;phone-context=\u{ff0b}\u{1f4a9}",
+            "9;phone-context=doorkiezer00ext.;ext=00~*1939tel:.ext.doorkiezerx;\
+             phone-context=\u{ff0b}\u{1f4a9}",
         ] {
             for country in [None, Some("DE")] {
                 let answer = ask(country, json!({"phone": text})).await;

@@ -13,7 +13,7 @@ pub(super) const MAX_CHARS: usize = 250;
 /// The most zeros that a spreadsheet puts behind the point.
 const MAX_DECIMALS: usize = 2;
 
-/// Tells that a text is longer than any number.
+/// Returns whether a text is longer than any number.
 pub(super) fn is_too_long(text: &str) -> bool {
     text.trim().chars().nth(MAX_CHARS).is_some()
 }
@@ -29,11 +29,11 @@ pub(super) fn plain(text: &str) -> String {
     for c in decoded.trim().chars().filter(|c| !is_invisible(*c)) {
         match c {
             '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' => plain.push('-'),
-            // A long vowel elsewhere.
+            // Elsewhere it is a long vowel.
             '\u{30fc}' if plain.ends_with(|c: char| c.is_ascii_digit()) => plain.push('-'),
             '\u{2044}' | '\u{2215}' => plain.push('/'),
             '\u{ff01}'..='\u{ff5e}' => plain.extend(char::from_u32(u32::from(c) - 0xfee0)),
-            // Dots to the eye, and in France between each two digits.
+            // They look like dots, and in France separate each two digits.
             '·' | '•' | '∙' => plain.push('.'),
             // `( 030 ) 123456`
             ' ' if plain.ends_with('(') => {}
@@ -63,8 +63,8 @@ pub(super) fn plain(text: &str) -> String {
     plain
 }
 
-/// Returns a number without what a spreadsheet that took it for a quantity put behind it:
-/// `4930123456.0`, `+4930123456,00`.
+/// Returns a number without the decimals that a spreadsheet added: `4930123456.0`,
+/// `+4930123456,00`.
 pub(super) fn of_a_sheet(text: &str) -> &str {
     let digits =
         |text: &&str| text.len() >= MIN_BEFORE_ANOTHER && text.bytes().all(|b| b.is_ascii_digit());
@@ -78,9 +78,9 @@ pub(super) fn of_a_sheet(text: &str) -> &str {
 }
 
 /// Returns a number without the parameters of a `tel:` URI (RFC 3966), but with its extension, and
-/// behind the digits that its context gives. `None` where the context is not valid. libphonenumber
-/// takes such URIs itself, but minds the case of parameters, and the crate panics on crafted ones
-/// (2.2.15: `9;phone-context=a;phone-context=+`), so that it never sees a context.
+/// behind the digits of its context. `None` if the context is not valid. libphonenumber takes such
+/// URIs itself, but minds the case of parameters, and the crate panics on crafted ones (2.2.15:
+/// `9;phone-context=a;phone-context=+`), so that it never sees a context.
 pub(super) fn without_parameters(text: &str) -> Option<String> {
     let mut parts = text.split(';');
     let number = parts.next().unwrap_or_default();
@@ -107,7 +107,7 @@ pub(super) fn without_parameters(text: &str) -> Option<String> {
             } else {
                 ""
             };
-            // What stands before the digits is the scheme.
+            // The text before the digits is the scheme.
             let digits = number.trim_start_matches(|c: char| !c.is_ascii_digit());
             is_context(context).then(|| format!("{prefix}{digits}{kept}"))
         }
@@ -115,8 +115,8 @@ pub(super) fn without_parameters(text: &str) -> Option<String> {
     }
 }
 
-/// Tells that a context is the first digits of numbers in a country, or the name of a domain: RFC
-/// 3966, section 3.
+/// Returns whether a context is the first digits of numbers in a country, or the name of a domain:
+/// RFC 3966, section 3.
 fn is_context(context: &str) -> bool {
     if let Some(digits) = context.strip_prefix('+') {
         let signs = |c: char| c.is_ascii_digit() || matches!(c, '-' | '.' | '(' | ')');

@@ -4,12 +4,12 @@ use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNu
 
 use super::words::{count, digits, from_digit};
 
-/// Tells that a plan has numbers of this form.
+/// Returns whether a plan has numbers of this form.
 pub(super) fn is_valid(number: &PhoneNumber) -> bool {
     PHONE_NUMBER_UTIL.is_valid_number(number)
 }
 
-/// Tells that a number is of a range for services, complete or not.
+/// Returns whether a number is of a range for services, complete or not.
 pub(super) fn is_service(number: &PhoneNumber) -> bool {
     let is_sold = |national_number| {
         is_sold(&PhoneNumber {
@@ -25,7 +25,7 @@ pub(super) fn is_service(number: &PhoneNumber) -> bool {
     shorter.chain(longer).any(is_sold)
 }
 
-/// Tells that a complete number is of a range for services.
+/// Returns whether a complete number is of a range for services.
 pub(super) fn is_sold(number: &PhoneNumber) -> bool {
     use PhoneNumberType::{PersonalNumber, PremiumRate, SharedCost, TollFree, UAN};
     let kind = PHONE_NUMBER_UTIL.get_number_type(number);
@@ -35,12 +35,11 @@ pub(super) fn is_sold(number: &PhoneNumber) -> bool {
     )
 }
 
-/// Returns the number that a part is with the `+` that it lacks, where it begins with the code of
-/// its own country and is read as one of that country all the same: German numbers may have any
-/// length, so that `49 171 1234567` is one. Numbers for use at home are written with the plan's
-/// prefix for that, where there is one. Where it is absent, and the country's digits, a space and a
-/// number that is complete by itself are there, the `+` was left out. `4921 123456`, whose digits
-/// are grouped otherwise, is a town's.
+/// Returns the number that a part is with a `+`, if it begins with the code of its own country and
+/// still reads as a number of that country: German numbers may have any length, so that `49 171
+/// 1234567` is one. Numbers for use at home have the plan's prefix, if there is one. If it is
+/// absent, and the country's digits, a space and a complete number are there, the `+` was left out.
+/// `4921 123456`, whose digits are grouped otherwise, is a town's.
 pub(super) fn with_plus(part: &str, number: &PhoneNumber, country: Region) -> Option<PhoneNumber> {
     let util = &*PHONE_NUMBER_UTIL;
     let code = util

@@ -1,4 +1,4 @@
-//! One number out of what people write: links, remarks, labels, extensions, prefixes.
+//! Reads one number in text as people write it: links, remarks, labels, extensions, prefixes.
 
 use rlibphonenumber::{ParseError, PhoneNumber, Region};
 
@@ -8,8 +8,8 @@ use super::plain::{is_too_long, of_a_sheet, plain, without_parameters};
 use super::remarks::without_count;
 use super::words::from_digit;
 
-/// Reads a number. The first complete one of several counts, and what stands behind a complete one
-/// is a remark, but for an extension. The error says what the text is instead.
+/// Reads a number. The first complete one of several counts, and the text behind it is a remark,
+/// but for an extension. The error says what the text is instead.
 pub(super) fn read(text: &str, country: Option<Region>) -> Result<PhoneNumber, &'static str> {
     if is_too_long(text) {
         return Err("is too long for a phone number");

@@ -6,7 +6,7 @@ use regex_lite::{Regex, RegexBuilder};
 
 use super::words::{MIN_BEFORE_ANOTHER, count};
 
-/// The most digits before those in brackets that are an area's; behind more they are a remark.
+/// The most digits before a bracket that may be an area's; behind more, the bracket is a remark.
 pub(super) const MAX_BEFORE_REMARK: usize = 6;
 
 /// The most digits of a number without its country's, and without a prefix.
@@ -15,28 +15,30 @@ const MAX_NATIONAL: usize = 11;
 const MAX_ENDING: usize = 4;
 
 /// A remark that begins with a digit or a sign: hours, prices and floors. Before any other word,
-/// digits are still the number's. Letters that may be anything else are a currency only in
-/// brackets, behind a decimal, or before what it is paid for.
+/// digits belong to the number. Ambiguous letters are a currency only in brackets, behind a
+/// decimal, or before a unit of time.
 const REMARK: &str = r"(?x)[(\[]\s?\d{1,3}\s?CURRENCY\b | [\s,;(\[](?:
     (?:24|7|365)[dhjt]?\s?[/x]\s?(?:24|[5-7]|365)\b
     | \d{1,2}:\d\d\b
     | \d{1,3}(?:st|nd|rd|th|h|p)\b
     | \d{1,3}\.?\s?(?:(?:og|ug|eg|stock|etage|obergeschoss|floor|piano|piso|planta)\b|étage)
-    | (?:\d{1,2}(?:[.:]\d\d)?\s?(?:[ap]m|h|uhr)?\s?(?:-|bis|to|till|until|à|a|alle)\s?)?\d{1,3}(?:[.:,]\d\d)?\s?
+    | (?:\d{1,2}(?:[.:]\d\d)?\s?(?:[ap]m|h|uhr)?\s?(?:-|bis|to|till|until|à|a|alle)\s?)?
+        \d{1,3}(?:[.:,]\d\d)?\s?
         (?:[ap]\.?m|h|hrs?|hours?|uhr|std|stunden|uur|ore|horas?|heures?|min)\b
     | \d{1,3}[.,](?:\d{1,3}|-)\s?CURRENCY\b
     | \d{1,3}\s?CURRENCY\.?\s?(?:/|(?:pro|per|par|por|al|je|a)\s)\s?(?:min|anruf|call|appel
         |llamada|chiamata|chamada|gesprek|połączenie|sms|perc|hívás|мин|dk|hovor)
     | \d{1,3}(?:[.,](?:\d{1,3}|-))?\s?(?:
-        (?:cents?|cent[ei]simi|centimes|c[eé]ntimos|rappen|pence|groszy|euros?|dollars?|pounds?|francs)\b
+        (?:cents?|cent[ei]simi|centimes|c[eé]ntimos|rappen|pence|groszy|euros?
+            |dollars?|pounds?|francs)\b
         | z[łŁ] | k[čČ] | лв | руб | грн | (?:[A-Z]{1,2})?[€$£¥₽₹₺₴₩₪¢฿₫₦]
         | (?:/|pro|per|par|por|al|je|a)\s?
             (?:min(?:ut[eoa])?|anruf|call|appel|llamada|chiamata|chamada|gesprek|połączenie|sms)\b)
     | [€$£¥₽₹₺₴₩₪¢฿₫₦]\s?\d)";
 
 /// Letters of currencies.
-const CURRENCY: &str = "(?:cts?|eur|usd|gbp|chf|s?fr|pln|czk|sek|nok|dkk|kr|huf|ft|ron|lei|bgn|rub|try|tl|inr|rs|rp\
-    |jpy|yen|cny|aud|cad|nzd|brl|mxn|zar)";
+const CURRENCY: &str = "(?:cts?|eur|usd|gbp|chf|s?fr|pln|czk|sek|nok|dkk|kr|huf|ft|ron|lei|bgn|rub|try|tl|inr\
+    |rs|rp|jpy|yen|cny|aud|cad|nzd|brl|mxn|zar)";
 
 /// Hours or a count before a number that begins with `0`; a count with its sign before any.
 const BEFORE: &str = r"^[1-9]\d{0,2}(?P<span>[/-]\d{1,3})?\s+(?P<number>\(?0\d.*)$";
@@ -98,8 +100,8 @@ pub(super) fn without_hours(number: &str) -> &str {
         .unwrap_or(number)
 }
 
-/// Returns where the bracket begins that a place is in, where it is behind a number and so the
-/// beginning of a remark.
+/// Returns the beginning of the bracket that a place is in, if it is behind a number and so a
+/// remark.
 pub(super) fn remark_around(before: &str) -> Option<usize> {
     let open = before
         .rfind(['(', '['])
@@ -107,8 +109,8 @@ pub(super) fn remark_around(before: &str) -> Option<usize> {
     (count(&before[..open]) > MAX_BEFORE_REMARK).then_some(open)
 }
 
-/// Returns where second endings of a number begin, as in `030 12345678/79`: behind all digits of
-/// the first, and with fewer. The digits of a country do not count.
+/// Returns the beginnings of second endings of a number, as in `030 12345678/79`: behind all digits
+/// of the first, and with fewer. The digits of a country do not count.
 pub(super) fn short_endings(text: &str) -> impl Iterator<Item = usize> {
     let is_short = |at: &usize| {
         let (before, behind) = (&text[..*at], &text[at + 1..]);

@@ -1,4 +1,4 @@
-//! Numbers in the visible text of a page: those that it calls one, and those in international form.
+//! Numbers in the visible text of a page: those with a label, and those in international form.
 
 use std::ops::ControlFlow;
 
@@ -10,18 +10,18 @@ use super::words::{self, count};
 use super::written::written;
 use super::{labels, plan};
 
-/// The most numbers that are told, and the most that are held against the plans.
+/// The most numbers that are returned, and the most that are checked by the plans.
 const MAX_SHOWN: usize = 10;
 const MAX_TRIED: usize = 100;
-/// The fewest digits of a number, and of one that only its `+` calls one.
+/// The fewest digits of a number, and of one that has only a `+` and no label.
 const MIN_DIGITS: usize = 6;
 const MIN_UNNAMED: usize = 9;
-/// The longest text that can be a number with what calls it one, in bytes.
+/// The longest text that can be a number with its label, in bytes.
 const MAX_LABEL: usize = 60;
 const MAX_EXTENSION: usize = 20;
-/// The most of a line on either side of a link that is looked at, in bytes.
+/// The most of a line on either side of a link that is read, in bytes.
 const MAX_BESIDE: usize = 200;
-/// The most words before a number that may call it one.
+/// The most words before a number that may be its label.
 const MAX_WORDS: usize = 6;
 
 /// Signs between the parts of a line, with a space on either side.
@@ -34,13 +34,15 @@ const SEPARATORS: [&str; 6] = [
     " // ",
 ];
 
-/// Letters that stand for such words, and for a fax.
+/// Letters for such words, and for a fax.
 const LETTERS: &str = "t p m c \u{260e} \u{2706} \u{2121}";
-/// Words that may stand between one of them and the number.
+/// Words that may be between one of them and the number.
 const GLUE: &str = "\
-    us our at on now today toll free freephone no nr number numbers num n\u{b0} n\u{ba} \u{2116} unter uns oss \
-    ons op p\u{e5} au al allo le the is ist est via direct or office main sales team kontor \u{756a}\u{53f7}";
-/// The words before a number, by what they call it.
+    us our at on now today toll free freephone no nr number numbers num n\u{b0} n\u{ba} \u{2116} \
+    unter uns oss \
+    ons op p\u{e5} au al allo le the is ist est via direct or office main sales team \
+    kontor \u{756a}\u{53f7}";
+/// The label before a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Called {
     Phone,
@@ -48,9 +50,9 @@ enum Called {
     Nothing,
 }
 
-/// The numbers in lines of text, as they are written: behind a word for phones, or with `+` and a
-/// country's code; none behind a word for fax. Each is a valid number of its plan, which for one
-/// without `+` is that of the country. Without one there is none.
+/// Returns the numbers in lines of text, as they are written: behind a label of phones, or with `+`
+/// and a country's code; none behind a label of fax. Each is a valid number of its plan, which for
+/// one without `+` is that of the country. Without a country there is none.
 pub(in crate::providers) fn shown<'l>(
     lines: impl Iterator<Item = &'l str>,
     country: Option<Region>,
@@ -63,7 +65,7 @@ pub(in crate::providers) fn shown<'l>(
     let mut before = String::new();
     for line in lines {
         for part in parts(line) {
-            // Nothing else is a number or its label.
+            // Any other part is neither a number nor its label.
             if !part.contains(|c: char| c.is_numeric()) {
                 before = if part.len() <= MAX_LABEL {
                     part.to_lowercase()
@@ -89,8 +91,8 @@ struct Reader {
 }
 
 impl Reader {
-    /// Reads the numbers of a part of a line. `before` is the part before it, where it had no
-    /// number. Breaks once there are enough.
+    /// Reads the numbers of a part of a line. `before` is the part before it, if it had no number.
+    /// Breaks once there are enough.
     fn read(&mut self, part: &str, before: &str) -> ControlFlow<()> {
         let part = plain(part);
         let found = Numbers {
@@ -117,7 +119,7 @@ impl Reader {
         ControlFlow::Continue(())
     }
 
-    /// Adds what is valid of a number: with its extension, if it is valid so.
+    /// Adds a number if it is valid: with its extension, if it is valid so.
     fn add(&mut self, number: &str, extension: Option<&str>) {
         let with_extension =
             extension.map(|tail| valid(&[number, " ", tail].concat(), self.country));
@@ -132,7 +134,7 @@ impl Reader {
     }
 }
 
-/// The parts of a line, with the bullets that are no separators left to numbers.
+/// Returns the parts of a line; bullets that do not separate stay in the numbers.
 fn parts(line: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
@@ -156,8 +158,8 @@ pub(in crate::providers) fn is_called(line: &str) -> bool {
     words.by_ref().take(MAX_WORDS).any(labels::is_phone) || words.any(labels::has_phone_within)
 }
 
-/// Returns whether the text of a link to a number calls it a fax, or what stands beside it: the
-/// part before its line, and what is before and behind in that.
+/// Returns whether the text of a link to a number calls it a fax, or the text beside it: the part
+/// before its line, and those before and behind it in the line.
 pub(in super::super) fn is_fax(number: &str, text: &str, [before, head, rest]: [&str; 3]) -> bool {
     let lower = text.to_lowercase();
     if labels::says_fax(&lower) {
@@ -206,22 +208,22 @@ fn is_named_by_itself(number: &str) -> bool {
     number.trim_start_matches('(').starts_with('+') && count(number) >= MIN_UNNAMED
 }
 
-/// The numbers of a text that are valid, as they are written.
+/// Returns the valid numbers of a text, as they are written.
 fn valid(text: &str, country: Option<Region>) -> Vec<String> {
     let is_valid =
         |number: &String| read(number, country).is_ok_and(|number| plan::is_valid(&number));
     written(text).into_iter().filter(is_valid).collect()
 }
 
-/// The possible numbers in a part of a line, each with a possible extension and what it is called.
+/// The possible numbers in a part of a line, each with a possible extension and its label.
 struct Numbers<'t> {
     text: &'t str,
-    /// The part before, where it had no number.
+    /// The part before, if it had no number.
     before: &'t str,
     at: usize,
-    /// Where the words before the next number begin.
+    /// The beginning of the words before the next number.
     from: usize,
-    /// The word for the last one: of several behind one word each is.
+    /// The label of the last one: it holds for several numbers in a row.
     called: Option<Called>,
 }
 
@@ -245,7 +247,7 @@ impl<'t> Iterator for Numbers<'t> {
             let end = end.map_or(self.text.len(), |(at, _)| start + at);
             let mut number = self.text[start..end].trim_end_matches(['-', '.', ' ', '/', '(', '+']);
             if !number.contains('(') {
-                // The end of a bracket that it stands in.
+                // The end of a bracket around it.
                 number = number
                     .split_once(')')
                     .map(|(number, _)| number)
@@ -300,7 +302,7 @@ impl<'t> Iterator for Numbers<'t> {
     }
 }
 
-/// A word with digits, which may be an extension; not where it is another number.
+/// Returns a word with digits, which may be an extension, unless it is another number.
 fn extension(rest: &str) -> Option<&str> {
     let rest = rest.trim_start_matches([' ', ',', ';']);
     let label = rest

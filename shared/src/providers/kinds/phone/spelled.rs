@@ -10,18 +10,18 @@ use super::words::{is_extension, letters, words};
 /// North America, Australia.
 const LONG_WORDS: [i32; 2] = [1, 61];
 
-/// The most digits before letters that take the place of a number: those of a service, as in `0800`
-/// and `0180 5`.
+/// The most digits before letters that replace a number: those of a service, as in `0800` and `0180
+/// 5`.
 const MAX_SERVICE: usize = 4;
 /// The fewest letters that libphonenumber dials.
 const MIN_LETTERS: usize = 3;
 
-/// Tells that a part has letters that are meant to be dialled, and are not a remark behind a number
-/// that misses some digits: both make a number that the plan has, where numbers may have any
-/// length. Words are sold
+/// Returns whether the letters of a part are meant to be dialled, and are not a remark behind an
+/// incomplete number: both make a number of the plan, if numbers may have any length. Words are
+/// sold
 ///
-/// - for services, such as `0800`, and stand right behind their digits: the whole is a service's
-///   too, and not a name with a capital, but in North America;
+/// - for services, such as `0800`, and are right behind their digits: the whole is a service's too,
+///   and not a name with a capital, but in North America;
 /// - in North America for every number, and are then in capitals and complete.
 pub(super) fn is_spelled(part: &str, number: &PhoneNumber) -> bool {
     let mut dialled = words(part)
@@ -66,8 +66,8 @@ fn is_capitalised(word: &str) -> bool {
     chars.next().is_some_and(char::is_uppercase) && chars.all(char::is_lowercase)
 }
 
-/// Returns a number whose word is too long for its plan, without the last letters: dialled or not,
-/// they change nothing.
+/// Returns a number whose word is too long for its plan, without the last letters: dialling them
+/// changes nothing.
 pub(super) fn cut(part: &str, mut number: PhoneNumber) -> Option<PhoneNumber> {
     let last = words(part)
         .filter(|word| !is_extension(word, &number))

@@ -4,12 +4,12 @@ use rlibphonenumber::PhoneNumber;
 
 use super::labels;
 
-/// The fewest digits of a number that another one stands beside.
+/// The fewest digits of a number with another one beside it.
 pub(super) const MIN_BEFORE_ANOTHER: usize = 7;
 /// The most digits of a label before the number itself: `Line 2:`, `24h`.
 pub(super) const MAX_LABEL_DIGITS: usize = 3;
 
-/// The ASCII digits of a text.
+/// Returns the ASCII digits of a text.
 pub(super) fn digits(text: &str) -> impl Iterator<Item = char> {
     text.chars().filter(char::is_ascii_digit)
 }
@@ -24,8 +24,8 @@ pub(super) fn from_digit(part: &str) -> &str {
     part.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '+')
 }
 
-/// Returns the words of a part from its first digit on, each with all that stands behind it. `x` is
-/// not one: it stands for digits that are left out, as of a carrier, or before an extension.
+/// Returns the words of a part from its first digit on, each with all the text behind it. `x` is
+/// not one: it stands for omitted digits, as of a carrier, or before an extension.
 pub(super) fn words(part: &str) -> impl Iterator<Item = &str> {
     let number = from_digit(part);
     let word = |at: &usize| {
@@ -45,7 +45,7 @@ pub(super) fn letters(text: &str) -> &str {
         .unwrap_or_default()
 }
 
-/// Tells that a word is the label of a number's extension.
+/// Returns whether a word is the label of a number's extension.
 pub(super) fn is_extension(label: &str, number: &PhoneNumber) -> bool {
     let word = letters(label);
     let alone = !label[word.len()..].contains(char::is_alphabetic);

@@ -1,4 +1,4 @@
-//! The numbers of a link or a text as they are written, whatever country they are of.
+//! The numbers of a link or a text as they are written, of any country.
 
 use std::ops::RangeInclusive;
 
@@ -18,9 +18,9 @@ const MAX_WRITTEN: usize = 40;
 /// The most digits of an extension.
 const MAX_EXTENSION: usize = 7;
 
-/// Reads the numbers of a link or a text as they are written, where nothing says which country they
-/// are of: with plain digits, dashes and spaces, and an extension as `;ext=12` or ` ext. 12`. Skips
-/// numbers of a fax, and numbers with words behind them.
+/// Reads the numbers of a link or a text as they are written, if their country is not known: with
+/// plain digits, dashes and spaces, and an extension as `;ext=12` or ` ext. 12`. Skips numbers of a
+/// fax, and numbers with words behind them.
 pub(in crate::providers) fn written(text: &str) -> Vec<String> {
     if text.len() > MAX_CHARS * 4 || is_too_long(text) {
         return Vec::new();
@@ -29,8 +29,8 @@ pub(in crate::providers) fn written(text: &str) -> Vec<String> {
     apart(&text).into_iter().filter_map(as_written).collect()
 }
 
-/// Returns the parts of a text with a number each. A slash may also stand within one, so that it
-/// counts where the whole is not a number of any plan, as in libphonenumber's matcher.
+/// Returns the parts of a text with a number each. A slash may also be within one, so that it
+/// counts if the whole is not a number of any plan, as in libphonenumber's matcher.
 fn apart(text: &str) -> Vec<&str> {
     let (mut parts, mut start) = (Vec::new(), 0);
     let is_sign = |c: char| matches!(c, ',' | ';' | '/' | '|' | '\n');
@@ -107,8 +107,8 @@ fn as_written(part: &str) -> Option<String> {
     (DIGITS.contains(&count(number)) && number.len() <= MAX_WRITTEN).then_some(written)
 }
 
-/// Returns what is written as one number, without a count or hours before it. `None` where it is
-/// two numbers, a date or an amount.
+/// Returns the text of one number, without a count or hours before it. `None` if it is two numbers,
+/// a date or an amount.
 fn one_written(number: &str) -> Option<&str> {
     let number = number.trim_end_matches(['-', '/', '(', ' ', '.']);
     let number = match number.rfind('+') {

@@ -1,5 +1,5 @@
-//! From bytes to text as browsers do it: byte order mark, then header, then what the document says
-//! of itself.
+//! Decodes bytes to text as browsers do: byte order mark, then header, then the document's own
+//! declaration.
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
 
@@ -7,10 +7,10 @@ use super::html::Document;
 use crate::providers::kinds::charset::{label, reported};
 
 /// The part of a document that is searched for its charset, in bytes. WHATWG HTML says 1024; many
-/// sites say it a little later.
+/// sites declare it a little later.
 const PRESCAN: usize = 4096;
 
-/// The text of a body. What cannot be read becomes U+FFFD. `content_type` is the header's value.
+/// Decodes a body. Malformed parts become U+FFFD. `content_type` is the header's value.
 pub(super) fn decode(body: &[u8], content_type: Option<&str>) -> String {
     if let Some((encoding, length)) = Encoding::for_bom(body) {
         return encoding
@@ -21,8 +21,8 @@ pub(super) fn decode(body: &[u8], content_type: Option<&str>) -> String {
     let said = declaration(body);
     let encoding = reported(content_type).or(said).unwrap_or(UTF_8);
     let (text, broken) = encoding.decode_without_bom_handling(body);
-    // UTF-8 says of itself whether it is that. Servers say it of everything; a page that was cut
-    // ends in half a character.
+    // UTF-8 can be recognised by itself. Servers claim it of everything; a truncated page ends in
+    // half a character.
     if encoding != UTF_8 || !broken || is_mostly_utf8(body) {
         return text.into_owned();
     }
@@ -40,8 +40,8 @@ fn is_mostly_utf8(body: &[u8]) -> bool {
     whole >= broken
 }
 
-/// Returns what a document says of itself: by how its first tag is written, in its XML declaration,
-/// or in a `<meta>`.
+/// Returns the encoding that a document declares: by the form of its first tag, in its XML
+/// declaration, or in a `<meta>`.
 fn declaration(body: &[u8]) -> Option<&'static Encoding> {
     match body {
         [b'<', 0, ..] => return Some(UTF_16LE),
@@ -67,7 +67,7 @@ fn declaration(body: &[u8]) -> Option<&'static Encoding> {
         .and_then(|declaration| label(declaration, "encoding"))
         .or_else(in_meta)?;
     Some(match said {
-        // What was found by reading ASCII is not UTF-16, whatever it says (WHATWG HTML, section
+        // A declaration that was found by reading ASCII is not UTF-16 (WHATWG HTML, section
         // 13.2.3.2).
         said if said == UTF_16LE || said == UTF_16BE => UTF_8,
         said if said == X_USER_DEFINED => WINDOWS_1252,

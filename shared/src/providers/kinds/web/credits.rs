@@ -1,5 +1,5 @@
-//! Who made a site, as its footer says (`Webdesign by Pixelwerk, Tel. 040 1234567`): what stands
-//! there is not the company's.
+//! The makers of a site, as its footer names them (`Webdesign by Pixelwerk, Tel. 040 1234567`):
+//! their contacts are not the company's.
 
 use std::sync::LazyLock;
 
@@ -12,8 +12,8 @@ use super::social::Profile;
 use crate::domain::organisation;
 use crate::providers::kinds::phone;
 
-/// The longest line that names a maker without a link, in bytes, and that goes on with the maker's
-/// contacts.
+/// The longest line that names a maker without a link, in bytes, and that continues with the
+/// maker's contacts.
 const MAX_UNLINKED: usize = 300;
 const MAX_CONTACT: usize = 80;
 /// The most lines of a maker's contacts below its name.
@@ -21,11 +21,11 @@ const MAX_BELOW: usize = 3;
 /// The most bytes between such words and the link to the maker: `: `.
 const MAX_GAP: usize = 3;
 /// The most makers that are kept and the most names of theirs, and the fewest letters of a name
-/// that tells them from others.
+/// that distinguish them.
 const MAX_MAKERS: usize = 20;
 const MAX_NAMES: usize = 60;
 const MIN_NAME: usize = 4;
-/// The longest host that there can be (RFC 1035), in bytes.
+/// The longest host (RFC 1035), in bytes.
 const MAX_HOST: usize = 253;
 
 /// Words of footers. See the file.
@@ -47,7 +47,7 @@ static WORDS: LazyLock<Words> = LazyLock::new(|| {
 /// The makers that a page names.
 #[derive(Debug, Default)]
 pub(super) struct Credits {
-    /// Lines, and from which byte on each is a maker's.
+    /// Lines, with the byte from which on each is a maker's.
     from: Vec<(usize, usize)>,
     /// Their domains and names.
     owners: Vec<String>,
@@ -85,7 +85,7 @@ impl Credits {
                 continue;
             };
             let behind = || links.iter().filter(|(anchor, _)| anchor.at >= at);
-            // A maker's own site.
+            // The maker's own site.
             if behind().any(|(_, site)| site == own)
                 || credits.is_own_text(line.text.get(end..).unwrap_or_default())
             {
@@ -129,7 +129,7 @@ impl Credits {
         }
     }
 
-    /// The part of a line that is the company's.
+    /// Returns the part of a line that is the company's.
     pub(super) fn own_part<'l>(&self, number: usize, line: &'l str) -> &'l str {
         let from = self
             .from
@@ -139,8 +139,8 @@ impl Credits {
         from.map_or(line, |at| line.get(..at).unwrap_or_default())
     }
 
-    /// Returns whether a link stands where a maker is named, and is none to a profile or an address
-    /// of the company's own name.
+    /// Returns whether a link is where a maker is named, and does not lead to a profile or an
+    /// address of the company's own name.
     pub(super) fn holds(&self, anchor: &Anchor, base: &Url) -> bool {
         let holds = self
             .from
@@ -171,8 +171,8 @@ impl Credits {
         !self.is_own_domain(domain) && self.owners.iter().any(|maker| maker == domain)
     }
 
-    /// Returns whether a profile is a maker's: its name is the maker's, or begins with it and goes
-    /// on with another word.
+    /// Returns whether a profile is a maker's: its name is the maker's, or begins with it and
+    /// continues with another word.
     pub(super) fn has_profile(&self, profile: &Profile) -> bool {
         if self.names.is_empty() || self.is_own(profile.name()) {
             return false;
@@ -191,8 +191,7 @@ impl Credits {
             .any(|maker| name.starts_with(maker.as_str()) && ends.contains(&maker.len()))
     }
 
-    /// Returns whether a name has the company's in it, which has to be a word of its own where it
-    /// is short.
+    /// Returns whether a name has the company's in it; a short one must be a word of its own.
     fn is_own(&self, name: &str) -> bool {
         if self.own.chars().count() >= MIN_NAME {
             return glued(name).contains(&self.own);
@@ -200,8 +199,8 @@ impl Credits {
         !self.own.is_empty() && words(name).any(|word| glued(word) == self.own)
     }
 
-    /// Returns whether what is behind the words for a maker names the company. Of a short name it
-    /// has to be the beginning.
+    /// Returns whether the text behind the words for a maker names the company. A short name must
+    /// be its beginning.
     fn is_own_text(&self, text: &str) -> bool {
         if self.own.chars().count() >= MIN_NAME {
             return glued(text).contains(&self.own);
@@ -221,18 +220,19 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// The domain of a mail address.
+/// Returns the domain of a mail address.
 fn domain(mail: &str) -> Option<&str> {
     let (_, host) = mail.rsplit_once('@')?;
     (host.len() <= MAX_HOST).then(|| owner(host))
 }
 
-/// Returns what a domain calls its owner.
+/// Returns the owner's name in a domain.
 fn label(domain: &str) -> String {
     glued(domain.split('.').next().unwrap_or_default())
 }
 
-/// Whose site a link leads to; nothing where it is a profile on a network, or no web page.
+/// Returns the site that a link leads to; `None` if it is a profile on a network, or not a web
+/// page.
 fn site(base: &Url, anchor: &Anchor) -> Option<String> {
     let url = base
         .join(&anchor.href)
@@ -245,17 +245,17 @@ fn site(base: &Url, anchor: &Anchor) -> Option<String> {
     Some(owner(host).to_owned())
 }
 
-/// Where a line names who made the site.
+/// The part of a line that names the maker of the site.
 struct Credit {
     at: usize,
-    /// Where the words end.
+    /// The end of the words.
     end: usize,
-    /// Set where the maker's contacts may stand in the lines below.
+    /// Set if the maker's contacts may be in the lines below.
     goes_on: bool,
 }
 
-/// The first place of a line that names who made the site. `is_linked`: whether a link to another
-/// site begins at a byte, or just behind.
+/// Returns the first part of a line that names the maker of the site. `is_linked` returns whether a
+/// link to another site begins at a byte, or just behind.
 fn credit(text: &str, is_linked: impl Fn(usize) -> bool) -> Option<Credit> {
     let lower = Some(text.to_lowercase()).filter(|lower| lower.len() == text.len());
     let lower = lower.unwrap_or_else(|| text.to_ascii_lowercase());
@@ -292,7 +292,7 @@ fn credit(text: &str, is_linked: impl Fn(usize) -> bool) -> Option<Credit> {
         .min_by_key(|credit| credit.at)
 }
 
-/// Returns whether a text begins with what can be a name: a word with a capital that calls no
+/// Returns whether a text begins with a possible name: a capitalised word that does not announce a
 /// number.
 fn begins_with_name(text: &str) -> bool {
     let signs = [':', '\u{ff1a}', '"', '\'', '\u{201e}', '\u{201c}', '\u{ab}'];
@@ -330,7 +330,8 @@ mod tests {
 
     const MAKER: &str = "<a href='https://www.pixelwerk.example'>Pixelwerk GmbH</a>";
     const CONTACTS: &str = "Tel. 040 1234567 <a href='tel:+49401234567'>call</a> \
-        <a href='mailto:info@pixelwerk.example'>Mail</a> <a href='https://www.linkedin.com/company/pixelwerk'>LinkedIn</a>";
+        <a href='mailto:info@pixelwerk.example'>Mail</a> \
+        <a href='https://www.linkedin.com/company/pixelwerk'>LinkedIn</a>";
 
     #[test]
     fn a_makers_contacts_are_not_the_companys() {
@@ -351,14 +352,16 @@ mod tests {
             "Ontwikkeld door",
             "Desenvolvido por",
             "Webdesign & Hosting:",
-            "\u{420}\u{430}\u{437}\u{440}\u{430}\u{431}\u{43e}\u{442}\u{43a}\u{430} \u{441}\u{430}\u{439}\u{442}\u{430}:",
+            "\u{420}\u{430}\u{437}\u{440}\u{430}\u{431}\u{43e}\u{442}\u{43a}\u{430} \
+             \u{441}\u{430}\u{439}\u{442}\u{430}:",
         ] {
             for contacts in [
                 format!("{credit} {MAKER}, {CONTACTS}"),
                 format!("{credit} {MAKER}<br>{CONTACTS}"),
             ] {
                 let reported = read(&format!(
-                    "<html lang=de><title>B\u{e4}ckerei M\u{fc}ller</title><footer><p>{contacts}</footer>"
+                    "<html lang=de><title>B\u{e4}ckerei M\u{fc}ller</title><footer>\
+                     <p>{contacts}</footer>"
                 ));
                 for absent in ["phones", "emails", "social_profiles"] {
                     assert!(
@@ -367,7 +370,8 @@ mod tests {
                         reported.fields
                     );
                 }
-                let own = "<p>Tel. 030 123456 <a href='tel:+4930123456'>call</a> <a href='mailto:brot@gmx.de'>Mail</a>\
+                let own = "<p>Tel. 030 123456 <a href='tel:+4930123456'>call</a> \
+                           <a href='mailto:brot@gmx.de'>Mail</a>\
                     <a href='https://www.instagram.com/baeckereimueller'>Instagram</a>";
                 let reported = read(&format!(
                     "<html lang=de><footer>{own}<p>{contacts}</footer>"
@@ -398,7 +402,8 @@ mod tests {
             "{:?}",
             reported.fields
         );
-        let apart = "<div><a href='mailto:info@pixelwerk.example'>Mail</a></div><div><a href='https://x.com/pixelwerk'>X</a></div>";
+        let apart = "<div><a href='mailto:info@pixelwerk.example'>Mail</a></div><div>\
+                     <a href='https://x.com/pixelwerk'>X</a></div>";
         let reported = read(&format!("<footer>{apart}<p>Umsetzung: {MAKER}</footer>"));
         assert!(
             !reported.fields.contains_key("emails")
@@ -442,7 +447,8 @@ mod tests {
         }
     }
 
-    const OWN: &str = "<p>Tel. <a href='tel:+4930123456'>030 123456</a><p><a href='mailto:brot@gmx.de'>brot@gmx.de</a>";
+    const OWN: &str = "<p>Tel. <a href='tel:+4930123456'>030 123456</a><p>\
+                       <a href='mailto:brot@gmx.de'>brot@gmx.de</a>";
 
     #[test]
     fn the_lines_below_are_a_makers_only_where_the_words_are_of_sites_and_linked() {

@@ -1,8 +1,7 @@
-//! Dates as feeds and job postings write them: RFC 3339, RFC 5322, ctime, and what people make of
-//! them.
+//! Dates as feeds and job postings write them: RFC 3339, RFC 5322, ctime, and common variants.
 //!
-//! `time` reads the first two to the letter. The crates that read dates of any form guess whether
-//! `06/01/2026` is in January or in June; here, what is not sure is not read.
+//! `time` reads the first two strictly. The crates that read dates of any form guess whether
+//! `06/01/2026` is in January or in June; here, an ambiguous date is not read.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -17,7 +16,7 @@ const MAX_TEXT: usize = 100;
 /// The years that RFC 3339 can write, 0 to 9999, in UTC.
 const YEARS: RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
 
-/// 1980, the earliest that something is published at.
+/// 1980, the earliest date of a publication.
 const FIRST: Timestamp = Timestamp(315_532_800_000);
 
 const MONTHS: [(&str, Month); 12] = [
@@ -92,14 +91,15 @@ static ZONES: LazyLock<HashMap<&str, i32>> = LazyLock::new(|| {
     zones.into_iter().collect()
 });
 
-/// The point in time that a text names, in UTC where it names no zone, and at midnight where it
-/// names a day alone. Nothing before there was a web to publish on: generators write
-/// `Mon, 01 Jan 0001` or 1970 where they have no date.
+/// Returns the point in time that a text names: in UTC if it names no zone, and at midnight if it
+/// names a day alone. Dates before the web are not read: generators write `Mon, 01 Jan 0001` or
+/// 1970 if they have no date.
 pub(super) fn read(text: &str) -> Option<Timestamp> {
     point(text).map(|(at, _)| at).filter(|at| *at >= FIRST)
 }
 
-/// The same for the end of something: where the text names a day or a month alone, the end of that.
+/// Returns the same for the end of something: if the text names a day or a month alone, the end of
+/// that.
 pub(super) fn read_end(text: &str) -> Option<Timestamp> {
     const DAY: i64 = 86_400_000;
     let (at, days) = point(text)?;
@@ -108,7 +108,7 @@ pub(super) fn read_end(text: &str) -> Option<Timestamp> {
     ))
 }
 
-/// With how many days it names, where it names no time.
+/// Returns a point in time, with the number of days that it names, if it names no time.
 fn point(text: &str) -> Option<(Timestamp, u8)> {
     let text = Some(text.trim()).filter(|text| text.len() <= MAX_TEXT)?;
     let read = || {
@@ -124,8 +124,8 @@ fn point(text: &str) -> Option<(Timestamp, u8)> {
         .filter(|(at, _)| YEARS.contains(&at.0))
 }
 
-/// The words and numbers of a text, in lower case, without remarks in round brackets. A time is one
-/// token, and so is an offset.
+/// Returns the words and numbers of a text, in lower case, without remarks in round brackets. A
+/// time is one token, and so is an offset.
 fn tokens(text: &str) -> Vec<String> {
     let (mut depth, mut tokens, mut token) = (0_u32, Vec::new(), String::new());
     let lower = text.to_lowercase();
@@ -181,7 +181,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// Nothing where the token is not a part of a date, or a second one of its kind.
+    /// Takes a token; `None` if it is not a part of a date, or a second one of its kind.
     fn take(&mut self, token: &str) -> Option<()> {
         let first = token.chars().next()?;
         if first.is_alphabetic() {
@@ -191,7 +191,7 @@ impl Parts {
             && (self.time.is_some() || self.offset.is_some() || token.contains(':'))
         {
             return set(&mut self.offset, offset(token)?).or_else(|| {
-                // `GMT+0200`: the name says what the offset is from.
+                // `GMT+0200`: the offset is from the zone that was named.
                 self.offset = (self.offset == Some(0)).then(|| offset(token)).flatten();
                 self.offset.map(drop)
             });
@@ -306,9 +306,8 @@ fn is_number(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// `10:00`, `10:00:59`, `10:00:59.123`. A leap second, `:60` (RFC 3339, 5.7), is the one before it.
-/// Other seconds, as other minutes and hours, are a fault in the text that leaves nothing to rely
-/// on.
+/// Reads `10:00`, `10:00:59`, `10:00:59.123`. A leap second, `:60` (RFC 3339, 5.7), is the one
+/// before it. Any other part out of range makes the text unreadable.
 fn clock(text: &str) -> Option<Time> {
     let mut parts = text.split(':');
     let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next().unwrap_or("0"));
@@ -328,7 +327,7 @@ fn clock(text: &str) -> Option<Time> {
     Time::from_hms_milli(hour.parse().ok()?, minute.parse().ok()?, second, milli).ok()
 }
 
-/// `+0100`, `+01:00`, `+01`, in minutes.
+/// Reads `+0100`, `+01:00`, `+01`, in minutes.
 fn offset(text: &str) -> Option<i32> {
     let sign = if text.starts_with('-') { -1 } else { 1 };
     let digits: String = text[1..].chars().filter(|c| *c != ':').collect();

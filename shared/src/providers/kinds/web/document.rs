@@ -17,37 +17,37 @@ pub(super) struct Anchor {
     pub(super) text: String,
     pub(super) rel: String,
     pub(super) place: Place,
-    /// Its line, which is the next one where nothing of its own is in sight, and at which byte of
-    /// that it begins.
+    /// Its line (the next one if it has no visible text), and the byte of that line at which it
+    /// begins.
     pub(super) line: usize,
     pub(super) at: usize,
 }
 
-/// `<img>` that may be the site's logo, with what says so.
+/// `<img>` that may be the site's logo, with the signs of that.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Image {
     pub(super) src: String,
     pub(super) alt: String,
-    /// Where the link leads that it is in.
+    /// The target of the link around it.
     pub(super) link: Option<String>,
     pub(super) place: Place,
-    /// Its own marks, or those of what it is in, call it a logo.
+    /// Set if its own marks, or those of its parents, call it a logo.
     pub(super) marked: bool,
-    /// It stands in the site's footer.
+    /// Set if it is in the site's footer.
     pub(super) footer: bool,
 }
 
-/// A line of the visible text, as elements such as `<p>`, `<td>` and `<br>` part it, its white
-/// space single.
+/// A line of the visible text, as elements such as `<p>`, `<td>` and `<br>` part it, with single
+/// white space.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) text: String,
     pub(super) place: Place,
-    /// It stands in `<address>`.
+    /// Set if it is in `<address>`.
     pub(super) address: bool,
 }
 
-/// A page's tags, as far as anybody here asks for them. URLs are as written.
+/// A page's tags, as far as the kinds here read them. URLs are as written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Document {
     pub(super) language: Option<String>,
@@ -59,18 +59,18 @@ pub(super) struct Document {
     pub(super) anchors: Vec<Anchor>,
     pub(super) images: Vec<Image>,
     pub(super) script_urls: Vec<String>,
-    /// The text of scripts that stand in the page.
+    /// The text of the scripts in the page.
     pub(super) scripts: String,
     /// `<script type="application/ld+json">`.
     pub(super) json_ld: Vec<String>,
-    /// The text that stands outside of scripts and styles, its white space single.
+    /// The text outside of scripts and styles, with single white space.
     pub(super) text: String,
     /// The same line by line, and of long pages with their end.
     pub(super) lines: Vec<Line>,
 }
 
 impl Document {
-    /// The first meta of one of these names that is not empty.
+    /// Returns the first meta of one of these names that is not empty.
     pub(super) fn meta(&self, names: &[&str]) -> Option<&str> {
         let of = |name: &&str| {
             self.metas

@@ -1,5 +1,5 @@
 //! `domain_finder`: a company's domain by its name. Likely domains are looked up in the DNS, and
-//! the home pages of those that exist are asked whose they are.
+//! the home pages of those that exist are checked for the name.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::html::Document;
 use super::json_ld::{self, Graph, is_organization, list, text};
 use super::names;
 use super::owner;
-use super::parked::is_nobodys;
+use super::parked::is_placeholder;
 use super::titles::segments;
 use crate::catalog::{ConfigError, KindConfig, Settings, Table, WebConfig};
 use crate::domain::organisation;
@@ -31,12 +31,12 @@ mod sure {
     pub(super) const TITLE: f64 = 0.7;
     /// Within a part of the title, word by word.
     pub(super) const IN_TITLE: f64 = 0.5;
-    /// At most where the page says the name with another legal form than was asked for, and not
+    /// The most, if the page has the name with another legal form than the requested one, and not
     /// with that one.
     pub(super) const OTHER_FORM: f64 = 0.6;
     /// The factor for a redirect to another domain: many lead to the domain's buyer.
     pub(super) const REDIRECTED: f64 = 0.9;
-    /// No other domain is asked then.
+    /// The confidence from which on no other domain is tried.
     pub(super) const ENOUGH: f64 = 0.7;
 }
 
@@ -46,22 +46,22 @@ const MAX_NAME_WORDS: usize = 6;
 /// A company's domain by its name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DomainFinderConfig {
-    /// The input field that holds the name; `company_name` where the file says nothing.
+    /// The input field with the name; `company_name` if the file does not say.
     pub input: String,
-    /// Tried behind the name in this order. Never empty.
+    /// The top-level domains to try, in this order. Never empty.
     pub tlds: Vec<String>,
-    /// How many domains are looked up in the DNS for a record, 1 to 50.
+    /// The most domains that are looked up in the DNS for a record, 1 to 50.
     pub max_candidates: usize,
-    /// How many sites are asked for their home page for a record, 1 to 10.
+    /// The most sites whose home page is fetched for a record, 1 to 10.
     pub max_fetches: usize,
-    /// `user_agent` and `timeout_s`: how sites are asked.
+    /// `user_agent` and `timeout_s`: the fetching of pages.
     pub web: WebConfig,
 }
 
 /// The output fields of the `domain_finder` provider.
 pub const DOMAIN_FINDER_FIELDS: [&str; 2] = ["domain", "company_name"];
 
-/// Where the file says nothing.
+/// The top-level domains if the file does not say.
 const TLDS: [&str; 10] = [
     "com", "io", "ai", "co", "net", "org", "app", "dev", "de", "co.uk",
 ];
@@ -85,7 +85,8 @@ impl KindConfig for DomainFinderConfig {
                 };
                 if tld.len() > 63 || !tld.split('.').all(label) {
                     return Err(item.error(format!(
-                        "`{tld}` is no top-level domain; write it as in tlds = [\"com\", \"co.uk\"]"
+                        "`{tld}` is not a top-level domain; write it as in tlds = \
+                         [\"com\", \"co.uk\"]"
                     )));
                 }
                 if tlds.iter().any(|t| t == tld) {
@@ -176,7 +177,7 @@ impl Provider for DomainFinder {
         for (at, domain) in existing.iter().take(self.config.max_fetches).enumerate() {
             let left = limit.saturating_sub(ports.clock.now().since(began));
             let others = existing.len().min(self.config.max_fetches) - at;
-            // Each may take half of what is left, the last one all.
+            // Each may take half of the remaining time, the last one all.
             let share = if others > 1 { left / 2 } else { left };
             match self.look(name, domain, share, ports).await {
                 Ok(Some(find)) if best.as_ref().is_none_or(|b| find.confidence > b.confidence) => {
@@ -204,7 +205,7 @@ impl Provider for DomainFinder {
 }
 
 impl DomainFinder {
-    /// Returns whether the company of this name is at home there.
+    /// Checks whether the company of this name is at this domain.
     async fn look(
         &self,
         name: &str,
@@ -217,14 +218,14 @@ impl DomainFinder {
             other => other?,
         };
         let document = Document::of(&page);
-        if !page.fits || is_nobodys(&page.url, &document) {
+        if !page.fits || is_placeholder(&page.url, &document) {
             return Ok(None);
         }
         Ok(judge(name, domain, &page.url, &document))
     }
 }
 
-/// A domain whose page says the name. `company_name` is as the page says it, where it does so.
+/// A domain whose page has the name. `company_name` is as the page writes it, if it does.
 #[derive(Debug, Clone, PartialEq)]
 struct Find {
     domain: String,
@@ -249,7 +250,7 @@ impl Find {
     }
 }
 
-/// Domains that a company of this name is likely to have, the likeliest first.
+/// Returns the domains that a company of this name is likely to have, the likeliest first.
 fn candidates(name: &str, tlds: &[String]) -> Vec<String> {
     let mut candidates = Vec::new();
     // Some names are domains: Booking.com.
@@ -268,7 +269,7 @@ fn candidates(name: &str, tlds: &[String]) -> Vec<String> {
     let mut spellings: Vec<String> = glued.collect();
     spellings.splice(spellings.len().min(1)..spellings.len().min(1), hyphens);
     for (at, spelling) in spellings.iter().enumerate() {
-        // Further spellings are tried at the likeliest only.
+        // Further spellings are tried at the likeliest domains only.
         let tlds = if at == 0 {
             tlds
         } else {
@@ -284,7 +285,7 @@ fn candidates(name: &str, tlds: &[String]) -> Vec<String> {
     candidates
 }
 
-/// Those that have an address, in their order, and whether the DNS left any open.
+/// Returns those that have an address, in their order, and whether the DNS left any open.
 async fn existing(ports: &Ports, candidates: Vec<String>) -> (Vec<String>, bool) {
     let asked = candidates.into_iter().map(|domain| async move {
         for name in [domain.clone(), format!("www.{domain}")] {
@@ -292,7 +293,7 @@ async fn existing(ports: &Ports, candidates: Vec<String>) -> (Vec<String>, bool)
                 match ports.dns.look_up(&name, kind).await {
                     Ok(records) if records.is_empty() => {}
                     Ok(_) => return Some(Ok(domain)),
-                    // The name has nothing of any kind, and nothing below it either (RFC 8020).
+                    // The name has no records, and none below it either (RFC 8020).
                     Err(DnsFailure::NoSuchName) if name == domain => return None,
                     Err(DnsFailure::NoSuchName) => break,
                     Err(DnsFailure::Unanswered(_)) => return Some(Err(())),
@@ -306,7 +307,7 @@ async fn existing(ports: &Ports, candidates: Vec<String>) -> (Vec<String>, bool)
     (answers.into_iter().flatten().collect(), unanswered)
 }
 
-/// Returns whether a page says that it is this company's, and how sure that is.
+/// Returns whether a page is this company's, with the confidence.
 fn judge(name: &str, asked: &str, url: &Url, page: &Document) -> Option<Find> {
     let blocks = json_ld::parse(&page.json_ld);
     let graph = Graph::new(&blocks);
@@ -350,7 +351,7 @@ fn judge(name: &str, asked: &str, url: &Url, page: &Document) -> Option<Find> {
                 .iter()
                 .any(|words| wanted.iter().any(|wanted| holds(words, wanted)))
         };
-        // The name asked for is nothing that the page says.
+        // The page does not have the requested name.
         let own = || {
             let named = said
                 .iter()

@@ -1,10 +1,10 @@
-//! Hosts, and whose they are.
+//! Hosts, and the domains that they belong to.
 
 use serde_json::{Map, Value};
 
 use crate::providers::kinds::suffix;
 
-/// The host in an input field. The error says what is wrong with it.
+/// Returns the host in an input field. The error says what is wrong with it.
 pub(super) fn host(input: &Map<String, Value>, field: &str) -> Result<String, String> {
     let text = input
         .get(field)
@@ -13,8 +13,8 @@ pub(super) fn host(input: &Map<String, Value>, field: &str) -> Result<String, St
     suffix::host(text).map_err(|why| format!("`{field}` {why}"))
 }
 
-/// The registrable domain of a host, or the host where it has none. Public suffixes have sites too:
-/// `www.nhs.uk` is that of `nhs.uk`, which is not a domain of one owner.
+/// Returns the registrable domain of a host, or the host if it has none. Public suffixes have sites
+/// too: `www.nhs.uk` is that of `nhs.uk`, which is not a domain of one owner.
 pub(super) fn owner(host: &str) -> &str {
     let owner = suffix::registrable(host).unwrap_or(host);
     owner

@@ -1,8 +1,8 @@
 //! RSS, Atom and JSON Feed: the newest entries' titles, links and dates.
 //!
-//! quick-xml reads the XML and its namespaces. The crates that read feeds whole (`feed-rs` 3.0 was
-//! tried) refuse a feed with a bare `&`, with `&eacute;`, with a tag too many, or cut off at our
-//! limit of bytes; the entries before the fault are news all the same.
+//! quick-xml reads the XML and its namespaces. The crates that read whole feeds (`feed-rs` 3.0 was
+//! tried) refuse a feed with a bare `&`, with `&eacute;`, with an extra tag, or truncated at our
+//! limit of bytes; the entries before the fault are still news.
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
@@ -21,8 +21,7 @@ const MAX_ENTRIES: usize = 200;
 const MAX_TITLE: usize = 500;
 /// The longest text of a title, link or date that is read, in bytes.
 const MAX_SAID: usize = 64 * 1024;
-/// The depth to which elements are told apart; deeper ones count as the text of what is around
-/// them.
+/// The depth to which elements are distinguished; deeper ones count as the text of their parent.
 const MAX_DEPTH: usize = 128;
 
 /// `item` or `entry`.
@@ -33,8 +32,8 @@ pub(super) struct Entry {
     pub(super) date: Option<Timestamp>,
 }
 
-/// The entries of a feed, in its order, those without a title left out. A feed that breaks off
-/// gives what came before. `url` is the feed's own.
+/// Returns the entries of a feed, in its order, without those that have no title. A truncated feed
+/// gives its beginning. `url` is the feed's own.
 pub(super) fn entries(text: &str, url: &Url) -> Vec<Entry> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let mut entries = if text.starts_with('{') {
@@ -47,7 +46,7 @@ pub(super) fn entries(text: &str, url: &Url) -> Vec<Entry> {
     entries
 }
 
-/// JSON Feed, version 1 and 1.1. Source: <https://www.jsonfeed.org/version/1.1/>.
+/// Reads JSON Feed, version 1 and 1.1. Source: <https://www.jsonfeed.org/version/1.1/>.
 fn of_json(text: &str, url: &Url) -> Vec<Entry> {
     let feed: Value = json::read(text.as_bytes()).unwrap_or_default();
     let versioned = feed["version"]
@@ -78,7 +77,7 @@ fn of_json(text: &str, url: &Url) -> Vec<Entry> {
         .collect()
 }
 
-/// Whose element it is.
+/// The vocabulary of an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Vocabulary {
     /// RSS of any version. Its elements have no namespace, or one of several.
@@ -105,7 +104,7 @@ impl Vocabulary {
                 | "blogs.law.harvard.edu/tech/rss" => Self::Rss,
                 _ => Self::Others,
             },
-            // Declared nowhere, as where a template was copied in part.
+            // Not declared, as where a template was copied in part.
             ResolveResult::Unknown(prefix) => match prefix.as_str() {
                 "atom" => Self::Atom,
                 "dc" | "dcterms" => Self::Dublin,
@@ -133,15 +132,16 @@ enum Form {
 enum Part {
     Title(Form),
     Link,
-    /// RSS's name of the entry, which is its link where it does not say otherwise.
+    /// RSS's id of the entry, which is its link unless it says otherwise.
     Permalink,
-    /// When it was published, and when last changed: the first wins.
+    /// The time of publication, and of the last change: the first wins.
     Published,
     Updated,
 }
 
 impl Part {
-    /// Returns what an element of an entry says, by its attributes where its name does not tell.
+    /// Returns the part of an entry that an element is, by its attributes if its name does not
+    /// tell.
     fn of(of: Vocabulary, name: &str, attribute: impl Fn(&str) -> Option<String>) -> Option<Self> {
         Some(match (of, name) {
             (Vocabulary::Rss, "title") => Self::Title(Form::Either),
@@ -165,24 +165,24 @@ impl Part {
     }
 }
 
-/// A part whose element is open, which is the one at this place of those that are.
+/// A part whose element is open; `at` is the element's place among the open ones.
 struct Open {
     part: Part,
     at: usize,
     said: String,
 }
 
-/// The part read so far of an entry whose element is open, at this place of those that are.
+/// An unfinished entry whose element is open, with the element's place among the open ones.
 #[derive(Default)]
 struct Draft {
     at: usize,
-    /// The default namespace that its element is in, if it is none of those known here: its own
-    /// parts are in the same.
+    /// The unknown default namespace of its element, if there is one: its own parts are in the
+    /// same.
     namespace: Option<String>,
     entry: Entry,
     permalink: Option<String>,
     updated: Option<Timestamp>,
-    /// The place of an open `source`: what stands there is of the feed that the entry is from.
+    /// The place of an open `source`: its contents are about the feed that the entry is from.
     source: Option<usize>,
 }
 
@@ -191,11 +191,11 @@ struct Reading<'u> {
     entries: Vec<Entry>,
     draft: Option<Draft>,
     open: Option<Open>,
-    /// The elements that are open, by their names as they are written. An end tag that is none of
-    /// theirs is passed over; one of an outer element ends those within. The outermost stays open:
-    /// what it declares holds to the end of the text.
+    /// The open elements, by their names as written. An end tag of none of them is ignored; one of
+    /// an outer element ends those within. The outermost stays open: its declarations hold to the
+    /// end of the text.
     elements: Vec<String>,
-    /// Has a level for each of them.
+    /// It has a level for each of them.
     namespaces: NamespaceResolver,
 }
 
@@ -229,8 +229,8 @@ impl<'u> Reading<'u> {
                     let whole = format!("&{};", &*name);
                     let reference = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'#');
                     let said = dereference(&whole);
-                    // One that only the feed's own document type knows; or none, but a bare `&` and
-                    // a `;` far behind.
+                    // An entity that only the feed's own document type declares; or none, but a
+                    // bare `&` and a `;` far behind.
                     self.say(if reference && said == whole {
                         " "
                     } else {
@@ -252,7 +252,7 @@ impl<'u> Reading<'u> {
     }
 
     fn element(&mut self, tag: &BytesStart<'_>, empty: bool) {
-        // More declarations than are kept are none.
+        // Declarations over the limit are ignored.
         let _ = self.namespaces.push(tag);
         let (of, namespace) = self.vocabulary(tag);
         self.start(of, namespace, tag, empty);
@@ -263,8 +263,8 @@ impl<'u> Reading<'u> {
         }
     }
 
-    /// Whose element it is. Some feeds have a default namespace of their own making, which is then
-    /// the entry's.
+    /// Returns the vocabulary of an element. Some feeds have a default namespace of their own,
+    /// which is then the entry's.
     fn vocabulary(&self, tag: &BytesStart<'_>) -> (Vocabulary, Option<String>) {
         let (namespace, _) = self.namespaces.resolve_element(tag.name());
         let of = Vocabulary::of(&namespace);
@@ -286,8 +286,8 @@ impl<'u> Reading<'u> {
         }
     }
 
-    /// Returns whether the outermost element is that of a feed: those of pages and site maps hold
-    /// entries as well.
+    /// Returns whether the outermost element is that of a feed: pages and site maps contain entries
+    /// as well.
     fn is_feed(&self) -> bool {
         let root = self
             .elements
@@ -343,7 +343,7 @@ impl<'u> Reading<'u> {
             Some(dereference(&value.value))
         };
         if own && name == "link" {
-            // Atom says a link in an attribute; the one without a relation or `alternate` is the
+            // Atom has links in attributes; the one without a relation or `alternate` is the
             // entry's page.
             let alternate = attribute("rel").is_none_or(|rel| rel == "alternate");
             if let Some(href) = attribute("href").filter(|_| alternate && draft.entry.url.is_none())
@@ -432,10 +432,10 @@ const MARKUP: [&str; 30] = [
     "tt", "u",
 ];
 
-/// The same as some write it; a single capital is more often a type.
+/// The same in capitals; a single capital is more often a type.
 const MARKUP_LOUD: [&str; 6] = ["BR", "DIV", "EM", "FONT", "SPAN", "STRONG"];
 
-/// A title as plain text.
+/// Returns a title as plain text.
 fn title(said: &str, form: Form) -> String {
     let marked = || {
         let tags = said
@@ -455,7 +455,7 @@ fn title(said: &str, form: Form) -> String {
     }
 }
 
-/// White space single, and no more than is kept.
+/// Joins words by single spaces, up to the limit.
 fn words(said: &str) -> String {
     let mut title = said.split_whitespace().collect::<Vec<_>>().join(" ");
     title.truncate(title.floor_char_boundary(MAX_TITLE));

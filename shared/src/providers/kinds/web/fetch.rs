@@ -1,10 +1,10 @@
-//! Fetching pages politely: our own name, robots.txt first, few redirects, everything within one
-//! deadline.
+//! Fetches pages politely: under our own name, robots.txt first, few redirects, everything within
+//! one deadline.
 //!
-//! Every hop is a new exchange of the sender's, which judges its address again. `http:` is used
-//! only where the operator allows it; a redirect to `http:` is taken to mean `https:` elsewhere. A
+//! Every hop is a new exchange of the sender's, which checks its address again. `http:` is used
+//! only if the operator allows it; otherwise a redirect to `http:` is taken to mean `https:`. A
 //! redirect may lead to any public host, and [`Page::url`] says where it ended: companies change
-//! their names, and whether that is still the same company is for the reader of the page to judge.
+//! their names, and the reader of the page judges whether it is still the same company.
 
 mod body;
 mod miss;
@@ -32,9 +32,9 @@ use crate::providers::{Ports, Question};
 
 /// The most redirects that are followed for one page, and for one robots.txt.
 const MAX_REDIRECTS: usize = 3;
-/// Longer URLs are not followed, in bytes.
+/// The longest URL that is followed, in bytes.
 const MAX_URL: usize = 1024;
-/// Who we say we are.
+/// The name under which we fetch.
 #[derive(Debug, Clone)]
 pub(super) struct Agent {
     user_agent: String,
@@ -54,14 +54,13 @@ impl Agent {
     }
 }
 
-/// Returns how long a visit for a question may take, where a provider has so long of its own. A
-/// tenth of the question's time stays for what is made of it: an answer that comes as the time ends
-/// is lost.
+/// Returns the time for the fetches of a question, if a provider has `own` time. A tenth of the
+/// question's time stays for reading the pages: an answer that comes as the time ends is lost.
 pub(super) fn time_for(question: &Question<'_>, own: Duration) -> Duration {
     (question.limit * 9 / 10).min(own)
 }
 
-/// One record's fetches: what each host's robots.txt said is kept until the end.
+/// The fetches of one record: each host's robots.txt is kept until the end.
 pub(super) struct PageFetch<'a> {
     agent: &'a Agent,
     ports: &'a Ports,
@@ -83,9 +82,9 @@ impl<'a> PageFetch<'a> {
         self.deadline.since(self.ports.clock.now())
     }
 
-    /// The home page of a host: at its own name and at `www.`, by https, then where that is allowed
-    /// by http. A name that has no such page may be one that is not visited. A public suffix such
-    /// as `nhs.uk` has its site at `www.`.
+    /// Fetches the home page of a host: at its own name and at `www.`, by https, then by http if
+    /// that is allowed. A name without such a page is perhaps not in use. A public suffix such as
+    /// `nhs.uk` has its site at `www.`.
     pub(super) async fn home(&mut self, host: &str) -> Result<Page, Miss> {
         let schemes: &[&str] = if self.http_allowed() {
             &["https", "http"]
@@ -120,7 +119,7 @@ impl<'a> PageFetch<'a> {
         Err(first.map_or(Miss::Nothing, Miss::Unreachable))
     }
 
-    /// Returns whether the DNS says for certain that none of these names has an address.
+    /// Returns whether the DNS is certain that none of these names has an address.
     async fn no_address(&self, names: &[String]) -> bool {
         for name in names {
             for kind in [DnsKind::A, DnsKind::Aaaa] {
@@ -134,7 +133,7 @@ impl<'a> PageFetch<'a> {
         true
     }
 
-    /// A page that is not needed for an answer: it may take half of the time that is left.
+    /// Fetches an optional page: it may take half of the remaining time.
     pub(super) async fn other_page(&mut self, url: Url, want: Want) -> Result<Page, Miss> {
         let deadline = self.deadline;
         self.deadline = self.ports.clock.now().plus(self.left() / 2);
@@ -143,7 +142,7 @@ impl<'a> PageFetch<'a> {
         page
     }
 
-    /// One page, if robots.txt allows it.
+    /// Fetches one page, if robots.txt allows it.
     pub(super) async fn page(&mut self, mut url: Url, want: Want) -> Result<Page, Miss> {
         for hop in 0..=MAX_REDIRECTS {
             self.check(&mut url, hop > 0)?;
@@ -215,11 +214,10 @@ impl<'a> PageFetch<'a> {
         }
     }
 
-    /// Returns whether the URL may be asked at all; `http:` becomes `https:` where it is not
-    /// allowed.
+    /// Checks whether the URL may be fetched at all; `http:` becomes `https:` if it is not allowed.
     fn check(&self, url: &mut Url, redirected: bool) -> Result<(), Miss> {
         if url.scheme() == "http" && !self.http_allowed() {
-            // No port, or that of http, means that of https now.
+            // Without a port, or with that of http, the port of https is meant now.
             let _ = url.set_scheme("https");
         }
         url.set_fragment(None);
@@ -236,10 +234,10 @@ impl<'a> PageFetch<'a> {
         self.ports.http.check("http://example.com/", false).is_ok()
     }
 
-    /// The robots.txt of a URL's origin, fetched once.
+    /// Returns the robots.txt of a URL's origin, fetched once.
     ///
     /// Source: RFC 9309, section 2.3.1. 4xx means that everything is allowed, 5xx that nothing is.
-    /// 429 is taken for what it says, and not as leave to go on.
+    /// 429 is a limit of rate, not a permission.
     async fn robots(&mut self, url: &Url, redirected: bool) -> Result<&Robots, Miss> {
         let origin = url.origin().ascii_serialization();
         let known = self.robots.iter().position(|(o, _)| *o == origin);
@@ -272,7 +270,7 @@ impl<'a> PageFetch<'a> {
                 200..=299 => {
                     let answer = unpacked(answer)?;
                     let robots = Robots::parse(&robots_text(&answer), &self.agent.product);
-                    // It stood at another host's own place, who will most likely be next.
+                    // It was at another host's own place, which is most likely the next one.
                     let origin = url.origin().ascii_serialization();
                     if hop > 0
                         && url.path() == "/robots.txt"
@@ -284,7 +282,8 @@ impl<'a> PageFetch<'a> {
                 }
                 429 => Err(self.refusal(429, &answer)),
                 500..=599 => Err(Miss::Refused(format!(
-                    "the robots.txt of {host} answers HTTP {}, so that nothing may be fetched (RFC 9309)",
+                    "the robots.txt of {host} answers HTTP {}, so that nothing may be fetched \
+                     (RFC 9309)",
                     answer.status
                 ))),
                 _ => Ok(Robots::default()),
@@ -294,8 +293,8 @@ impl<'a> PageFetch<'a> {
         Ok(Robots::default())
     }
 
-    /// One exchange; once more where the site asks to be left alone for a moment that there is time
-    /// for.
+    /// Does one exchange; once more if the site asks to be left alone for a moment and there is
+    /// time.
     async fn get(
         &self,
         url: &Url,

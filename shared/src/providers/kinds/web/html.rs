@@ -1,8 +1,8 @@
 //! Reads a page's tags: no tree is built, and everything is bounded.
 //!
-//! Of tree construction (<https://html.spec.whatwg.org/multipage/parsing.html>) this keeps what
-//! decides how the text behind a tag is read: which element's text is not markup, and which
-//! elements of SVG and `MathML` are open.
+//! Of tree construction (<https://html.spec.whatwg.org/multipage/parsing.html>) this keeps the
+//! parts that decide how the text behind a tag is read: elements whose text is not markup, and open
+//! elements of SVG and `MathML`.
 
 mod foreign;
 mod input;
@@ -22,7 +22,7 @@ use super::page::Page;
 const MAX_REFERENCE: usize = 40;
 
 impl Document {
-    /// Reads a page as what its server says it is.
+    /// Reads a page by the type that its server gives.
     pub(super) fn of(page: &Page) -> Self {
         let media_type = page
             .headers
@@ -64,8 +64,8 @@ impl Document {
     }
 }
 
-/// Replaces the character references of a text by what they stand for. One that ends with no
-/// semicolon is none: what it is in most texts that are no HTML is a parameter of a URL.
+/// Replaces the character references of a text. One without a semicolon is ignored: in most texts
+/// that are not HTML it is a parameter of a URL.
 pub(super) fn dereference(text: &str) -> String {
     if !text.contains('&') {
         return text.to_owned();
@@ -88,7 +88,7 @@ pub(super) fn dereference(text: &str) -> String {
     }
     // The tokenizer of pages: one of other types would be in the binary twice.
     let mut tokenizer = Tokenizer::new_with_emitter(Bounded::new(&safe), Emitting::default());
-    // Of this text no tag is one.
+    // The text has no tags.
     tokenizer.set_state(State::RcData);
     let strings = tokenizer.filter_map(|token| match token {
         Ok(Token::String(text)) => Some(String::from_utf8_lossy(&text).into_owned()),

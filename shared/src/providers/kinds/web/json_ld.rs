@@ -1,5 +1,4 @@
-//! JSON-LD as pages carry it (<https://schema.org>): the nodes of all blocks, whatever they are
-//! nested in.
+//! JSON-LD in pages (<https://schema.org>): the nodes of all blocks, at any depth.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -10,13 +9,13 @@ use serde_json::{Map, Value};
 use super::html;
 use crate::domain::json;
 
-/// The most nodes that are looked at on a page.
+/// The most nodes of a page that are read.
 const MAX_NODES: usize = 5_000;
-/// The depth to which nodes are looked for.
+/// The depth to which nodes are read.
 const MAX_DEPTH: usize = 16;
 /// The most types of a node that count.
 const MAX_TYPES: usize = 20;
-/// The longest text that is kept, in bytes, and how much is read for it.
+/// The longest text that is kept, in bytes, and the most that is read for it.
 pub(super) const MAX_TEXT: usize = 4_096;
 const MAX_READ: usize = 4 * MAX_TEXT;
 
@@ -30,8 +29,8 @@ static TYPES: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Returns the JSON of a page's blocks, with the names of schema.org's terms alone. Blocks that are
-/// no JSON are left out.
+/// Returns the JSON of a page's blocks, with the bare names of schema.org's terms. Blocks that are
+/// not JSON are left out.
 pub(super) fn parse(blocks: &[String]) -> Vec<Value> {
     blocks
         .iter()
@@ -75,7 +74,7 @@ fn unwrap(text: &str) -> &str {
     text
 }
 
-/// Reads what people write for JSON: with comments, trailing or missing commas, bare names, and
+/// Reads common variants of JSON: with comments, trailing or missing commas, bare names, and
 /// control characters in texts.
 fn lenient(text: &str) -> Option<Value> {
     fn read(value: JsonValue<'_>) -> Value {
@@ -91,7 +90,7 @@ fn lenient(text: &str) -> Option<Value> {
                 .collect(),
         }
     }
-    // Lines end comments; other control characters mean a space wherever they are.
+    // Lines end comments; other control characters mean a space everywhere.
     let text: String = text
         .chars()
         .map(|c| {
@@ -108,8 +107,8 @@ fn lenient(text: &str) -> Option<Value> {
         .map(read)
 }
 
-/// Gives members the names that schema.org's own context gives them: `schema:name` and its address
-/// are `name`, `type` is `@type`.
+/// Renames members as schema.org's own context does: `schema:name` and its address are `name`,
+/// `type` is `@type`.
 fn shorten(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(shorten),
@@ -142,7 +141,7 @@ fn shorten(value: &mut Value) {
     }
 }
 
-/// The name of one of schema.org's terms, however it is written.
+/// Returns the name of one of schema.org's terms, however it is written.
 fn term(name: &str) -> &str {
     let rest = name
         .strip_prefix("https://")
@@ -154,7 +153,7 @@ fn term(name: &str) -> &str {
         .unwrap_or(name)
 }
 
-/// A node and whether it stands for itself: at the top of a block, in its array or its `@graph`.
+/// A node, and whether it is independent: at the top of a block, in its array or its `@graph`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node<'a> {
     pub(super) members: &'a Map<String, Value>,
@@ -165,7 +164,7 @@ pub(super) struct Node<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Graph<'a> {
     pub(super) nodes: Vec<Node<'a>>,
-    /// The first node of each `@id` that says more than it.
+    /// The first node of each `@id` with any other member.
     by_id: HashMap<&'a str, &'a Map<String, Value>>,
 }
 
@@ -201,7 +200,7 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// A member that is only a reference (`{"@id": …}`) becomes the node it names.
+    /// Resolves a member that is only a reference (`{"@id": …}`) to the node that it names.
     pub(super) fn resolve(&self, value: &'a Value) -> &'a Map<String, Value> {
         static NOTHING: std::sync::LazyLock<Map<String, Value>> =
             std::sync::LazyLock::new(Map::new);
@@ -215,13 +214,13 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// The node whose `@id` these members have.
+    /// Returns the node whose `@id` these members have.
     pub(super) fn named(&self, members: &Map<String, Value>) -> Option<&'a Map<String, Value>> {
         self.by_id.get(members.get("@id")?.as_str()?).copied()
     }
 }
 
-/// The types of a node, those of schema.org by their names alone.
+/// Returns the types of a node, those of schema.org by their bare names.
 pub(super) fn types(node: &Map<String, Value>) -> impl Iterator<Item = &str> {
     list(node.get("@type"))
         .iter()
@@ -230,8 +229,8 @@ pub(super) fn types(node: &Map<String, Value>) -> impl Iterator<Item = &str> {
         .map(|name| term(name.trim()))
 }
 
-/// Returns whether a node is of a type of schema.org or of one below it. Only what is in
-/// `schema_types.txt` is below another.
+/// Returns whether a node is of a type of schema.org or of one below it. Only the types in
+/// `schema_types.txt` are below another.
 pub(super) fn is_a(node: &Map<String, Value>, wanted: &str) -> bool {
     fn below(name: &str, wanted: &str) -> bool {
         name == wanted
@@ -242,7 +241,7 @@ pub(super) fn is_a(node: &Map<String, Value>, wanted: &str) -> bool {
     types(node).any(|name| below(name, wanted))
 }
 
-/// One value or several: several.
+/// Returns a value as a list.
 pub(super) fn list(value: Option<&Value>) -> &[Value] {
     match value {
         None | Some(Value::Null) => &[],
@@ -253,8 +252,8 @@ pub(super) fn list(value: Option<&Value>) -> &[Value] {
     }
 }
 
-/// The first text among the values of a member: a string, a number, or an object's `@value` or
-/// `name`.
+/// Returns the first text among the values of a member: a string, a number, or an object's `@value`
+/// or `name`.
 pub(super) fn text(value: Option<&Value>) -> Option<String> {
     list(value).iter().find_map(|value| match value {
         Value::String(text) => plain(text),
@@ -266,8 +265,8 @@ pub(super) fn text(value: Option<&Value>) -> Option<String> {
     })
 }
 
-/// White space single, and character references as what they stand for; nothing where nothing is
-/// left, and no more than [`MAX_TEXT`].
+/// Returns a text with single white space and without character references; `None` if it is empty.
+/// At most [`MAX_TEXT`].
 pub(super) fn plain(text: &str) -> Option<String> {
     let text = &text[..text.floor_char_boundary(MAX_READ)];
     let text = html::dereference(text);
@@ -281,7 +280,7 @@ pub(super) fn is_organization(node: &Map<String, Value>) -> bool {
     is_a(node, "Organization")
 }
 
-/// Returns what an organisation or a site is called: its name, then its legal name and its first
+/// Returns the names of an organisation or a site: its name, then its legal name and its first
 /// other one.
 pub(super) fn names(node: &Map<String, Value>) -> impl Iterator<Item = String> {
     ["name", "legalName", "alternateName"]
@@ -320,8 +319,7 @@ mod tests {
         assert!(parse(&["[".repeat(100_000)]).is_empty(), "depth is bounded");
     }
 
-    /// Each as the reference extractors read it: extruct, with Python's `strict=False` and
-    /// jstyleson.
+    /// As the reference extractors read them: extruct, with Python's `strict=False` and jstyleson.
     #[test]
     fn blocks_are_read_with_the_faults_that_people_make() {
         for block in [
@@ -450,7 +448,8 @@ mod tests {
     fn nodes_are_found_in_graphs_and_by_reference() {
         let blocks = [json!({"@context": "https://schema.org", "@graph": [
             {"@type": "WebSite", "publisher": {"@id": "#org"}},
-            {"@type": ["http://schema.org/Corporation", "Brand"], "@id": "#org", "name": "Acme", "logo": {"@type": "ImageObject"}},
+            {"@type": ["http://schema.org/Corporation", "Brand"], "@id": "#org", "name": "Acme",
+             "logo": {"@type": "ImageObject"}},
         ]})];
         let graph = Graph::new(&blocks);
         let tops: Vec<_> = graph

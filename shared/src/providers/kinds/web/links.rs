@@ -17,10 +17,10 @@ use crate::providers::kinds::phone;
 
 /// The longest URL that is kept, in bytes, once it is absolute.
 const MAX_URL: usize = 2_048;
-/// The longest host that there can be, in bytes (RFC 1035).
+/// The longest host, in bytes (RFC 1035).
 const MAX_HOST: usize = 253;
 
-/// Where applications for jobs are taken for many companies.
+/// Sites where many companies take applications for jobs.
 pub(super) const JOB_BOARDS: [&str; 12] = [
     "greenhouse.io",
     "lever.co",
@@ -44,7 +44,7 @@ const FEEDS: [&str; 4] = [
     "application/rdf+xml",
 ];
 
-/// Everything of interest that a page links to; URLs are absolute, none is twice.
+/// The links of a page that matter; URLs are absolute, none is twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct PageLinks {
     /// Profiles on networks, the company's or not. See [`choose`](super::social::choose).
@@ -62,7 +62,7 @@ impl PageLinks {
         Self::read_without(&Credits::read(base, page), base, page)
     }
 
-    /// The same without what is of those who made the site.
+    /// Reads the same without the links of the site's makers.
     pub(super) fn read_without(credits: &Credits, base: &Url, page: &Document) -> Self {
         let mut found = Self::default();
         for link in &page.links {
@@ -70,7 +70,7 @@ impl PageLinks {
             let feed = FEEDS
                 .iter()
                 .any(|feed| media_type.eq_ignore_ascii_case(feed));
-            // Feeds of comments tell what visitors say.
+            // Feeds of comments are written by visitors.
             if feed
                 && link.rel.split(' ').any(|r| r == "alternate")
                 && !link.href.contains("comments")
@@ -106,7 +106,7 @@ impl PageLinks {
         found
             .profiles
             .retain(|candidate| !credits.has_profile(&candidate.profile));
-        // What cards and articles say of who publishes them.
+        // The accounts that cards and articles name as the publisher's.
         let account = page
             .meta(&["twitter:site"])
             .map(|name| name.trim_start_matches('@'));
@@ -126,9 +126,9 @@ impl PageLinks {
         found
     }
 
-    /// `own` is whose site it is.
+    /// Follows a link. `own` is the site's domain.
     fn follow(&mut self, base: &Url, own: Option<&str>, anchor: &Anchor, page: &Document) {
-        // As it is written: to a parser of URLs, `tel://+49 30 1` has a host.
+        // As written: to a parser of URLs, `tel://+49 30 1` has a host.
         let scheme = anchor
             .href
             .split_once(':')
@@ -184,8 +184,8 @@ impl PageLinks {
     }
 }
 
-/// Returns whether a link to a number is called a fax: by itself, in its line, or in the line
-/// before where that has no number, as of two cells of a table. Of two such lines, the labels stand
+/// Returns whether a link to a number is called a fax: by its own text, in its line, or in the line
+/// before if that has no number, as in two cells of a table. In two such lines, the labels are
 /// apart from their numbers.
 fn is_fax(anchor: &Anchor, page: &Document) -> bool {
     let line = |number: usize| page.lines.get(number).map_or("", |line| line.text.as_str());
@@ -203,17 +203,17 @@ fn is_fax(anchor: &Anchor, page: &Document) -> bool {
     phone::is_fax(&anchor.href, &anchor.text, [before, head, rest])
 }
 
-/// A web URL with whose it is, which is looked up once.
+/// A web URL with its owner, which is looked up once.
 struct Link<'u> {
     url: &'u Url,
     host: &'u str,
     owner: &'u str,
-    /// Set where it leads to the company's own site.
+    /// Set if it leads to the company's own site.
     own: bool,
 }
 
 impl<'u> Link<'u> {
-    /// Nothing where the URL is longer than is kept, or its host than any can be.
+    /// Returns `None` if the URL is longer than the limit, or its host than any host.
     fn new(url: &'u Url, own: Option<&str>) -> Option<Self> {
         let host = url
             .host_str()
@@ -227,8 +227,8 @@ impl<'u> Link<'u> {
         })
     }
 
-    /// Returns what it leads to by its last path segments or its text, on the company's own site,
-    /// or by where it leads.
+    /// Returns its target by its last path segments or its text, on the company's own site, or by
+    /// its host.
     fn leads_to(&self, anchor: &Anchor) -> Option<Leads> {
         if JOB_BOARDS.contains(&self.owner) {
             return Some(Leads::Jobs);
@@ -259,7 +259,7 @@ enum Leads {
     Imprint,
 }
 
-/// The longest text that can say where a link leads, in bytes.
+/// The longest text that can name a link's target, in bytes.
 const MAX_SAID: usize = 100;
 
 /// The words of links, by their normal form. See the file.
@@ -284,8 +284,8 @@ static WORDS: LazyLock<HashMap<String, Leads>> = LazyLock::new(|| {
     words.flatten().collect()
 });
 
-/// Where a text or a part of a path says that it leads: without the number of jobs behind it, and
-/// once where it says it twice.
+/// Returns the target that a text or a part of a path names, without the number of jobs behind it,
+/// and once if it is repeated.
 fn leads(said: &str) -> Option<Leads> {
     let key = organisation::key(Some(said).filter(|said| said.len() <= MAX_SAID)?)?;
     let words: Vec<&str> = key
@@ -312,8 +312,7 @@ fn leads(said: &str) -> Option<Leads> {
 
 /// Words between two things that a link leads to.
 const JOINERS: [&str; 8] = ["und", "and", "et", "y", "e", "og", "och", "en"];
-/// Words for jobs that beside another are as often what a company is paid for:
-/// `Employment and labour law`.
+/// Words for jobs that beside another are as often a company's trade: `Employment and labour law`.
 const FIELDS: [&str; 11] = [
     "employment",
     "recruitment",
@@ -347,20 +346,20 @@ fn is_feed(url: &Url) -> bool {
     .contains(&last.as_str())
 }
 
-/// The network and the profile's URL, where it leads to one.
+/// Returns the network and the profile's URL, if it leads to one.
 pub(super) fn social(url: &Url) -> Option<(&'static str, String)> {
     let profile = Profile::of(url).filter(|profile| !profile.is_default())?;
     Some((profile.network, profile.url))
 }
 
-/// Returns what relative links are relative to.
+/// Returns the base of relative links.
 pub(super) fn base(url: &Url, page: &Document) -> Url {
     let base = page.base.as_deref().and_then(|href| url.join(href).ok());
     base.filter(|base| matches!(base.scheme(), "http" | "https"))
         .unwrap_or_else(|| url.clone())
 }
 
-/// A link as an absolute web URL; nothing where it is longer than is kept.
+/// Returns a link as an absolute web URL; `None` if it is longer than the limit.
 pub(super) fn absolute(base: &Url, href: &str) -> Option<String> {
     let url = base.join(href).ok().filter(|_| href.len() <= MAX_URL)?;
     let fits = matches!(url.scheme(), "http" | "https") && url.as_str().len() <= MAX_URL;
@@ -373,7 +372,7 @@ fn plain(url: &Url) -> String {
     url.to_string()
 }
 
-/// The addresses of a `mailto:` link or a text.
+/// Returns the addresses of a `mailto:` link or a text.
 pub(super) fn emails(text: &str) -> Vec<String> {
     Email::all(text)
         .into_iter()
@@ -398,13 +397,20 @@ mod tests {
 
     #[test]
     fn links_are_told_apart() {
-        let html = "<base href=/en/><link rel=alternate type=application/rss+xml href=/feed><link rel=alternate type=application/rss+xml \
-            href=/comments/feed><a href='https://www.linkedin.com/company/acme/?trk=x'>L</a><a href=https://linkedin.com/in/john>J</a>\
-            <a href=https://twitter.com/intent/tweet?x=y>T</a><a href=//twitter.com/acme>T</a><a href=https://facebook.com/sharer.php?u=1>F</a>\
-            <a href=https://youtube.com/@acme>Y</a><a href='tel:+1%20(555)%20010-9999'>call</a><a href=tel:12>no</a>\
-            <a href='mailto:Sales%40acme.example?subject=x'>m</a><a href='mailto:nobody'>m</a><a href=about>Us</a>\
-            <a href=about/jobs.html#top>Jobs</a><a href=https://boards.greenhouse.io/acme>All jobs</a><a href=/hallo>Kontakt</a>\
-            <a href=https://other.example/contact>no</a><a href=/blog/atom.xml>a</a><a href=javascript:void(0)>x</a><a href='https://['>x</a>";
+        let html = "<base href=/en/><link rel=alternate type=application/rss+xml href=/feed>\
+            <link rel=alternate type=application/rss+xml href=/comments/feed>\
+            <a href='https://www.linkedin.com/company/acme/?trk=x'>L</a>\
+            <a href=https://linkedin.com/in/john>J</a>\
+            <a href=https://twitter.com/intent/tweet?x=y>T</a><a href=//twitter.com/acme>T</a>\
+            <a href=https://facebook.com/sharer.php?u=1>F</a>\
+            <a href=https://youtube.com/@acme>Y</a><a href='tel:+1%20(555)%20010-9999'>call</a>\
+            <a href=tel:12>no</a>\
+            <a href='mailto:Sales%40acme.example?subject=x'>m</a><a href='mailto:nobody'>m</a>\
+            <a href=about>Us</a>\
+            <a href=about/jobs.html#top>Jobs</a>\
+            <a href=https://boards.greenhouse.io/acme>All jobs</a><a href=/hallo>Kontakt</a>\
+            <a href=https://other.example/contact>no</a><a href=/blog/atom.xml>a</a>\
+            <a href=javascript:void(0)>x</a><a href='https://['>x</a>";
         let page = Document::read(html);
         let url = Url::parse("https://www.acme.example/").unwrap();
         let found = PageLinks::read(&base(&url, &page), &page);

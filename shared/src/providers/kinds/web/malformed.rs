@@ -1,5 +1,5 @@
-//! Pages, feeds, robots.txt and phone numbers as hostile or broken sites send them: none makes a
-//! reader panic or hang.
+//! Malformed pages, feeds, robots.txt and phone numbers, as hostile or broken sites send them: none
+//! makes a reader panic or hang.
 
 use std::time::Duration;
 
@@ -30,11 +30,16 @@ const PAGE: &str = r##"<!doctype html><html lang="de_DE"><head><meta charset="ut
 <a href="https://www.linkedin.com/company/acme">L</a><a href=jobs.html>Jobs</a><a href="mailto:hallo%40acme.example">M</a>
 <a href="tel:+49%2030%20123456">T</a><a href='//xn--mller-kva.example:8443/kontakt#x'>Kontakt</a><!-- c --><textarea><a href=/no></textarea>"##;
 
-const FEED: &str = "<?xml version='1.0' encoding='utf-8'?><!DOCTYPE rss [<!ENTITY x 'y'>]><rss><channel><item><title><![CDATA[A <b>b</b> &amp; c]]></title>\
-<link>https://acme.example/?a=1&amp;b=2</link><pubDate>Tue, 06 Jan 2026 10:00:00 +0100</pubDate></item><entry><title type='html'>Ä &lt;i&gt; &#8211; &x;</title>\
-<link rel='alternate' href='../one'/><updated>2026-01-03T00:00:00Z</updated><dc:date>2026-01-05</dc:date></entry></channel></rss>";
+const FEED: &str = "<?xml version='1.0' encoding='utf-8'?><!DOCTYPE rss [<!ENTITY x 'y'>]><rss>\
+<channel><item><title><![CDATA[A <b>b</b> &amp; c]]></title>\
+<link>https://acme.example/?a=1&amp;b=2</link>\
+<pubDate>Tue, 06 Jan 2026 10:00:00 +0100</pubDate></item><entry>\
+<title type='html'>Ä &lt;i&gt; &#8211; &x;</title>\
+<link rel='alternate' href='../one'/><updated>2026-01-03T00:00:00Z</updated>\
+<dc:date>2026-01-05</dc:date></entry></channel></rss>";
 
-const ROBOTS: &str = "\u{feff}# all\nUser-agent: Millrace\nUser-agent: *\nDisallow: /a%C3%A4*b$\nAllow: /*.html$\r\nCrawl-delay: 10\nSitemap: https://acme.example/s.xml\n";
+const ROBOTS: &str = "\u{feff}# all\nUser-agent: Millrace\nUser-agent: *\nDisallow: /a%C3%A4*b$\n\
+                      Allow: /*.html$\r\nCrawl-delay: 10\nSitemap: https://acme.example/s.xml\n";
 
 const PHONE: &str = "tel:+49 (0)30 123456;ext=12;phone-context=+49";
 
@@ -64,8 +69,8 @@ const ODD: [&[u8]; 22] = [
     b"9999999999999999999999999e999",
 ];
 
-/// Every bent version: cut at every place, or there a byte changed, an odd piece put in, or a part
-/// that comes many times.
+/// Every malformed version: cut at every place, or there a byte changed, an odd piece put in, or a
+/// part repeated many times.
 fn malformed(text: &str) -> impl Iterator<Item = Vec<u8>> {
     let text = text.as_bytes();
     (0..text.len()).flat_map(move |at| {
@@ -74,7 +79,7 @@ fn malformed(text: &str) -> impl Iterator<Item = Vec<u8>> {
         let part = &tail[..tail.len().min(1 + at % 40)];
         let changed = [head, &[tail[0] ^ (1 << (at % 8))], &tail[1..]].concat();
         let mut versions = vec![head.to_vec(), [head, odd, tail].concat(), changed];
-        // What is long takes long.
+        // Long inputs take long.
         if at % 41 == 0 {
             versions.push([head, &part.repeat(2_000), tail].concat());
             versions.push([head, &odd.repeat(2_000), tail].concat());
@@ -108,7 +113,7 @@ fn bent_pages_are_read_to_their_end() {
         ends(&bytes, || {
             let text = charset::decode(&bytes, (n % 2 == 0).then_some("text/html"));
             let page = Document::read(&text);
-            parked::is_nobodys(&url, &page);
+            parked::is_placeholder(&url, &page);
             profile::profile("acme.example", &url, &page, 2026);
             links::PageLinks::read(&links::base(&url, &page), &page);
             // The rules are slow to match in a build for tests.
@@ -141,7 +146,8 @@ fn bent_feeds_and_rules_for_robots_are_read_to_their_end() {
 
 #[test]
 fn bent_phone_numbers_are_answered() {
-    let toml = "[types.t]\ninputs = [[\"phone\"]]\nwaterfall = [\"p\"]\n[providers.p]\nkind = \"phone\"\ndefault_country = \"DE\"\n";
+    let toml = "[types.t]\ninputs = [[\"phone\"]]\nwaterfall = [\"p\"]\n[providers.p]\n\
+                kind = \"phone\"\ndefault_country = \"DE\"\n";
     let config = Config::parse(READERS, "p.toml", toml).unwrap_or_else(|e| panic!("{e}"));
     let Some(phone) = config.providers[0].kind.downcast_ref::<PhoneConfig>() else {
         panic!()

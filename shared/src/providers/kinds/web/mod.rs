@@ -1,12 +1,12 @@
 //! Providers that read a company's own web site.
 //!
-//! `fetch` gets pages (`robots` and `charset` belong to it), `html` and `json_ld` read them, and
-//! each kind of provider decides what they mean: [`Site`], [`Tech`], [`DomainFinder`], [`Signals`].
+//! `fetch` gets pages (with `robots` and `charset`), `html` and `json_ld` read them, and each kind
+//! of provider decides what they mean: [`Site`], [`Tech`], [`DomainFinder`], [`Signals`].
 //!
-//! What they answer where they have no page to read:
+//! Without a page to read, they answer:
 //! - not found: the name or the page does not exist, it is not HTML, or the domain is parked;
-//! - failed, `robots_refused`: the site's robots.txt forbids it, or cannot be had. Failed and not
-//!   "not found", because what was asked for may well exist, and another provider may know it;
+//! - failed, `robots_refused`: the site's robots.txt forbids it, or cannot be fetched. This is not
+//!   "not found": the data may well exist, and another provider may know it;
 //! - failed, `provider_timeout`, `rate_limited` or `provider_error`, as in [`http`](super::http).
 
 mod charset;

@@ -1,4 +1,4 @@
-//! Names of companies: in titles of pages, and held against the domain.
+//! Names of companies: in titles of pages, and compared with the domain.
 
 use std::sync::LazyLock;
 
@@ -25,15 +25,15 @@ static WORDS: LazyLock<Words> = LazyLock::new(|| {
     }
 });
 
-/// The longest name that a company has on a page, in bytes.
+/// The longest name of a company on a page, in bytes.
 const MAX_NAME: usize = 120;
 /// The most words of a part of a title that is taken for a name by its place and length alone.
 const MAX_WORDS: usize = 4;
-/// The most words that are looked through for the domain's in a longer part, and the most that are
+/// The most words that are searched for the domain's in a longer part, and the most that are
 /// together a name.
 const MAX_LOOKED_THROUGH: usize = 30;
 const MAX_NAME_WORDS: usize = 6;
-/// The shortest spelling that tells something within a longer one.
+/// The shortest spelling that identifies a name within a longer one.
 const MIN_TELLING: usize = 3;
 
 /// The fit of a name to a domain, the worst first.
@@ -46,15 +46,15 @@ pub(super) enum Fit {
     Whole,
 }
 
-/// Returns whether a text is not a company's name: what templates and tools are delivered with,
-/// words for a home page, and notices.
+/// Returns whether a text is not a company's name: defaults of templates and tools, words for a
+/// home page, and notices.
 pub(super) fn is_generic(name: &str) -> bool {
     let lower = name.to_lowercase();
     let lower = lower.trim_matches(|c: char| !c.is_alphanumeric());
     lower.is_empty() || name.len() > MAX_NAME || WORDS.generic.contains(&lower) || is_notice(name)
 }
 
-/// The same on the site of a host: who makes a template is called as it is.
+/// Returns the same on the site of a host: the maker of a template has its name.
 pub(super) fn is_generic_at(name: &str, host: &str) -> bool {
     is_generic(name) && (is_notice(name) || fit(name, host) != Fit::Whole)
 }
@@ -102,7 +102,7 @@ pub(super) fn fit(name: &str, host: &str) -> Fit {
     if part { Fit::Part } else { Fit::Nothing }
 }
 
-/// Returns whether words next to each other are together this one.
+/// Returns whether adjacent words together are this one.
 fn holds(words: &[String], wanted: &str) -> bool {
     (0..words.len()).any(|from| {
         let mut rest = wanted;
@@ -115,7 +115,7 @@ fn holds(words: &[String], wanted: &str) -> bool {
     })
 }
 
-/// The first label of a domain, in its own letters and without hyphens.
+/// Returns the first label of a domain, in its own letters and without hyphens.
 fn label(host: &str) -> String {
     let first = owner(host).split('.').next().unwrap_or_default();
     let (unicode, _) = idna::domain_to_unicode(first);
@@ -135,13 +135,13 @@ pub(super) enum Evidence {
     Domain,
 }
 
-/// The part of a title that is the name, and by what. Of several equal ones the shortest, then the
-/// first: home pages put the name first or last, and what they say of it is longer.
+/// Returns the part of a title that is the name, with the evidence. Of several equal ones the
+/// shortest, then the first: home pages put the name first or last, and slogans are longer.
 pub(super) fn in_title<'t>(title: &'t str, url: &Url) -> Option<(&'t str, Evidence)> {
     let host = url.host_str().unwrap_or_default();
     let whole = without_greeting(title.trim());
     let parts: Vec<&str> = segments(whole).take(20).collect();
-    // A title that is only the address is that of a page that has none.
+    // A title that is only the address belongs to a page without one.
     if let [only] = parts[..]
         && is_address(only, host)
     {
@@ -155,7 +155,7 @@ pub(super) fn in_title<'t>(title: &'t str, url: &Url) -> Option<(&'t str, Eviden
     let rated = parts.iter().filter_map(|part| {
         let words = part.split_whitespace().count();
         let evidence = match fit(part, host) {
-            // The address again says nothing of the name.
+            // The address alone is not evidence of a name.
             Fit::Whole if is_address(part, host) => Evidence::Place,
             Fit::Whole => Evidence::Domain,
             _ if words <= 2 * MAX_WORDS && has_form(part) => Evidence::Form,
@@ -175,11 +175,10 @@ pub(super) fn in_title<'t>(title: &'t str, url: &Url) -> Option<(&'t str, Eviden
     Some((best.0, best.1))
 }
 
-/// The name in what a site calls itself, where a slogan stands with it:
-/// `Acme GmbH - Anvils, hammers` is `Acme GmbH` at `acme.example`. Nothing where it is one part,
-/// all of them together are the name, or none of them spells the domain or has a legal form: a
-/// place or a trade is in the domain as well (`Müller Bau - Berlin` at
-/// `dachdecker-berlin.example`).
+/// Returns the name in a site's own name with a slogan: `Acme GmbH - Anvils, hammers` is `Acme
+/// GmbH` at `acme.example`. `None` if it is one part, all of them together are the name, or none of
+/// them spells the domain or has a legal form: a place or a trade is in the domain as well (`Müller
+/// Bau - Berlin` at `dachdecker-berlin.example`).
 pub(super) fn without_slogan<'t>(said: &'t str, url: &Url) -> Option<&'t str> {
     segments(said).nth(1)?;
     if fit(said, url.host_str().unwrap_or_default()) == Fit::Whole {
@@ -190,10 +189,9 @@ pub(super) fn without_slogan<'t>(said: &'t str, url: &Url) -> Option<&'t str> {
         .map(|(name, _)| name)
 }
 
-/// Returns whether anything speaks for a name besides where it was said: the domain, the page's
-/// title, another name.
+/// Returns whether anything else supports a name: the domain, the page's title, another name.
 pub(super) fn is_backed(name: &str, host: &str, others: &[Option<&str>]) -> bool {
-    // Whole words: `Apply to us` says nothing of `App`.
+    // Whole words: `Apply to us` does not support `App`.
     let words = |text: &str| {
         let lower = text.to_lowercase();
         let words = lower
@@ -209,7 +207,7 @@ pub(super) fn is_backed(name: &str, host: &str, others: &[Option<&str>]) -> bool
             .any(|other| words(other).contains(&wanted))
 }
 
-/// The words of a longer part that spell the domain: `Buy anvils at Acme GmbH, Berlin` says
+/// Returns the words of a longer part that spell the domain: `Buy anvils at Acme GmbH, Berlin` has
 /// `Acme GmbH` at `acme.example`.
 fn within<'t>(part: &'t str, host: &str) -> Option<&'t str> {
     let label = label(host);
@@ -237,7 +235,7 @@ fn has_form(part: &str) -> bool {
         && organisation::has_legal_form(part)
 }
 
-/// `Welcome to Acme!` is `Acme`.
+/// Removes a greeting: `Welcome to Acme!` is `Acme`.
 fn without_greeting(text: &str) -> &str {
     let text = text.trim_matches(|c: char| c == '!' || c.is_whitespace());
     let greeted = WORDS.greetings.iter().find_map(|greeting| {

@@ -5,11 +5,11 @@ use url::Url;
 /// The page that a URL led to.
 #[derive(Debug, Clone)]
 pub(super) struct Page {
-    /// After redirects.
+    /// The URL after redirects.
     pub(super) url: Url,
     pub(super) headers: Vec<(String, String)>,
-    /// Decoded; empty where it is not what was asked for.
+    /// The decoded body; empty if it is not of the requested type.
     pub(super) body: String,
-    /// Set where it is of the type that was asked for.
+    /// Set if it is of the requested type.
     pub(super) fits: bool,
 }

@@ -1,6 +1,5 @@
-//! Tells pages that belong to no company: a domain that is for sale or only registered, a server
-//! without a site, a site that is suspended or not built yet, an error, or a firewall that asks who
-//! is there.
+//! Recognises pages that belong to no company: a domain that is for sale or only registered, a
+//! server without a site, a suspended or unfinished site, an error, or the check of a firewall.
 
 use std::sync::LazyLock;
 
@@ -11,8 +10,8 @@ use super::lists::list;
 use super::owner;
 use super::titles::segments;
 
-/// Sites that parked domains lead to or load their page from. Facts about the trade, read off their
-/// own parking pages.
+/// Sites that parked domains lead to or load their page from. Facts about the trade, taken from
+/// their own parking pages.
 const MARKETS: [&str; 17] = [
     "above.com",
     "afternic.com",
@@ -57,11 +56,10 @@ static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
     }
 });
 
-/// Longer texts are of pages that have something to say, in bytes. Some default pages explain where
-/// everything lies.
+/// The longest text of such a page, in bytes. Some default pages explain the places of their files.
 const MAX_SAID: usize = 6_000;
-/// The same for sentences that may be quoted, for those of sites to come, for a title, for a part
-/// of one, and for words within the text.
+/// The same for sentences that may be quotations, for those of sites to come, for a title, for a
+/// part of one, and for words within the text.
 const MAX_SENTENCE: usize = 3_000;
 const MAX_BUILDING: usize = 1_000;
 const MAX_TITLED: usize = 1_500;
@@ -78,7 +76,7 @@ pub(super) fn is_parked(url: &Url, page: &Document) -> bool {
                 .is_ok_and(|src| market(src.host_str()) || lander(&src))
         })
     };
-    // A page that only leads on to the registrar's.
+    // A page that only leads to the registrar's.
     let leads = || page.text.is_empty() && page.scripts.contains("\"/lander\"");
     let offered = || {
         url.host_str()
@@ -93,9 +91,9 @@ pub(super) fn is_parked(url: &Url, page: &Document) -> bool {
         || (page.json_ld.is_empty() && says_so(page, MAX_SENTENCE, for_sale))
 }
 
-/// Returns whether the page belongs to no company. What a page says counts only where it has little
-/// else to say.
-pub(super) fn is_nobodys(url: &Url, page: &Document) -> bool {
+/// Returns whether the page belongs to no company. Its text counts only if there is little else on
+/// it.
+pub(super) fn is_placeholder(url: &Url, page: &Document) -> bool {
     if is_parked(url, page) {
         return true;
     }
@@ -113,7 +111,7 @@ pub(super) fn is_nobodys(url: &Url, page: &Document) -> bool {
         || ["it works", "it works!"].contains(&page.text.to_lowercase().as_str())
 }
 
-/// Returns whether a title, or a part of one, names no company, but says why there is none.
+/// Returns whether a title, or a part of one, is a notice instead of a company's name.
 pub(super) fn is_notice(title: &str) -> bool {
     let title = plain(title);
     let title = title.strip_prefix("http ").unwrap_or(&title);
@@ -161,7 +159,7 @@ fn has_any(said: &str, phrases: &[&str]) -> bool {
     phrases.iter().any(|phrase| said.contains(phrase))
 }
 
-/// In lower case, without signs at the ends.
+/// Returns a title in lower case, without signs at the ends.
 fn plain(title: &str) -> String {
     let title = title.to_lowercase().replace('\u{2019}', "'");
     title
@@ -214,7 +212,7 @@ mod tests {
                 "{url} {html}"
             );
             assert_eq!(
-                is_nobodys(&Url::parse(url).unwrap(), &Document::read(html)),
+                is_placeholder(&Url::parse(url).unwrap(), &Document::read(html)),
                 wanted,
                 "{url} {html}"
             );
@@ -245,37 +243,44 @@ mod tests {
             ),
         ] {
             let html = format!("<title>{title}</title><p>{text}{more}");
-            assert!(!nobodys(&html), "{html}");
+            assert!(!placeholder(&html), "{html}");
         }
     }
 
-    fn nobodys(html: &str) -> bool {
-        is_nobodys(
+    fn placeholder(html: &str) -> bool {
+        is_placeholder(
             &Url::parse("https://acme.example/").unwrap(),
             &Document::read(html),
         )
     }
 
     #[test]
-    fn pages_that_servers_hosters_and_firewalls_show_are_nobodys() {
+    fn pages_that_servers_hosters_and_firewalls_show_are_placeholders() {
         let long =
             "The configuration layout for an Apache2 web server installation is as follows. "
                 .repeat(50);
         for html in [
-            "<title>Welcome to nginx!</title><h1>Welcome to nginx!</h1><p>If you see this page, the nginx web server is successfully installed \
+            "<title>Welcome to nginx!</title><h1>Welcome to nginx!</h1>\
+             <p>If you see this page, the nginx web server is successfully installed \
              and working. Further configuration is required.",
             "<html><body><h1>It works!</h1></body></html>",
             &format!("<title>Apache2 Ubuntu Default Page: It works</title><p>{long}"),
             &format!("<title>Apache2 Debian Default Page: It works</title><p>{long}"),
-            "<title>Test Page for the HTTP Server on AlmaLinux</title><p>This page is used to test the proper operation of the HTTP server.",
+            "<title>Test Page for the HTTP Server on AlmaLinux</title>\
+             <p>This page is used to test the proper operation of the HTTP server.",
             "<title>HTTP Server Test Page powered by: Rocky Linux</title>",
-            "<title>IIS Windows Server</title><a href=http://go.microsoft.com/><img src=iisstart.png alt=IIS></a>",
+            "<title>IIS Windows Server</title><a href=http://go.microsoft.com/>\
+             <img src=iisstart.png alt=IIS></a>",
             "<title>IIS7</title>",
             "<title>Web Server's Default Page</title><p>This page is generated by Plesk",
-            "<title>Domain Default page</title><p>If you are seeing this message, the website is not available",
-            "<title>Default Web Site Page</title><p>SORRY! If you are the owner of this website, please contact your hosting provider",
-            "<title>Account Suspended</title><h1>Account Suspended</h1><p>This Account has been suspended.",
-            "<title>acme.example</title><p>This Account has been suspended. Contact your hosting provider for more information.",
+            "<title>Domain Default page</title>\
+             <p>If you are seeing this message, the website is not available",
+            "<title>Default Web Site Page</title>\
+             <p>SORRY! If you are the owner of this website, please contact your hosting provider",
+            "<title>Account Suspended</title><h1>Account Suspended</h1>\
+             <p>This Account has been suspended.",
+            "<title>acme.example</title><p>This Account has been suspended. Contact your hosting \
+             provider for more information.",
             "<title>Index of /</title><h1>Index of /</h1>",
             "<title>Hier entsteht eine neue Internetpr\u{e4}senz</title>",
             "<title>acme.example</title><p>Diese Website befindet sich im Aufbau.",
@@ -283,19 +288,22 @@ mod tests {
             "<title>Coming Soon</title>",
             "<title>Acme</title><h1>Under construction</h1>",
             "<title>Site en construction</title>",
-            "<title>404 Not Found</title><center><h1>404 Not Found</h1></center><hr><center>nginx</center>",
+            "<title>404 Not Found</title><center><h1>404 Not Found</h1></center><hr>\
+             <center>nginx</center>",
             "<title>Error 404 - Not Found</title>",
             "<title>503 Service Temporarily Unavailable</title>",
             "<title>Page not found | Acme</title>",
-            "<title>Just a moment...</title><p>Verify you are human by completing the action below.",
+            "<title>Just a moment...</title>\
+             <p>Verify you are human by completing the action below.",
             "<title>Attention Required! | Cloudflare</title><p>Sorry, you have been blocked",
             "<title>Access Denied</title><p>You don't have permission to access this server.",
             "<title>Pardon Our Interruption</title>",
-            "<title>WordPress \u{203a} Error</title><p>There has been a critical error on this website.",
+            "<title>WordPress \u{203a} Error</title>\
+             <p>There has been a critical error on this website.",
             "<p>Error establishing a database connection",
             "<title>acme.example</title><p>This domain name has been registered with a registrar.",
         ] {
-            assert!(nobodys(html), "{html}");
+            assert!(placeholder(html), "{html}");
         }
         let url = Url::parse("https://acme.example/").unwrap();
         assert!(
@@ -307,7 +315,9 @@ mod tests {
     #[test]
     fn pages_of_companies_that_say_the_same_words_are_theirs() {
         let about =
-            "We forge anvils in Berlin since 1920, by hand and to order, for smiths all over Europe. ".repeat(8);
+            "We forge anvils in Berlin since 1920, by hand and to order, for smiths all over \
+             Europe. "
+                .repeat(8);
         for html in [
             format!("<title>Acme</title><p>{about} Our new shop is coming soon!"),
             format!("<title>Maintenance | Acme Facility Services</title><p>{about}"),
@@ -317,9 +327,11 @@ mod tests {
             "<title>It Works Global</title><p>We sell".to_owned(),
             format!("<title>Acme</title><p>{about} Under construction: our new forge."),
             format!("<title>Acme</title><p>{about} {about} We are working on our new website."),
-            "<title>Coming soon</title><script type='application/ld+json'>{\"@type\":\"Organization\",\"name\":\"Acme\"}</script>".to_owned(),
+            "<title>Coming soon</title>\
+             <script type='application/ld+json'>{\"@type\":\"Organization\",\"name\":\"Acme\"}</script>"
+                .to_owned(),
         ] {
-            assert!(!nobodys(&html), "{html}");
+            assert!(!placeholder(&html), "{html}");
         }
     }
 }

@@ -1,7 +1,6 @@
-//! Where on a page a link stands: in the site's own frame, in the text, or in what is about
-//! somebody else.
+//! The place of a link on a page: in the site's own frame, in the text, or in a part about others.
 
-/// Which part of a page it is, as far as the page says.
+/// The part of a page, as far as the page says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Place {
     #[default]
@@ -13,8 +12,9 @@ pub(super) enum Place {
 }
 
 /// Elements that make a part of a page. Others, such as `<b>`, change nothing.
-const PARTS: &str = "address article aside blockquote div figure footer form header li main nav ol p section span td tr ul";
-/// Deeper ones are read as part of the last one within.
+const PARTS: &str = "address article aside blockquote div figure footer form header li main nav ol \
+                     p section span td tr ul";
+/// The most depth; deeper elements count as part of the last one within.
 const MAX_DEPTH: usize = 256;
 /// The longest `class` and the like that is read, in bytes.
 const MAX_MARK: usize = 1_024;
@@ -24,19 +24,19 @@ const FRAME: &str = "header footer nav navbar navigation topbar masthead content
 const SOCIAL: &str = "social socials follow followus";
 /// With these a header or footer is that of a part: `entry-header`, `card-footer`.
 const PARTIAL: &str = "entry post posts card article section panel modal table";
-/// Words for what is somebody else's.
+/// Words for parts about others.
 const OTHERS: &str = "\
-    testimonial testimonials quote quotes blockquote tweet tweets review reviews customer customers \
-    client clients team member members author authors byline staff speaker speakers founder founders \
-    partner partners sponsor sponsors";
+    testimonial testimonials quote quotes blockquote tweet tweets review reviews customer \
+    customers client clients team member members author authors byline staff speaker speakers \
+    founder founders partner partners sponsor sponsors";
 
 /// Words for the site's own mark.
 const LOGO: &str = "logo logotype wordmark";
-/// Words for pictures that are no mark of the site's own, and those that are so beside a word for
+/// Words for pictures that are not the site's own logo, and those that are so beside a word for
 /// logos: `logo-wall`.
 const NO_LOGO: &str = "\
-    logos press payment payments seal seals trust trusted badge badges award awards certificates flag flags lang language \
-    languages search";
+    logos press payment payments seal seals trust trusted badge badges award awards certificates \
+    flag flags lang language languages search";
 const MANY: &str = "wall grid cloud strip carousel slider marquee list";
 
 /// The attributes of a tag that describe its part.
@@ -63,11 +63,11 @@ pub(super) struct Places {
 )]
 pub(super) struct Part {
     pub(super) place: Place,
-    /// It is marked as a logo, or stands in what is.
+    /// Set if it is marked as a logo, or is in such a part.
     pub(super) logo: bool,
-    /// Pictures here are no mark of the site's own, whatever they are called.
+    /// Set if pictures here are never the site's own logo.
     pub(super) no_logo: bool,
-    /// It is the site's footer, or stands in it.
+    /// Set if it is the site's footer, or in it.
     pub(super) footer: bool,
     /// An article has a header and a footer of its own, and so have sections (HTML, section 4.3.8).
     own_frame: bool,
@@ -78,7 +78,7 @@ impl Places {
         let Some(name) = PARTS.split(' ').find(|part| part.as_bytes() == name) else {
             return;
         };
-        // `<p>` and `<li>` end where the next one begins, whether or not they are closed.
+        // `<p>` and `<li>` end where the next one begins, closed or not.
         if self.open.last().is_some_and(|(last, _)| {
             *last == "p" && name != "span" || (*last, name) == ("li", "li")
         }) {
@@ -112,7 +112,7 @@ impl Places {
         self.open.iter().any(|(open, _)| *open == name)
     }
 
-    /// Returns what an element without parts, such as `<a>`, is in, with its own marks.
+    /// Returns the part of an element without parts, such as `<a>`, with its own marks.
     pub(super) fn part(&self, marks: Marks<'_>) -> Part {
         self.inside("", marks)
     }
@@ -161,7 +161,7 @@ impl Places {
     }
 }
 
-/// The words of a class or id: `siteFooter__social-links` has four.
+/// Returns the words of a class or id: `siteFooter__social-links` has four.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut small = false;
@@ -195,7 +195,8 @@ mod tests {
         use Place::{Body, Frame, Others};
         for (html, wanted) in [
             (
-                "<header><a href=/x></a></header><a href=/x></a><footer><p><a href=/x></a></footer>",
+                "<header><a href=/x></a></header><a href=/x></a><footer><p>\
+                 <a href=/x></a></footer>",
                 vec![Frame, Body, Frame],
             ),
             (
@@ -220,7 +221,8 @@ mod tests {
                 vec![Body, Frame],
             ),
             (
-                "<div class=card-footer><a href=/x></a></div><div class=entry-header><a href=/x></a></div>",
+                "<div class=card-footer><a href=/x></a></div><div class=entry-header>\
+                 <a href=/x></a></div>",
                 vec![Body, Body],
             ),
             (

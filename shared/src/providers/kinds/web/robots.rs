@@ -1,9 +1,9 @@
-//! robots.txt, by RFC 9309 and, in what that leaves open, as Google's parser reads it.
+//! robots.txt, by RFC 9309 and, where that leaves it open, as Google's parser reads it.
 //!
-//! Our own, because no crate knows the RFC's examples: `robotxt` 0.7 misses those of sections 2.2.2
-//! and 2.2.3 (`%2A`, `%24`, reserved characters) and names with a version, `robotstxt` is Google's
-//! matcher as of 2020, which compares escapes as they are spelled, and `texting_robots` brings
-//! `nom` and `regex` along.
+//! The parser is our own, because no crate passes the RFC's examples: `robotxt` 0.7 fails those of
+//! sections 2.2.2 and 2.2.3 (`%2A`, `%24`, reserved characters) and names with a version,
+//! `robotstxt` is Google's matcher as of 2020, which compares escapes as they are spelled, and
+//! `texting_robots` depends on `nom` and `regex`.
 
 /// The most of a robots.txt that is read, in bytes. The least that section 2.5 asks for.
 pub(super) const MAX_ROBOTS_BYTES: usize = 500 * 1024;
@@ -19,11 +19,11 @@ pub(super) struct Robots {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Rule {
     allow: bool,
-    /// In the form of [`canonical`], with `*` and a `$` at its end as they are.
+    /// The pattern in the form of [`canonical`], with `*` and a `$` at its end as they are.
     pattern: Vec<Octet>,
 }
 
-/// An octet, and how it is spelled.
+/// An octet and its spelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Octet {
     byte: u8,
@@ -34,7 +34,7 @@ struct Octet {
 enum Spelling {
     Plain,
     Escaped,
-    /// Of a path alone: it is the same either way where it stands.
+    /// Of a path alone: both spellings are the same here.
     Either,
 }
 
@@ -54,7 +54,7 @@ impl Octet {
             && (path.spelling == Spelling::Either || self.spelling == path.spelling)
     }
 
-    /// Returns how long it is as it is spelled.
+    /// Returns the length of its spelling.
     fn len(self) -> usize {
         if self.spelling == Spelling::Escaped {
             3
@@ -78,14 +78,14 @@ impl Rule {
 }
 
 impl Robots {
-    /// The rules for the crawler of this product token: those of every group that names it, else of
-    /// every group for `*`.
+    /// Returns the rules for the crawler of this product token: those of every group that names it,
+    /// else of every group for `*`.
     pub(super) fn parse(text: &str, product: &str) -> Self {
         let (mut named, mut any) = (Vec::new(), Vec::new());
         let mut has_own = false;
-        // What the group that is being read is for, and whether its first rule came.
+        // The crawlers of the present group, and whether its first rule came.
         let (mut for_us, mut for_any, mut begun) = (false, false, false);
-        // The rest of half a byte order mark is not text.
+        // The rest of a broken byte order mark is not text.
         for line in text
             .trim_start_matches(['\u{feff}', '\u{fffd}'])
             .split(['\n', '\r'])
@@ -124,7 +124,7 @@ impl Robots {
                 (false, false) => continue,
             };
             rules.push(Rule::new(allow, value));
-            // A site that lets the index be read lets the directory.
+            // A site that allows the index allows the directory.
             if let Some(at) = value
                 .rfind('/')
                 .filter(|at| allow && value[*at..].starts_with("/index.htm"))
@@ -137,7 +137,7 @@ impl Robots {
         }
     }
 
-    /// Returns whether a path with its query may be fetched: the longest rule that matches says so,
+    /// Returns whether a path with its query may be fetched: the longest rule that matches decides,
     /// `allow` among equals.
     pub(super) fn allow(&self, path: &str) -> bool {
         if path == "/robots.txt" {
@@ -154,18 +154,18 @@ impl Robots {
     }
 }
 
-/// Key and value where the colon was forgotten.
+/// Returns key and value if the colon was forgotten.
 fn two_words(line: &str) -> Option<(&str, &str)> {
     let mut words = line.split_whitespace();
     let pair = (words.next()?, words.next()?);
     words.next().is_none().then_some(pair)
 }
 
-/// Octets in one spelling, so that `%7e`, `%7E` and `~` are equal, `ü` is `%C3%BC` (section 2.2.2),
-/// and `%2A` is a `*` of the path (section 2.2.3). What separates, and says something else where it
-/// is escaped, keeps its spelling; where it does not separate (`/` in a query, `&` before it), a
-/// path has it in either. A pattern does not tell where its query begins: the path that it is held
-/// against does.
+/// Returns octets in one spelling, so that `%7e`, `%7E` and `~` are equal, `ü` is `%C3%BC` (section
+/// 2.2.2), and `%2A` is a `*` of the path (section 2.2.3). A separator whose escape has another
+/// meaning keeps its spelling. Where it does not separate (`/` in a query, `&` before it), a path
+/// has it in either. A pattern does not show where its query begins: the path that it is compared
+/// with does.
 fn canonical(text: &str, is_pattern: bool) -> Vec<Octet> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -199,7 +199,7 @@ fn canonical(text: &str, is_pattern: bool) -> Vec<Octet> {
     out
 }
 
-/// Returns whether a pattern matches a beginning of the path, or with `$` at its end the whole of
+/// Returns whether a pattern matches the beginning of the path, or with `$` at its end the whole of
 /// it.
 fn matches(pattern: &[Octet], path: &[Octet]) -> bool {
     let (pattern, whole) = pattern
@@ -254,8 +254,10 @@ mod tests {
 
     #[test]
     fn groups_are_chosen_by_product_token_and_merged() {
-        let text = "# ours\nUser-Agent: other\nDisallow: /\n\nuser-agent: MILLRACE/2.0\nuser-agent: third\nDisallow: /private\n\
-                    Sitemap: https://a.example/s.xml\nUser-agent: *\nDisallow: /\nUser-agent: millrace\nAllow: /private/ok\n";
+        let text = "# ours\nUser-Agent: other\nDisallow: /\n\nuser-agent: MILLRACE/2.0\n\
+                    user-agent: third\nDisallow: /private\n\
+                    Sitemap: https://a.example/s.xml\nUser-agent: *\nDisallow: /\n\
+                    User-agent: millrace\nAllow: /private/ok\n";
         assert!(allows(text, "/") && allows(text, "/private/ok/x"));
         assert!(!allows(text, "/private") && !allows(text, "/private/x"));
         assert!(
@@ -282,7 +284,7 @@ mod tests {
         );
         assert!(
             allows("Disallow: /\n<html>nothing: to see</html>", "/"),
-            "rules of no group are nobody's"
+            "rules outside of a group are ignored"
         );
     }
 
@@ -374,13 +376,13 @@ mod tests {
             ("/this/*/exactly", "/this/or/that/exactly", false),
             ("/a$b", "/a$b/c", false),
             ("/a$b", "/a", true),
-            // What separates is not what is escaped.
+            // A separator differs from its escape.
             ("/a%2Fb", "/a/b", true),
             ("/a%3Fb", "/a?b", true),
             ("/a?b%26c", "/a?b&c", true),
             ("/a?b%3Dc", "/a?b=c", true),
             ("/a%3Bb", "/a;b", false),
-            // And a rule that is spelled as the path is forbids it, wherever the query begins.
+            // A rule that is spelled as the path forbids it, wherever the query begins.
             ("/a%2Fb", "/a%2fb", false),
             ("/*url=http%3A%2F%2F", "/go?url=http%3A%2F%2Fx", false),
             ("/*url=http%3A%2F%2F", "/go?url=http://x", false),
@@ -412,8 +414,10 @@ mod tests {
     #[test]
     fn the_simple_example_of_the_rfc() {
         let text = "User-Agent: *\nDisallow: *.gif$\nDisallow: /example/\nAllow: /publications/\n\n\
-                    User-Agent: foobot\nDisallow:/\nAllow:/example/page.html\nAllow:/example/allowed.gif\n\n\
-                    User-Agent: barbot\nUser-Agent: bazbot\nDisallow: /example/page.html\n\nUser-Agent: quxbot\n";
+                    User-Agent: foobot\nDisallow:/\nAllow:/example/page.html\n\
+                    Allow:/example/allowed.gif\n\n\
+                    User-Agent: barbot\nUser-Agent: bazbot\nDisallow: /example/page.html\n\n\
+                    User-Agent: quxbot\n";
         for (agent, path, wanted) in [
             ("other", "/", true),
             ("other", "/example/page.html", false),
@@ -445,8 +449,10 @@ mod tests {
     /// (`%62`) or a path is not a path.
     #[test]
     fn robots_are_read_as_googles_parser_does() {
-        let groups = "allow: /foo/bar/\n\nuser-agent: FooBot\ndisallow: /\nallow: /x/\nuser-agent: BarBot\ndisallow: /\n\
-                      allow: /y/\n\n\nallow: /w/\nuser-agent: BazBot\n\nuser-agent: FooBot\nallow: /z/\ndisallow: /\n";
+        let groups = "allow: /foo/bar/\n\nuser-agent: FooBot\ndisallow: /\nallow: /x/\n\
+                      user-agent: BarBot\ndisallow: /\n\
+                      allow: /y/\n\n\nallow: /w/\nuser-agent: BazBot\n\nuser-agent: FooBot\n\
+                      allow: /z/\ndisallow: /\n";
         for (agent, path, wanted) in [
             ("FooBot", "/x/b", true),
             ("FooBot", "/z/d", true),

@@ -1,5 +1,4 @@
-//! `signals`: what is new about a company, by its own site: what its feeds report, and whom it
-//! looks for.
+//! `signals`: news about a company from its own site: its feeds and its open positions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use super::html::Document;
 use super::json_ld::{self, Graph, text, types};
 use super::links::{self, PageLinks};
 use super::page::Page;
-use super::parked::is_nobodys;
+use super::parked::is_placeholder;
 use crate::catalog::{ConfigError, KindConfig, Settings, Table, WebConfig};
 use crate::domain::time::Timestamp;
 use crate::providers::guards::seen::Shown;
@@ -26,21 +25,20 @@ use crate::providers::{Answer, BuildContext, BuildKind, Ports, Provider, Questio
 /// The most feeds of a site that are fetched.
 const MAX_FEEDS: usize = 2;
 
-/// The most that a date may be ahead of our clock, which zones that were taken as UTC account for.
-/// What is dated later has no date: a mistyped year, or an event that is announced, would stand
-/// before all news.
+/// The most that a date may be ahead of our clock, to allow for zones that were taken as UTC. A
+/// later date is ignored: a mistyped year, or an announced event, would come before all news.
 const MAX_AHEAD: Duration = Duration::from_secs(24 * 3600);
 
-/// What is new about a company, by its own site.
+/// News about a company from its own site.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SignalsConfig {
-    /// The input field that holds the domain; `domain` where the file says nothing.
+    /// The input field with the domain; `domain` if the file does not say.
     pub input: String,
-    /// How many signals a record gets, 1 to 100, the newest.
+    /// The most signals of a record, 1 to 100, the newest.
     pub max_items: usize,
-    /// What is older is no news, 1 to 3650 days.
+    /// The age from which on an entry is not news, 1 to 3650 days.
     pub max_age: Duration,
-    /// `user_agent` and `timeout_s`: how sites are asked.
+    /// `user_agent` and `timeout_s`: the fetching of pages.
     pub web: WebConfig,
 }
 
@@ -105,14 +103,14 @@ impl Signals {
     }
 }
 
-/// One piece of news. `source` is the URL that it was read at.
+/// One piece of news. `source` is the URL of the page or feed with it.
 #[derive(Debug, Clone, PartialEq)]
 struct Signal {
     kind: &'static str,
     title: String,
     url: Option<String>,
     date: Option<Timestamp>,
-    /// Of what has no date, where that is known.
+    /// For one without a date, if that is known.
     first_seen: Option<Timestamp>,
     source: String,
 }
@@ -134,7 +132,7 @@ impl Signal {
 
 #[async_trait]
 impl Provider for Signals {
-    /// The home page must be had; a feed or careers page that cannot is passed over.
+    /// The home page is required; a feed or careers page that cannot be fetched is skipped.
     async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
         let host = match super::host(question.input, &self.config.input) {
             Ok(host) => host,
@@ -151,20 +149,20 @@ impl Provider for Signals {
             Err(miss) => return miss.into_answer(),
         };
         let document = Document::of(&home);
-        if !home.fits || is_nobodys(&home.url, &document) {
+        if !home.fits || is_placeholder(&home.url, &document) {
             return Answer::NotFound;
         }
         let found = PageLinks::read(&links::base(&home.url, &document), &document);
         let mut news = News::default();
         news.read_feeds(&mut fetch, &found.feeds).await;
         let now = ports.clock.now();
-        // Some show their positions on the home page.
+        // Some sites list their positions on the home page.
         let shown = hiring(&document, &home.url, now);
         let positions = news
             .read_positions(&mut fetch, shown, found.careers.as_deref(), now)
             .await;
         let open = positions.len();
-        let mut signals = told_once(std::mem::take(&mut news.signals));
+        let mut signals = without_repeats(std::mem::take(&mut news.signals));
         signals.extend(positions);
         for signal in &mut signals {
             signal.date = signal.date.filter(|date| *date <= now.plus(MAX_AHEAD));
@@ -191,9 +189,9 @@ struct News {
     signals: Vec<Signal>,
     /// The first feed that has entries.
     feed_url: Option<String>,
-    /// Why a page could not be had.
+    /// The reason why a page could not be fetched.
     failure: Option<Miss>,
-    /// Something that the site names is not there; a page in vain may be back tomorrow.
+    /// Set if a page that the site names is missing; it may be back tomorrow.
     lacks_some: bool,
 }
 
@@ -218,7 +216,7 @@ impl News {
         }
     }
 
-    /// Returns the open positions: those that the home page shows, and those of the careers page.
+    /// Returns the open positions: those of the home page, and those of the careers page.
     async fn read_positions(
         &mut self,
         fetch: &mut PageFetch<'_>,
@@ -278,7 +276,8 @@ fn answer(
 }
 
 impl Signals {
-    /// Says when what has no date was first seen. `all`: everything that the site shows is there.
+    /// Dates undated entries by the first time that they were seen. `all`: everything that the site
+    /// shows is there.
     async fn date_by_sight(
         &self,
         host: &str,
@@ -317,7 +316,7 @@ impl Signals {
     }
 }
 
-/// A page that another one names; nothing where it is not there or not what it should be.
+/// Fetches a page that another one names; `None` if it does not exist or is not of the wanted type.
 async fn other(fetch: &mut PageFetch<'_>, url: &str, want: Want) -> Result<Option<Page>, Miss> {
     let Ok(url) = Url::parse(url) else {
         return Ok(None);
@@ -341,9 +340,8 @@ fn news(entry: Entry, source: &Url) -> Signal {
     }
 }
 
-/// The news of several feeds without those that another feed told before: of one blog there is RSS
-/// beside Atom.
-fn told_once(news: Vec<Signal>) -> Vec<Signal> {
+/// Removes the news that another feed has too: a blog often has RSS beside Atom.
+fn without_repeats(news: Vec<Signal>) -> Vec<Signal> {
     const DAY: i64 = 86_400_000;
     let (mut pages, mut titles) = (BTreeMap::new(), BTreeMap::new());
     let mut once = Vec::new();
@@ -365,8 +363,8 @@ fn told_once(news: Vec<Signal>) -> Vec<Signal> {
     once
 }
 
-/// Returns what is the same in two URLs of one page: without its scheme, `www.`, the slash at its
-/// end, and what counts clicks.
+/// Returns the common part of URLs of one page: without scheme, `www.`, the slash at its end, and
+/// parameters that count clicks.
 fn page(url: &str) -> String {
     let Ok(mut url) = Url::parse(url) else {
         return url.to_owned();
@@ -386,8 +384,7 @@ fn page(url: &str) -> String {
     )
 }
 
-/// The positions that a page shows as JSON-LD, those left out that could be applied for until
-/// `now`.
+/// Returns the positions that a page has as JSON-LD, without those that closed before `now`.
 fn hiring(page: &Document, source: &Url, now: Timestamp) -> Vec<Signal> {
     let blocks = json_ld::parse(&page.json_ld);
     let graph = Graph::new(&blocks);
@@ -413,8 +410,8 @@ fn hiring(page: &Document, source: &Url, now: Timestamp) -> Vec<Signal> {
     postings.filter(open).filter_map(signal).collect()
 }
 
-/// The newest first, those without a date at the end; what is older than `since`, or was there
-/// before it, left out.
+/// Returns the newest first, those without a date at the end, and none that is older than `since`
+/// or was first seen before it.
 fn newest(mut signals: Vec<Signal>, since: Timestamp, most: usize) -> Vec<Signal> {
     signals.retain(|signal| {
         signal
@@ -437,7 +434,8 @@ mod tests {
 
     async fn ask(more: &str, tell: impl FnOnce(&Script)) -> (Answer, Vec<String>) {
         let toml = format!(
-            "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"s\"]\n[providers.s]\nkind = \"signals\"\n{more}\n"
+            "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"s\"]\n[providers.s]\n\
+             kind = \"signals\"\n{more}\n"
         );
         let config = Config::parse(READERS, "p.toml", &toml).unwrap_or_else(|e| panic!("{e}"));
         let Some(signals) = config.providers[0].kind.downcast_ref::<SignalsConfig>() else {
@@ -466,15 +464,19 @@ mod tests {
             s.answer_with(200, HTML, HOME);
             s.answer(
                 200,
-                "<rss><item><title>Old</title><pubDate>Wed, 01 Jan 2020 00:00:00 GMT</pubDate></item>\
-                 <item><title>Raised</title><link>https://acme.example/r</link><pubDate>Mon, 01 Dec 2025 00:00:00 GMT</pubDate></item>\
+                "<rss><item><title>Old</title>\
+                 <pubDate>Wed, 01 Jan 2020 00:00:00 GMT</pubDate></item>\
+                 <item><title>Raised</title><link>https://acme.example/r</link>\
+                 <pubDate>Mon, 01 Dec 2025 00:00:00 GMT</pubDate></item>\
                  <item><title>Undated</title></item></rss>",
             );
             s.answer_with(
                 200,
                 HTML,
-                r#"<script type="application/ld+json">[{"@type":"JobPosting","title":"Smith","url":"/j/1","datePosted":"2025-12-24"},
-                   {"@type":"ItemList","itemListElement":[{"item":{"@type":"JobPosting","title":"Smith","url":"/j/1"}},
+                r#"<script type="application/ld+json">[
+                   {"@type":"JobPosting","title":"Smith","url":"/j/1","datePosted":"2025-12-24"},
+                   {"@type":"ItemList","itemListElement":[
+                   {"item":{"@type":"JobPosting","title":"Smith","url":"/j/1"}},
                    {"item":{"@type":"JobPosting","title":"Striker"}}]}]</script>"#,
             );
         })
@@ -486,19 +488,20 @@ mod tests {
             Value::Object(fields),
             json!({
                 "signals": [
-                    {"kind": "hiring", "title": "Smith", "url": "https://acme.example/j/1", "date": "2025-12-24T00:00:00.000Z",
-                     "source": "https://acme.example/careers"},
-                    {"kind": "news", "title": "Raised", "url": "https://acme.example/r", "date": "2025-12-01T00:00:00.000Z",
-                     "source": "https://acme.example/feed"},
+                    {"kind": "hiring", "title": "Smith", "url": "https://acme.example/j/1",
+                     "date": "2025-12-24T00:00:00.000Z", "source": "https://acme.example/careers"},
+                    {"kind": "news", "title": "Raised", "url": "https://acme.example/r",
+                     "date": "2025-12-01T00:00:00.000Z", "source": "https://acme.example/feed"},
                     {"kind": "news", "title": "Undated", "source": "https://acme.example/feed"}
                 ],
-                "open_positions": 2, "careers_url": "https://acme.example/careers", "feed_url": "https://acme.example/feed"
+                "open_positions": 2, "careers_url": "https://acme.example/careers",
+                "feed_url": "https://acme.example/feed"
             })
         );
         assert_eq!(urls.len(), 4, "robots.txt is asked for once: {urls:?}");
     }
 
-    /// The clock of these tests stands at the beginning of 2026.
+    /// The clock of these tests is at the beginning of 2026.
     #[tokio::test]
     async fn what_is_dated_more_than_a_day_ahead_has_no_date() {
         let (answer, _) = ask("", |s| {
@@ -506,13 +509,16 @@ mod tests {
             s.answer_with(200, HTML, HOME);
             s.answer(
                 200,
-                "<rss><item><title>Mistyped</title><pubDate>Thu, 01 Jan 2037 00:00:00 GMT</pubDate></item>\
-                 <item><title>Raised</title><pubDate>Mon, 01 Dec 2025 00:00:00 GMT</pubDate></item></rss>",
+                "<rss><item><title>Mistyped</title>\
+                 <pubDate>Thu, 01 Jan 2037 00:00:00 GMT</pubDate></item>\
+                 <item><title>Raised</title>\
+                 <pubDate>Mon, 01 Dec 2025 00:00:00 GMT</pubDate></item></rss>",
             );
             s.answer_with(
                 200,
                 HTML,
-                r#"<script type="application/ld+json">[{"@type":"JobPosting","title":"Smith","datePosted":"2037-12-24"},
+                r#"<script type="application/ld+json">[
+                   {"@type":"JobPosting","title":"Smith","datePosted":"2037-12-24"},
                    {"@type":"JobPosting","title":"Striker","datePosted":"2025-12-24"}]</script>"#,
             );
         })
@@ -597,26 +603,32 @@ mod tests {
     #[tokio::test]
     async fn a_blog_with_two_feeds_is_told_once_and_a_posting_until_it_ends() {
         let home = "<link rel=alternate type='application/rss+xml; charset=utf-8' href=/feed>\
-            <link rel=alternate type=application/feed+json href=/feed.json><a href=/careers>Careers</a>";
+            <link rel=alternate type=application/feed+json href=/feed.json>\
+            <a href=/careers>Careers</a>";
         let (answer, _) = ask("max_age_days = 3650", |s| {
             s.answer(404, "");
             s.answer_with(200, HTML, home);
             s.answer(
                 200,
-                "<rss><item><title>Raised</title><link>http://www.acme.example/r/?utm_source=rss</link>\
+                "<rss><item><title>Raised</title>\
+                 <link>http://www.acme.example/r/?utm_source=rss</link>\
                  <pubDate>Mon, 01 Dec 2025 00:00:00 GMT</pubDate></item>\
-                 <item><title>Hired</title><pubDate>Tue, 02 Dec 2025 09:00 CET</pubDate></item></rss>",
+                 <item><title>Hired</title>\
+                 <pubDate>Tue, 02 Dec 2025 09:00 CET</pubDate></item></rss>",
             );
             s.answer(
                 200,
-                r#"{"version": "https://jsonfeed.org/version/1", "items": [{"id": "1", "title": "Raised!", "url": "/r"},
-                    {"id": "2", "title": "hired", "url": "/h", "date_published": "2025-12-02T08:00:00Z"},
+                r#"{"version": "https://jsonfeed.org/version/1", "items": [
+                    {"id": "1", "title": "Raised!", "url": "/r"},
+                    {"id": "2", "title": "hired", "url": "/h",
+                     "date_published": "2025-12-02T08:00:00Z"},
                     {"id": "3", "title": "Moved", "url": "/m"}]}"#,
             );
             s.answer_with(
                 200,
                 HTML,
-                r#"<script type="application/ld+json">[{"@type":"JobPosting","title":"Smith","validThrough":"2001-02-03"},
+                r#"<script type="application/ld+json">[
+                   {"@type":"JobPosting","title":"Smith","validThrough":"2001-02-03"},
                    {"@type":"JobPosting","title":"Striker","validThrough":"2100-01-01T00:00"},
                    {"@type":"JobPosting","title":"Helper","validThrough":"when found"}]</script>"#,
             );

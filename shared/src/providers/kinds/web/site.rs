@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fetch::{Agent, PageFetch};
 use super::html::Document;
-use super::parked::is_nobodys;
+use super::parked::is_placeholder;
 use super::profile::profile;
 use crate::catalog::{ConfigError, KindConfig, Settings, Table, WebConfig};
 use crate::domain::time::Timestamp;
@@ -17,9 +17,9 @@ use crate::providers::{Answer, BuildContext, BuildKind, Confidence, Ports, Provi
 /// A company's profile from its home page.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SiteConfig {
-    /// The input field that holds the domain; `domain` where the file says nothing.
+    /// The input field with the domain; `domain` if the file does not say.
     pub input: String,
-    /// `user_agent` and `timeout_s`: how sites are asked.
+    /// `user_agent` and `timeout_s`: the fetching of pages.
     pub web: WebConfig,
 }
 
@@ -116,7 +116,7 @@ impl Provider for Site {
             Err(miss) => return miss.into_answer(),
         };
         let document = Document::of(&page);
-        if !page.fits || is_nobodys(&page.url, &document) {
+        if !page.fits || is_placeholder(&page.url, &document) {
             return Answer::NotFound;
         }
         let profile = profile(&host, &page.url, &document, year(ports.clock.now()));

@@ -1,4 +1,4 @@
-//! Profiles on social networks: which URLs are one, and which of several is the company's.
+//! Profiles on social networks: recognises their URLs, and chooses the company's among several.
 
 mod networks;
 
@@ -10,31 +10,31 @@ use super::owner;
 use super::places::Place;
 use crate::domain::organisation;
 
-/// The longest host that there can be (RFC 1035), and the longest path of a profile, in bytes.
+/// The longest host (RFC 1035), and the longest path of a profile, in bytes.
 const MAX_HOST: usize = 253;
 const MAX_PATH: usize = 300;
-/// The most profiles of a page that are held against each other.
+/// The most profiles of a page that are compared.
 const MAX_CANDIDATES: usize = 200;
 
-/// Profiles that builders and themes show until their customer says another.
+/// Profiles that builders and themes show until their customer sets another.
 const BUILDERS: &str = "\
-    squarespace wix wixcom shopify wordpress wordpressdotcom wordpresscom webflow weebly ghost tryghost \
-    jimdo godaddy elementor hubspot username yourusername yourcompany";
+    squarespace wix wixcom shopify wordpress wordpressdotcom wordpresscom webflow weebly ghost \
+    tryghost jimdo godaddy elementor hubspot username yourusername yourcompany";
 
 /// The URL of a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Profile {
     pub(super) network: &'static str,
-    /// Without what only counts clicks or shows another side.
+    /// The URL without parameters that only count clicks or show another side.
     pub(super) url: String,
-    /// The profile's own name; empty where the network gave it a number.
+    /// The profile's own name; empty if the network gave it a number.
     name: String,
     /// See [`Network::forms`].
     weak: bool,
 }
 
 impl Profile {
-    /// The profile that a URL is of, if it is one.
+    /// Returns the profile that a URL is of, if it is one.
     pub(super) fn of(url: &Url) -> Option<Self> {
         let host = url.host_str().filter(|host| host.len() <= MAX_HOST)?;
         let domain = owner(host);
@@ -80,17 +80,17 @@ impl Profile {
         })
     }
 
-    /// Returns what it is called there.
+    /// Returns its name there.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns whether it is what a builder of sites sets where its customer has set nothing.
+    /// Returns whether it is the default of a builder of sites.
     pub(super) fn is_default(&self) -> bool {
         has(BUILDERS, &self.name.to_ascii_lowercase())
     }
 
-    /// Returns whether it is the same profile, at whichever of the network's hosts.
+    /// Returns whether it is the same profile, at any of the network's hosts.
     pub(super) fn same(&self, other: &Self) -> bool {
         let key = |url: &str| {
             url.splitn(4, '/')
@@ -103,8 +103,8 @@ impl Profile {
     }
 }
 
-/// The path without slashes at its ends, with `@` and the old `#!/` as they are meant, and the ID
-/// of `profile.php`.
+/// Returns the path without slashes at its ends, with `@` and the old `#!/` resolved, and with the
+/// ID of `profile.php`.
 fn path(url: &Url) -> Option<String> {
     let fragment = url
         .fragment()
@@ -127,7 +127,7 @@ fn path(url: &Url) -> Option<String> {
     Some(path)
 }
 
-/// A profile at a host of its own: `acme.medium.com`.
+/// Returns a profile at a host of its own: `acme.medium.com`.
 fn named_host(network: &Network, host: &str, sub: &str) -> Option<Profile> {
     let own = [
         "api", "blog", "cdn", "help", "link", "m", "miro", "partner", "policy", "status", "www",
@@ -141,23 +141,24 @@ fn named_host(network: &Network, host: &str, sub: &str) -> Option<Profile> {
     })
 }
 
-/// A link to a profile, with what the page says of it.
+/// A link to a profile, with the page's signs about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Candidate {
     pub(super) profile: Profile,
     pub(super) place: Place,
-    /// The page says that it is its own: `rel="me"`, `twitter:site`.
+    /// Set if the page says that it is its own: `rel="me"`, `twitter:site`.
     pub(super) own: bool,
     pub(super) label: String,
 }
 
-/// Weights of profiles whose name tells nothing. One of several of these is not the company's.
+/// Weights of profiles whose name does not fit. If there are several of these, none is the
+/// company's.
 const UNFIT_OWN: u8 = 42;
 const UNFIT_FRAME: u8 = 40;
 const UNFIT_BODY: u8 = 20;
 
 impl Candidate {
-    /// Returns how much speaks for it being the company's; nothing where too little does.
+    /// Returns the weight of the evidence that it is the company's; `None` if it is too little.
     fn weight(&self, names: &[String]) -> Option<u8> {
         let label = self.label();
         let mut fit = fit(&self.profile.name, names);
@@ -209,7 +210,7 @@ impl Candidate {
         if words.concat().chars().count() <= 2 {
             return Label::Blank;
         }
-        // Some languages set no space behind a name.
+        // Some languages have no space behind a name.
         let within = names
             .iter()
             .any(|name| name.len() >= 5 && said.contains(name));
@@ -240,11 +241,11 @@ const FOLLOW: &str = "\
     \u{95dc}\u{6ce8} \u{d314}\u{b85c}\u{c6b0} \u{62a}\u{627}\u{628}\u{639} takip";
 /// Words around the network's name that are not names.
 const FILLERS: &str = "\
-    a account an and at auf channel company connect find icon in join like link logo media new official \
-    on opens our page profile social sur tab to us visit window with";
+    a account an and at auf channel company connect find icon in join like link logo media new \
+    official on opens our page profile social sur tab to us visit window with";
 
-/// The company's profiles among those that its page links to, one of a network, in the page's
-/// order.
+/// Returns the company's profiles among those that its page links to, one of a network, in the
+/// page's order.
 pub(super) fn choose(candidates: &[Candidate], names: &[String]) -> Vec<(&'static str, String)> {
     let weighed = candidates
         .iter()
@@ -277,7 +278,7 @@ pub(super) fn choose(candidates: &[Candidate], names: &[String]) -> Vec<(&'stati
     chosen
 }
 
-/// A company's names as a profile may spell them: its domain's first part, and what it is called.
+/// Returns a company's names as a profile may spell them: its domain's first part, and its names.
 pub(super) fn names<'a>(domain: &str, called: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let label = domain.split('.').next().unwrap_or_default();
     let spelled = called
@@ -304,8 +305,8 @@ fn glued(text: &str) -> String {
         .collect()
 }
 
-/// Returns how well a profile's own name fits: 3 it is one of the names, 2 it has one within or is
-/// within one, 0 it does not.
+/// Returns the fit of a profile's own name: 3 if it is one of the names, 2 if it contains one or is
+/// within one, else 0.
 fn fit(profile: &str, names: &[String]) -> u8 {
     let whole = glued(profile);
     if whole.is_empty() {

@@ -1,6 +1,7 @@
 //! The titles of pages.
 
-/// The parts of a title between its separators (`Acme | Anvils for all` has two), first to last.
+/// Returns the parts of a title between its separators (`Acme | Anvils for all` has two), first to
+/// last.
 pub(super) fn segments(title: &str) -> impl Iterator<Item = &str> {
     let mut parts = Vec::new();
     let mut start = 0;
@@ -18,7 +19,7 @@ pub(super) fn segments(title: &str) -> impl Iterator<Item = &str> {
         let separates = match c {
             '|' | '\u{ff5c}' | '\u{2502}' | '\u{2503}' | '\u{bb}' | '\u{ab}' | '\u{203a}'
             | '\u{2039}' | '\u{2022}' | '\u{ff1a}' => true,
-            // Within a word these are part of it: `Hewlett\u{2013}Packard`, `col\u{b7}lecci\u{f3}`.
+            // Within a word they are part of it: `Hewlett\u{2013}Packard`, `col\u{b7}lecci\u{f3}`.
             '\u{2013}' | '\u{2014}' | '\u{b7}' | '\u{2212}' => before_open || after_open,
             '-' | '~' | '/' | '\u{2192}' | '*' => before_open && after_open,
             ':' | ']' => after_open,

@@ -1,4 +1,4 @@
-//! What clients were told must stay true, and every answer must be one that was right when it was given.
+//! Answers to clients must stay true, and every answer must have been right when it was given.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,10 +16,10 @@ use shared::providers::Registry;
 use super::{Past, Verdict, same};
 use crate::harness::{Version, World};
 
-/// An invariant of what a client hears, after all that clients heard before.
+/// An invariant of a client's observation, given all observations before.
 pub type Rule = fn(&ClientView, &Observed<'_>) -> Verdict;
 
-/// What must hold of everything that clients hear.
+/// The invariants of everything that clients observe.
 pub const CLIENTS: [(&str, Rule); 12] = [
     ("accepted_for_good", accepted_for_good),
     ("same_key_same_job", same_key_same_job),
@@ -32,10 +32,10 @@ pub const CLIENTS: [(&str, Rule); 12] = [
     ("replayed_as_asked", replayed_as_asked),
     ("answered_as_documented", answered_as_documented),
     ("clients_are_answered", clients_are_answered),
-    ("strangers_learn_nothing", other_tenants_learn_nothing),
+    ("other_tenants_learn_nothing", other_tenants_learn_nothing),
 ];
 
-/// What a client asks for. A key stands for one request, however often that is sent.
+/// A client's request. A key stands for one request, however often that is sent.
 #[derive(Debug, Clone)]
 pub enum Request {
     Submit { sent: Box<Submission>, key: String },
@@ -49,7 +49,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// The key of a request that makes a job.
+    /// Returns the key of a request that makes a job.
     fn makes(&self) -> Option<&str> {
         match self {
             Self::Submit { key, .. } | Self::Retry { key, .. } => Some(key),
@@ -57,7 +57,7 @@ impl Request {
         }
     }
 
-    /// The job that it is about.
+    /// Returns the job that it is about.
     fn job(&self) -> Option<&JobId> {
         match self {
             Self::Retry { job, .. }
@@ -77,42 +77,42 @@ pub struct Sent<'a> {
     pub request: &'a Request,
     /// When it was sent for the first time.
     pub first_at: Timestamp,
-    /// When it was sent this time.
+    /// The time at which it was sent this time.
     pub at: Timestamp,
-    /// When its answer came.
+    /// The time at which its answer arrived.
     pub answered_at: Timestamp,
 }
 
-/// Something that a client learns.
+/// An observation of a client.
 #[derive(Debug)]
 pub enum Observed<'a> {
-    /// This key's job.
+    /// The job of this key.
     Accepted {
         tenant: &'a TenantId,
         key: &'a str,
         job: &'a JobId,
     },
-    /// A job as it is shown. `was_gone`: it had been told to be erased before the request was sent.
+    /// A job as it is shown. `was_gone`: its erasure was acknowledged before the request was sent.
     Shown {
         view: &'a JobView,
         was_gone: bool,
         version: Version,
     },
-    /// The job is asked to stop.
+    /// The job's cancellation was acknowledged.
     Canceled { job: &'a JobId },
-    /// Somebody asks for the job to be erased.
+    /// A client requests the job's erasure.
     Doomed { job: &'a JobId },
     /// The job was erased by this request.
     Erased { job: &'a JobId, was_gone: bool },
-    /// There is no such job.
+    /// The job does not exist.
     Absent { job: &'a JobId },
-    /// The line that comes in this place.
+    /// The line in this place.
     Line {
         job: &'a JobId,
         place: u32,
         line: &'a ResultLine,
     },
-    /// After so many lines an empty page, though more is to come.
+    /// An empty page after this many lines, though more is to come.
     EmptyPage { view: &'a JobView, after: u32 },
     /// This key's webhook secret.
     Secret {
@@ -126,17 +126,17 @@ pub enum Observed<'a> {
         id: &'a DeliveryId,
         delivery: &'a Delivery,
     },
-    /// The delivery when all is over.
+    /// The delivery at the end of the run.
     Over { delivery: &'a Delivery },
-    /// The request is refused. Readers, who look on beside everything else, know nothing of the past.
+    /// The request is refused. Readers, who run beside everything else, know nothing of the past.
     Refused {
         sent: Sent<'a>,
         error: &'a ApiError,
         past: Option<(&'a Past, &'a Registry)>,
     },
-    /// Nothing, for longer than a client waits.
+    /// No answer, for longer than a client waits.
     Silence { who: &'a str },
-    /// Another tenant's client asked for a thing, and for one that never was.
+    /// Another tenant's client asked for a thing, and for one that never existed.
     Stranger {
         asked: &'a str,
         there: (u16, &'a str),
@@ -144,31 +144,31 @@ pub enum Observed<'a> {
     },
 }
 
-/// What clients were told, of all jobs.
+/// The answers to clients, about all jobs.
 #[derive(Debug, Default)]
 pub struct ClientView {
     /// The job of each key, by tenant.
     keys: BTreeMap<(TenantId, String), JobId>,
     /// The outcome of each line that was shown.
     lines: BTreeMap<(JobId, u32), Outcome>,
-    /// The status that was shown of an ended job.
+    /// The shown status of each ended job.
     ended: BTreeMap<JobId, Status>,
     /// Records shown as done.
     done: BTreeMap<JobId, u32>,
     canceled: BTreeSet<JobId>,
-    /// Jobs that somebody asked to erase.
+    /// Jobs whose erasure was requested.
     doomed: BTreeSet<JobId>,
-    /// Jobs that were answered to be erased.
+    /// Jobs whose erasure was acknowledged.
     gone: BTreeSet<JobId>,
     secrets: BTreeMap<(TenantId, String), String>,
-    /// The attempts that deliveries will have had when they are over.
+    /// The attempts that deliveries will have had at the end.
     promised: BTreeMap<DeliveryId, u32>,
-    /// Everything that does not hold.
+    /// Every broken invariant.
     wrong: Vec<String>,
 }
 
 impl ClientView {
-    /// Holds what a client hears against all that clients heard before, and remembers it.
+    /// Checks a client's observation against all earlier ones, and records it.
     pub fn hear(&mut self, observed: &Observed<'_>) {
         let wrong = CLIENTS.iter().filter_map(|(name, rule)| {
             rule(self, observed)
@@ -180,12 +180,12 @@ impl ClientView {
         self.learn(observed);
     }
 
-    /// Whether a job was told to be erased.
+    /// Returns true if a job's erasure was acknowledged.
     pub fn is_gone(&self, job: &JobId) -> bool {
         self.gone.contains(job)
     }
 
-    /// The lines that do not hold, each beginning with its invariant's name. They are given once.
+    /// Returns the broken invariants, each line beginning with its name. They are returned once.
     pub fn take_wrong(&mut self) -> Vec<String> {
         std::mem::take(&mut self.wrong)
     }
@@ -240,7 +240,7 @@ impl ClientView {
         }
     }
 
-    /// Lets every client look at its jobs, and at the events that it asked for again, when all is over.
+    /// Lets every client read its jobs, and the events that it asked for again, at the end.
     pub fn look_again(&mut self, world: &World, version: Version) {
         for (id, tenant) in world.accepted.clone() {
             let was_gone = self.is_gone(&id);
@@ -293,17 +293,17 @@ impl ClientView {
     }
 }
 
-/// A job that was accepted is there until somebody erases it.
+/// An accepted job exists until its erasure is requested.
 fn accepted_for_good(reported: &ClientView, observed: &Observed<'_>) -> Verdict {
     match observed {
         Observed::Absent { job } if !reported.doomed.contains(*job) => {
-            Err(format!("{job} is not found, and nobody erased it"))
+            Err(format!("{job} is not found, and was never erased"))
         }
         _ => Ok(()),
     }
 }
 
-/// A key gets one job, whoever asks and however often.
+/// A key gets one job, from any client and however often.
 fn same_key_same_job(reported: &ClientView, observed: &Observed<'_>) -> Verdict {
     let Observed::Accepted { tenant, key, job } = observed else {
         return Ok(());
@@ -314,7 +314,7 @@ fn same_key_same_job(reported: &ClientView, observed: &Observed<'_>) -> Verdict 
     })
 }
 
-/// The outcome of a record, the end of a job, and how many records are done: what was shown once stays.
+/// The outcome of a record, the end of a job, and the count of done records: once shown, they stay.
 fn told_stays_true(reported: &ClientView, observed: &Observed<'_>) -> Verdict {
     match observed {
         Observed::Shown { view, version, .. } => {
@@ -323,8 +323,9 @@ fn told_stays_true(reported: &ClientView, observed: &Observed<'_>) -> Verdict {
                 same(&format!("status of {id}"), &status, before)?;
             }
             let (done, total) = (view.counts().total(), view.job.spec.total);
-            // The version before cannot read the progress that this one writes, and shows less of a live job until it is
-            // replaced again: no version to come can change that. What has ended it shows in full.
+            // The version before cannot read this version's progress, and shows less of a live job
+            // until it is replaced: no later version can change that. It shows the whole of an
+            // ended job.
             let before = if *version == Version::Previous {
                 0
             } else {
@@ -352,7 +353,7 @@ fn told_stays_true(reported: &ClientView, observed: &Observed<'_>) -> Verdict {
     }
 }
 
-/// Nobody sees a job again that was answered to be erased, and it is erased once.
+/// A job whose erasure was acknowledged is never seen again, and is erased once.
 fn erased_stays_erased(_: &ClientView, observed: &Observed<'_>) -> Verdict {
     match observed {
         Observed::Shown {
@@ -379,7 +380,7 @@ fn canceled_stays_canceled(reported: &ClientView, observed: &Observed<'_>) -> Ve
     Ok(())
 }
 
-/// Whoever reads page after page gets the lines of the input, in its order.
+/// Paging through a job returns the lines of the input, in its order.
 fn in_input_order(_: &ClientView, observed: &Observed<'_>) -> Verdict {
     match observed {
         Observed::Line { job, place, line } => same(
@@ -391,7 +392,7 @@ fn in_input_order(_: &ClientView, observed: &Observed<'_>) -> Verdict {
     }
 }
 
-/// A job that has ended shows all of its lines, unless somebody erases it meanwhile.
+/// A job that has ended shows all of its lines, unless its erasure is requested meanwhile.
 fn no_gap_in_results(reported: &ClientView, observed: &Observed<'_>) -> Verdict {
     let Observed::EmptyPage { view, after } = observed else {
         return Ok(());
@@ -421,8 +422,8 @@ fn one_secret_per_key(reported: &ClientView, observed: &Observed<'_>) -> Verdict
     }
 }
 
-/// An event that is sent again is the one that was asked for, and has an attempt more when all is over, unless a newer
-/// one made it void. One whose attempt is under way is answered as it is.
+/// An event that is sent again is the one that was asked for, and has one more attempt at the end,
+/// unless a newer one made it void. One whose attempt is in flight is answered as it is.
 fn replayed_as_asked(reported: &ClientView, observed: &Observed<'_>) -> Verdict {
     match observed {
         Observed::Replayed {
@@ -437,7 +438,7 @@ fn replayed_as_asked(reported: &ClientView, observed: &Observed<'_>) -> Verdict 
                 Ok(())
             } else {
                 Err(format!(
-                    "{id} is answered as if nobody had asked: {delivery:?}"
+                    "{id} is answered as if it had not been requested: {delivery:?}"
                 ))
             }
         }
@@ -464,7 +465,7 @@ fn clients_are_answered(_: &ClientView, observed: &Observed<'_>) -> Verdict {
     }
 }
 
-/// What is another tenant's is answered like what never was.
+/// Another tenant's things are answered like things that never existed.
 fn other_tenants_learn_nothing(_: &ClientView, observed: &Observed<'_>) -> Verdict {
     let Observed::Stranger {
         asked,
@@ -478,8 +479,8 @@ fn other_tenants_learn_nothing(_: &ClientView, observed: &Observed<'_>) -> Verdi
     same(&format!("status of a stranger's {asked}"), &there.0, &404)
 }
 
-/// Each refusal is one that the request may get, and its reason was true at a moment between the request and its answer.
-/// Source: the API description in `docs/API.md`.
+/// Each refusal is one that the request may get, and its reason was true at a moment between the
+/// request and its answer. Source: the API description in `docs/API.md`.
 fn answered_as_documented(reported: &ClientView, observed: &Observed<'_>) -> Verdict {
     let Observed::Refused { sent, error, past } = observed else {
         return Ok(());
@@ -513,7 +514,8 @@ fn answered_as_documented(reported: &ClientView, observed: &Observed<'_>) -> Ver
     }
 }
 
-/// Whether the job that it is about, or the one that it made before, may be gone: somebody asked to erase it.
+/// Returns true if the job that it is about, or the one that it made before, may be gone: its
+/// erasure was requested.
 fn is_missing(reported: &ClientView, sent: &Sent<'_>) -> bool {
     let made = sent
         .request
@@ -529,7 +531,8 @@ fn is_missing(reported: &ClientView, sent: &Sent<'_>) -> bool {
         .any(|job| reported.doomed.contains(job))
 }
 
-/// The most credits that the job can cost. `None` where it takes what there is, or makes none.
+/// Returns the most credits that the job can cost. `None` where it takes any balance, or makes no
+/// job.
 fn needs(request: &Request, past: &Past, registry: &Registry) -> Option<u64> {
     let (kind, providers, records, most) = match request {
         Request::Submit { sent, .. } if !sent.partial_budget => {
@@ -559,7 +562,7 @@ fn needs(request: &Request, past: &Past, registry: &Registry) -> Option<u64> {
     )
 }
 
-/// Whether the state that a request met does not allow it.
+/// Returns true if the state that a request met does not allow it.
 fn is_in_the_way(sent: &Sent<'_>, past: &Past) -> bool {
     let was = |job: &JobId, which: fn(Status) -> bool| {
         past.statuses(job, sent.at, sent.answered_at).any(which)
@@ -581,7 +584,7 @@ fn is_in_the_way(sent: &Sent<'_>, past: &Past) -> bool {
                 .map(|end| end.counts.failed);
             was(job, Status::is_live) || was(job, is_ended) && failed == Some(0)
         }
-        // Only the latest event counts at that URL, and a newer one was had there.
+        // Only the latest event counts at that URL, and a newer one was delivered there.
         Request::Replay { id, .. } => past.was_superseded(id),
         // Another rotation followed this key's own, whose secret is not shown again.
         Request::Rotate { .. } => past.rotations(sent.tenant, sent.first_at, sent.answered_at) > 1,

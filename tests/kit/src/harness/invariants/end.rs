@@ -1,4 +1,4 @@
-//! What must hold when all is over.
+//! Invariants of the end of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,14 +17,14 @@ use super::reasons::{no_exchange_without_an_attempt, reason_is_true};
 use super::{Verdict, agree, all, same};
 use crate::harness::{Exchange, Tenant, Version, World};
 
-/// What is in the table when all is over.
+/// The table at the end of a run.
 #[derive(Debug)]
 pub struct End {
     pub(super) items: Vec<Item>,
     pub(super) jobs: Vec<Job>,
     pub(super) deliveries: Vec<Delivery>,
     lines: BTreeMap<JobId, Vec<ResultLine>>,
-    /// What each tenant's receiver got, by time.
+    /// The exchanges of each tenant's receiver, by time.
     pub(super) reported: Vec<(TenantId, Exchange)>,
 }
 
@@ -146,12 +146,12 @@ pub(super) fn counts_equal_results(world: &World, end: &End) -> Verdict {
                 Ok(())
             } else {
                 Err(format!(
-                    "told bytes are {:?}, not {shown}",
+                    "public bytes are {:?}, not {shown}",
                     reported.public_bytes
                 ))
             };
         }
-        same("told bytes", &reported.public_bytes, &Some(shown))
+        same("public bytes", &reported.public_bytes, &Some(shown))
     })
 }
 
@@ -179,7 +179,8 @@ pub(super) fn one_element_per_chunk(world: &World, end: &End) -> Verdict {
     })
 }
 
-/// What is used is what the results say: those that are there, and those that were when a job was erased.
+/// The credits used are those of the results: the existing ones, and those that existed when a job
+/// was erased.
 pub(super) fn credits_charged_once(world: &World, end: &End) -> Verdict {
     all(&world.tenants, |Tenant { id: tenant, .. }| {
         let (balance, used, open) = world.credits(tenant);
@@ -202,7 +203,7 @@ pub(super) fn credits_charged_once(world: &World, end: &End) -> Verdict {
     })
 }
 
-/// Clients repeat a request until it is answered, so that every job there is was told to one.
+/// Clients repeat a request until it is answered, so that every job was reported to a client.
 pub(super) fn no_job_without_a_client(world: &World, end: &End) -> Verdict {
     let stored: BTreeMap<JobId, TenantId> = end
         .jobs
@@ -221,7 +222,7 @@ fn event_of(status: Status) -> Option<EventType> {
     }
 }
 
-/// Every event there should be is there, and is over: a receiver had it, or it is exhausted for a reason that is true.
+/// Every due event exists and is over: a receiver had it, or it is exhausted for a true reason.
 pub(super) fn every_event_is_told_or_exhausted(world: &World, end: &End) -> Verdict {
     all(end.ended(), |(job, _)| {
         let reported: Vec<&Delivery> = end
@@ -269,7 +270,8 @@ pub(super) fn every_event_is_told_or_exhausted(world: &World, end: &End) -> Verd
     })
 }
 
-/// All attempts of an event carry the id of its delivery, and everything that tells of the end of one job one id.
+/// All attempts of an event carry the id of its delivery, and all events of one job's end carry one
+/// id.
 pub(super) fn one_webhook_id_per_event(world: &World, end: &End) -> Verdict {
     // One that was over may have been deleted by the table since.
     let known: BTreeSet<String> = world
@@ -350,17 +352,18 @@ pub(super) fn every_attempt_is_in_the_log(_: &World, end: &End) -> Verdict {
     })
 }
 
-/// How long an attempt that was lost keeps older events waiting for its repetition.
+/// The time for which a lost attempt delays older events until its repetition.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
-/// Where the latest event counts, an older job's is not sent once a newer one's was answered well: also where the sender
-/// did not live to know it, until it is repeated.
+/// Where the latest event counts, an older job's is not sent once a newer one's was answered well.
+/// The same holds where the sender died before it knew, until it is repeated.
 pub(super) fn no_older_event_after_a_newer_one(world: &World, end: &End) -> Verdict {
     let ordered = |delivery: &&Delivery| {
         surface(world.ports.surfaces, &delivery.surface).is_some_and(|s| (s.delivery)().latest_wins)
     };
     let deliveries: Vec<&Delivery> = end.deliveries.iter().filter(ordered).collect();
-    // Each exchange with its delivery and its place in the log: a sender begins at the latest when the receiver is asked.
+    // Each exchange with its delivery and its place in the log: a sender begins at the latest when
+    // the receiver is asked.
     let sent = end.reported.iter().filter_map(|(_, exchange)| {
         let delivery = *deliveries
             .iter()
@@ -384,7 +387,7 @@ pub(super) fn no_older_event_after_a_newer_one(world: &World, end: &End) -> Verd
                 return Ok(());
             }
             let attempt = &newer.log[*entry];
-            // Who comes after a lost attempt and is newer still has the turn, and gives it back.
+            // A newer one that follows a lost attempt takes the lease, and releases it.
             let overtaken = sent[..place].iter().any(|(other, third, _)| {
                 third.url == newer.url
                     && third.id.job.created_at() > newer.id.job.created_at()

@@ -1,4 +1,4 @@
-//! What an event says is held against the stored results of its job.
+//! Events are checked against the stored results of their job.
 
 use serde_json::{Value, json};
 use shared::domain::delivery::{Delivery, EventType};
@@ -11,10 +11,12 @@ use super::end::delivery_of;
 use super::{End, Verdict, all, same};
 use crate::harness::World;
 
-/// Each event's body says what the stored results say: line by line, or by counts and the place where the lines are.
-/// Of contacts, whose fields have names of their own, `tests/surfaces` has the rules; here it is who they are, in order.
+/// Each event's body agrees with the stored results: line by line, or by counts and the place of
+/// the lines. Contacts have fields of their own names, whose rules `tests/surfaces` has; here their
+/// ids and order are checked.
 ///
-/// Of what the harness's own providers find: of anything else a surface may show a part, or numbers as ECMAScript has them.
+/// This holds for the data of the harness's own providers: of anything else a surface may show a
+/// part, or numbers as ECMAScript has them.
 pub(super) fn events_say_what_results_say(world: &World, end: &End) -> Verdict {
     if !world.is_scripted() {
         return Ok(());
@@ -75,7 +77,7 @@ impl Notified<'_> {
             .into()
     }
 
-    /// Where all lines are: said somewhere in this text.
+    /// Checks that this text contains the place of all lines.
     fn links(&self, pointer: &str) -> Verdict {
         let place = format!("/v1/jobs/{}/results", self.job.spec.id);
         let text = self
@@ -91,12 +93,12 @@ impl Notified<'_> {
         }
     }
 
-    /// The line that a record's event is about.
+    /// Returns the line that a record's event is about.
     fn own_line(&self) -> Option<&ResultLine> {
         self.lines.get(self.delivery.id.record()? as usize)
     }
 
-    /// Every value that was found of a record stands in what is told of it, and none where nothing was found.
+    /// Every value found of a record stands in its event, and none where nothing was found.
     fn has_what_was_found(reported: &Value, line: &ResultLine) -> Verdict {
         let text = reported.to_string();
         let found = line.outcome.status == Found;
@@ -105,7 +107,7 @@ impl Notified<'_> {
             if there == found {
                 Ok(())
             } else {
-                Err(format!("{name} of line {} is told {there}", line.index))
+                Err(format!("{name} of line {} is shown as {there}", line.index))
             }
         })
     }
@@ -195,7 +197,7 @@ impl Notified<'_> {
         self.says("/id", &self.job.spec.id.uuid().into())?;
         let lines = if self.delivery.event == EventType::RecordFinished {
             let Some(line) = self.own_line() else {
-                return Err("there is no such record".to_owned());
+                return Err("the record does not exist".to_owned());
             };
             self.says("/cost/credits", &line.outcome.credits.into())?;
             std::slice::from_ref(line)
@@ -240,13 +242,15 @@ impl Notified<'_> {
             (Status::Completed, Some("failed")) if well => self.links("/error"),
             (Status::Canceled, Some("failed")) => self.links("/error"),
             (Status::Completed | Status::Failed | Status::Expired, Some("failed")) => Ok(()),
-            (status, reported) => Err(format!("the job is {status:?}, and {reported:?} is told")),
+            (status, reported) => Err(format!(
+                "the job is {status:?}, and {reported:?} is reported"
+            )),
         }
     }
 
     fn springbolt(&self) -> Verdict {
         let Some(line) = self.lines.first() else {
-            return Err("there is no record".to_owned());
+            return Err("the job has no record".to_owned());
         };
         if self.body["message"]
             .as_str()

@@ -1,8 +1,8 @@
-//! What must hold, each as a function with a name. A fault is a line that begins with that name.
+//! The invariants, each a function with a name. A fault is a line that begins with that name.
 //!
-//! [`INVARIANTS`] are looked at when a world has become quiet, [`STEPS`] at every change of the table, [`CLIENTS`] whenever a
-//! client hears something. For each of them `tests/sim/controls.rs` breaks something on purpose that it, by its name, must
-//! find out.
+//! [`INVARIANTS`] are checked when a world has become quiet, [`STEPS`] at every change of the
+//! table, [`CLIENTS`] at every observation of a client. For each of them `tests/sim/controls.rs`
+//! breaks something on purpose that it, by its name, must find out.
 
 mod clients;
 mod end;
@@ -27,13 +27,13 @@ pub use self::steps::{Moment, STEPS, Step};
 use super::World;
 use super::upstream::GIVE_UP;
 
-/// Whether an invariant holds, or how it does not.
+/// The result of a check: the error says how it does not hold.
 pub type Verdict = Result<(), String>;
 
 /// An invariant of a world that has become quiet.
 pub type Check = fn(&World, &End) -> Verdict;
 
-/// What must hold when nothing is left to do.
+/// The invariants of the end, when nothing is left to do.
 pub const INVARIANTS: [(&str, Check); 23] = [
     ("everything_ends_in_time", everything_ends_in_time),
     ("jobs_are_over", end::jobs_are_over),
@@ -86,18 +86,15 @@ pub const INVARIANTS: [(&str, Check); 23] = [
         "forged_callbacks_are_refused",
         waits::forged_callbacks_are_refused,
     ),
+    ("no_poll_after_the_end", waits::no_poll_after_the_end),
     (
-        "nobody_is_polled_after_the_end",
-        waits::nobody_is_polled_after_the_end,
-    ),
-    (
-        "nobody_waits_beyond_the_limit",
-        waits::nobody_waits_beyond_the_limit,
+        "no_record_waits_beyond_the_limit",
+        waits::no_record_waits_beyond_the_limit,
     ),
 ];
 
-/// What does not hold of a world that should be quiet: [`INVARIANTS`], and what the steps on the way found. Run it on for
-/// [`bound`] first.
+/// Returns the broken invariants of a world that should be quiet: [`INVARIANTS`], and the faults of
+/// the steps on the way. Run it on for [`bound`] first.
 pub fn check(world: &World) -> Vec<String> {
     let end = End::read(world);
     let faults = INVARIANTS
@@ -106,7 +103,7 @@ pub fn check(world: &World) -> Vec<String> {
     world.mutation.iter().cloned().chain(faults).collect()
 }
 
-/// Nothing is queued, at work or due. Whoever asks has let [`bound`] go by since the last fault.
+/// Nothing is queued, at work or due. The caller has let [`bound`] pass since the last fault.
 fn everything_ends_in_time(world: &World, _: &End) -> Verdict {
     if world.is_quiet() {
         Ok(())
@@ -115,19 +112,21 @@ fn everything_ends_in_time(world: &World, _: &End) -> Verdict {
     }
 }
 
-/// The longest wait of the sweep between two looks at a job, and its minute.
+/// The longest wait of the sweep between two polls of a job, and its minute.
 const LOOK: Duration = Duration::from_secs(31 * 60);
-/// A chunk with a record that kills its process is given up at its eighth start, and the sweep brings each.
+/// A chunk with a record that kills its process is given up at its eighth attempt, and the sweep
+/// enqueues each.
 const STARTS: u32 = 8;
-/// Of a chunk that kills nobody the sweep sends the lost message at its next look, or, where the job has moved since the
-/// last one, at the one after that. A third finds the end that nobody lived to write.
+/// A chunk without crashes: the sweep sends the lost message at its next poll, or at the one after
+/// that, where the job has moved since. A third poll writes the end that a dead process did not.
 const LOOKS: u32 = 3;
 
-/// When faults stop, everything is over so much later: the sweep has looked at each job as often as it needs, and the
-/// job's event has had every attempt of the longest schedule there is, each repeated by the sweep. An upstream that
-/// answers later is waited for before that, until its limit.
+/// The time after the last fault within which everything is over. The sweep has polled each job as
+/// often as needed. The job's event has had every attempt of the longest schedule, each repeated by
+/// the sweep. An upstream that answers later is waited for before that, until its limit.
 ///
-/// Jobs that wait for their turn on few workers, or run longer than that by their own time-outs, take as much more.
+/// Jobs that queue for few workers, or run longer than that by their own time-outs, take as much
+/// more.
 pub fn bound(world: &World) -> Duration {
     let profiles = world
         .tenants
@@ -180,7 +179,8 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: &T, should: &T) -> Verdi
     }
 }
 
-/// Whether two elements of progress say the same of a chunk, as far as both say anything: those of two versions do.
+/// Returns true if two elements of progress agree on a chunk, as far as both describe it: those of
+/// two versions do.
 fn agree(one: &str, other: &str) -> bool {
     let (short, long) = if one.len() < other.len() {
         (one, other)

@@ -1,4 +1,5 @@
-//! What each record ended in is held against what was submitted, and against what its providers were told to answer.
+//! The end of each record is checked against its submission, and against the answers scripted for
+//! its providers.
 
 use std::time::Duration;
 
@@ -13,13 +14,15 @@ use crate::harness::providers::{BIG, noise};
 use crate::harness::upstream::GIVE_UP;
 use crate::harness::{UNFIT, World};
 
-/// A chunk is given up, and a record begun on its own, when so many of the chunk's runs ended without an answer.
+/// A chunk is given up, and a record run in isolation, after this many of the chunk's runs without
+/// an answer.
 const LOST_RUNS: usize = 2;
-/// A call that something delays may take so much of a record's time.
+/// The most of a record's time that a delayed call may take.
 const DELAYED: Duration = Duration::from_secs(10);
 
-/// Each line is about the record that was submitted in its place, and says of it what its providers were told to answer.
-/// What costs a healthy record its outcome must have happened: a lost worker twice, a cancellation, a budget.
+/// Each line is about the record that was submitted in its place, and agrees with the answers
+/// scripted for its providers. Whatever costs a healthy record its outcome must have happened: a
+/// lost worker twice, a cancellation, a budget.
 pub(super) fn outcomes_are_what_was_asked(world: &World, end: &End) -> Verdict {
     all(end.ended(), |(job, lines)| {
         let id = &job.spec.id;
@@ -72,13 +75,14 @@ pub(super) fn outcomes_are_what_was_asked(world: &World, end: &End) -> Verdict {
     })
 }
 
-/// A retry asks for what failed in another job, as far as that one is still there.
+/// Returns the records of a retry: those that failed in another job, as far as that one still
+/// exists.
 fn retried(job: &Job, end: &End) -> Option<Vec<Record>> {
     let of = job.spec.retry_of.as_ref()?;
     let (_, lines) = end.ended().find(|(job, _)| job.spec.id == *of)?;
     let failed = lines.iter().filter(|line| match line.outcome.status {
         OutcomeStatus::Failed => true,
-        // Somebody who could have known was not heard.
+        // A provider that could have known was not asked.
         OutcomeStatus::NotFound => line.outcome.error.is_some(),
         _ => false,
     });
@@ -116,7 +120,7 @@ fn fits(world: &World, job: &Job, line: &ResultLine, funded: bool, lost: usize) 
         (OutcomeStatus::Canceled, None) => Ok(job.status == Status::Canceled),
         (OutcomeStatus::Skipped, Some("budget_exhausted")) => Ok(!funded),
         _ if spec.unconfigured.is_some() || !funded => Ok(false),
-        // Of other providers it is not known what they say.
+        // The answers of other providers are unknown.
         _ => Ok(!world.is_scripted() || answers(world, job, domain, &line.outcome)),
     };
     match reported {
@@ -126,7 +130,8 @@ fn fits(world: &World, job: &Job, line: &ResultLine, funded: bool, lost: usize) 
     }
 }
 
-/// Whether the type's providers can have answered this; see `providers.rs` for what each script says.
+/// Returns true if the type's providers can have answered this; see `providers.rs` for the meaning
+/// of each script.
 fn answers(world: &World, job: &Job, domain: &str, outcome: &Outcome) -> bool {
     use OutcomeStatus::{Failed, Found, Invalid, NotFound};
     let kind = job.spec.kind.as_str();
@@ -212,7 +217,7 @@ fn answers(world: &World, job: &Job, domain: &str, outcome: &Outcome) -> bool {
     }
 }
 
-/// The providers that a record of the job is asked of.
+/// Returns the providers that a record of the job is asked of.
 fn asked(job: &Job) -> Vec<&str> {
     match (&job.spec.providers, job.spec.kind.as_str()) {
         (Some(chosen), _) => chosen.iter().map(String::as_str).collect(),
@@ -224,10 +229,10 @@ fn asked(job: &Job) -> Vec<&str> {
     }
 }
 
-/// Whether the data found is what these providers say of this very domain.
+/// Returns true if the data found is these providers' data about this very domain.
 fn says(asked: &[&str], script: &str, domain: &str, outcome: &Outcome) -> bool {
     let answering = asked.iter().filter(|name| match script {
-        // Of two the second may have no time left, and this one says something else every time.
+        // The second of two may have no time left, and this one answers differently every time.
         "slow" | "vary" => false,
         "only" => **name != "first",
         _ => true,

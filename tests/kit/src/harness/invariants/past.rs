@@ -1,4 +1,4 @@
-//! What the changes of the table so far add up to: ledgers, and what was true at which time.
+//! Sums of the table's changes so far: ledgers, and the facts of every time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -20,7 +20,7 @@ use crate::harness::Version;
 use crate::harness::upstream::Upstream;
 use crate::sim::{Changed, SimStore};
 
-/// What the steps so far add up to.
+/// The sums of the steps so far.
 #[derive(Debug, Default)]
 pub struct Steps {
     ledgers: BTreeMap<TenantId, Ledger>,
@@ -30,16 +30,17 @@ pub struct Steps {
 /// A tenant's credits as its live jobs account for them.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// What the operator gave.
+    /// The operator's grants.
     pub(super) granted: i64,
-    /// What live jobs have set aside.
+    /// The reservations of live jobs.
     pub(super) reserved: i64,
     /// The chunks of live jobs.
     pub(super) chunks: i64,
 }
 
 impl Steps {
-    /// Looks at what one step changed; answers what does not hold, each line beginning with its invariant's name.
+    /// Checks the changes of one step. Returns the broken invariants, each line beginning with its
+    /// name.
     pub fn see(
         &mut self,
         store: &SimStore,
@@ -53,7 +54,7 @@ impl Steps {
         self.account(store, changes);
         self.past.see(store, at, changes);
         if !upstream.is_idle() {
-            self.past.see_parked(at, changes);
+            self.past.see_suspended(at, changes);
         }
         let moment = Moment {
             store,
@@ -88,7 +89,7 @@ impl Steps {
                 }
             }
             let new = changed.before.is_none();
-            // A grant leaves a mark under a key of its own, which stands for no job.
+            // A grant leaves a mark under its own key, which is not a job's.
             let mark = changed
                 .after
                 .as_ref()
@@ -119,13 +120,13 @@ impl Steps {
         self.ledgers.get(tenant).map_or(0, |ledger| ledger.granted)
     }
 
-    /// What was true when.
+    /// Returns the facts of every time.
     pub fn past(&self) -> &Past {
         &self.past
     }
 }
 
-/// The values of something, each with the time from which on it had it.
+/// The values of something, each with the time from which it had it.
 #[derive(Debug)]
 struct History<T>(Vec<(Timestamp, T)>);
 
@@ -140,7 +141,8 @@ impl<T> History<T> {
         self.0.push((at, value));
     }
 
-    /// Every value from one moment to another. What changed in the very millisecond of the first had both values then.
+    /// Returns every value from one moment to another. A value that changed in the first
+    /// millisecond had both values then.
     fn between(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = &T> {
         let first = self.0.iter().rposition(|(at, _)| *at < from).unwrap_or(0);
         self.0[first..]
@@ -150,22 +152,22 @@ impl<T> History<T> {
     }
 }
 
-/// What was true when, as far as answers to clients depend on it.
+/// The facts of every time that answers to clients depend on.
 #[derive(Debug, Default)]
 pub struct Past {
     balances: BTreeMap<TenantId, History<i64>>,
     statuses: BTreeMap<JobId, History<Status>>,
-    /// Each job as it was before it was erased.
+    /// Each job before its erasure.
     jobs: BTreeMap<JobId, Job>,
-    /// What the records of each erased job cost that were done before.
+    /// The cost of the records of each erased job that were done before.
     erased: BTreeMap<JobId, (TenantId, RangeInclusive<i64>)>,
     deliveries: BTreeMap<DeliveryId, History<bool>>,
     superseded: BTreeSet<DeliveryId>,
     rotations: BTreeMap<TenantId, Vec<Timestamp>>,
-    /// When each question's ticket was first stored.
-    tickets: BTreeMap<CallbackFor, Timestamp>,
-    /// How often a record was stored as waiting for its turn.
-    turns: u64,
+    /// The time at which each question's upstream token was first stored.
+    upstream_tokens: BTreeMap<CallbackFor, Timestamp>,
+    /// The count of records stored as waiting for a lease.
+    lease_waits: u64,
 }
 
 impl Past {
@@ -233,8 +235,8 @@ impl Past {
         }
     }
 
-    /// What was put away of records that wait.
-    fn see_parked(&mut self, at: Timestamp, changes: &[Changed]) {
+    /// Records the checkpoints of suspended records.
+    fn see_suspended(&mut self, at: Timestamp, changes: &[Changed]) {
         for changed in changes {
             let Some(item) = changed
                 .after
@@ -257,26 +259,27 @@ impl Past {
                     };
                     let stored = serde_json::to_value(&suspended).unwrap_or_default();
                     if stored["ticket"].is_null() {
-                        self.turns += 1;
+                        self.lease_waits += 1;
                     } else {
-                        self.tickets.entry(of).or_insert(at);
+                        self.upstream_tokens.entry(of).or_insert(at);
                     }
                 }
             }
         }
     }
 
-    /// When this question's ticket was first stored, if it was.
+    /// Returns the time at which this question's upstream token was first stored.
     pub fn upstream_token(&self, of: &CallbackFor) -> Option<Timestamp> {
-        self.tickets.get(of).copied()
+        self.upstream_tokens.get(of).copied()
     }
 
-    /// How many records were stored as waiting for an answer, and how often one was as waiting for its turn.
+    /// Counts the records stored as waiting for an answer, and the times that one was stored as
+    /// waiting for a lease.
     pub fn suspended(&self) -> (usize, u64) {
-        (self.tickets.len(), self.turns)
+        (self.upstream_tokens.len(), self.lease_waits)
     }
 
-    /// When a job was over, ended or erased.
+    /// Returns the time at which a job was over, ended or erased.
     pub fn over_at(&self, job: &JobId) -> Option<Timestamp> {
         let known = &self.statuses.get(job)?.0;
         known
@@ -285,7 +288,7 @@ impl Past {
             .map(|(at, _)| *at)
     }
 
-    /// The balances that a tenant had in this time.
+    /// Returns the balances that a tenant had in this time.
     pub fn balances(
         &self,
         tenant: &TenantId,
@@ -299,7 +302,7 @@ impl Past {
             .copied()
     }
 
-    /// The statuses that a job had in this time.
+    /// Returns the statuses that a job had in this time.
     pub fn statuses(
         &self,
         job: &JobId,
@@ -313,12 +316,12 @@ impl Past {
             .copied()
     }
 
-    /// A job as it was before it was erased, or is.
+    /// Returns a job as it is, or as it was before it was erased.
     pub fn job(&self, job: &JobId) -> Option<&Job> {
         self.jobs.get(job)
     }
 
-    /// Whether there was a moment in this time when there was no such delivery.
+    /// Returns true if the delivery was missing at some moment in this time.
     pub fn lacked(&self, delivery: &DeliveryId, from: Timestamp, to: Timestamp) -> bool {
         let Some(known) = self.deliveries.get(delivery) else {
             return true;
@@ -327,25 +330,26 @@ impl Past {
         begun || known.between(from, to).any(|there| !there)
     }
 
-    /// Every delivery that there ever was.
+    /// Returns every delivery that ever existed.
     pub(super) fn ever_delivered(&self) -> impl Iterator<Item = &DeliveryId> {
         self.deliveries.keys()
     }
 
-    /// Whether a newer job's event made this one void.
+    /// Returns true if a newer job's event made this one void.
     pub fn was_superseded(&self, delivery: &DeliveryId) -> bool {
         self.superseded.contains(delivery)
     }
 
-    /// How often a tenant's webhook secret was replaced in this time.
+    /// Counts the replacements of a tenant's webhook secret in this time.
     pub fn rotations(&self, tenant: &TenantId, from: Timestamp, to: Timestamp) -> usize {
         self.rotations.get(tenant).map_or(0, |all| {
             all.iter().filter(|at| (from..=to).contains(at)).count()
         })
     }
 
-    /// What a tenant's erased jobs cost: the results that were done when they were erased. The least is what the version
-    /// before could know of, which cannot read every element of progress of a live job.
+    /// Returns the cost of a tenant's erased jobs: the results that were done when they were
+    /// erased. The least is the cost known to the version before, which cannot read every element
+    /// of progress of a live job.
     pub fn cost_of_erased(&self, tenant: &TenantId) -> RangeInclusive<i64> {
         let own = self.erased.values().filter(|(of, _)| of == tenant);
         own.fold(0..=0, |sum, (_, cost)| {
@@ -354,8 +358,9 @@ impl Past {
     }
 }
 
-/// What the stored results cost of the chunks that were done when a job was erased, by the write of that number: as the
-/// version before knew, and in truth. `later` are the changes from that one on.
+/// Returns the cost of the stored results of the chunks that were done when a job was erased, by
+/// the write of that number: as the version before knew it, and the true one. `later` are the
+/// changes from that one on.
 fn done_before(store: &SimStore, job: &Job, write: u64, later: &[Changed]) -> RangeInclusive<i64> {
     let prefix = format!("JOB#{}", job.spec.id);
     let mine = |key: &Key| {
@@ -365,7 +370,7 @@ fn done_before(store: &SimStore, job: &Job, write: u64, later: &[Changed]) -> Ra
     };
     let items = store.items().into_iter().filter(|item| mine(&item.key));
     let mut then: BTreeMap<Key, Item> = items.map(|item| (item.key.clone(), item)).collect();
-    // Back to that write, which itself leaves all but the head as it was.
+    // Back to that write, which itself changes only the head.
     for changed in later
         .iter()
         .rev()
@@ -394,7 +399,7 @@ fn done_before(store: &SimStore, job: &Job, write: u64, later: &[Changed]) -> Ra
             .map(|outcome| i64::from(outcome.credits))
             .sum::<i64>()
     };
-    // What an ended job costs was settled at its end, by a version that read all of its progress.
+    // The cost of an ended job was settled at its end, by a version that read all of its progress.
     let over = !job.status.is_live();
     let [all, known] = [
         elements.clone(),

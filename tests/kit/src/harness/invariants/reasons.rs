@@ -1,4 +1,4 @@
-//! Why a delivery is over is held against its log and against what receivers saw.
+//! The reason of a delivery's end is checked against its log and against the receivers' exchanges.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn is_good(exchange: &Exchange) -> bool {
         .is_some_and(|status| (200..300).contains(&status))
 }
 
-/// A receiver was asked at most once an attempt.
+/// A receiver was asked at most once for each attempt.
 pub(super) fn no_exchange_without_an_attempt(end: &End, delivery: &Delivery) -> Verdict {
     let event = delivery.id.event();
     let asked = end
@@ -41,7 +41,7 @@ pub(super) fn no_exchange_without_an_attempt(end: &End, delivery: &Delivery) -> 
     }
 }
 
-/// Whether an exhausted delivery's reason is what happened.
+/// Checks that an exhausted delivery's reason is what happened.
 pub(super) fn reason_is_true(world: &World, end: &End, delivery: &Delivery) -> Verdict {
     let (id, Some(rules)) = (&delivery.id, rules(world, delivery)) else {
         return Err(format!("{} has no rules", delivery.id));
@@ -60,7 +60,7 @@ pub(super) fn reason_is_true(world: &World, end: &End, delivery: &Delivery) -> V
                 rules.delays.len() + 1,
                 (delivery.attempts - delivery.round_start) as usize,
             );
-            // Where a test's last attempt was lost it is repeated.
+            // A test's last attempt is repeated if it was lost.
             let least = if delivery.event == EventType::WebhookTest {
                 all.min(TEST_RETRIES + 1)
             } else {

@@ -1,4 +1,4 @@
-//! What must hold at every change of the table.
+//! Invariants of every change of the table.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ use crate::sim::{Changed, SimStore};
 /// An invariant of the changes that one step of a process made.
 pub type Step = fn(&Moment<'_>) -> Verdict;
 
-/// What must hold of every change.
+/// The invariants of every change.
 pub const STEPS: [(&str, Step); 18] = [
     (
         "what_was_accepted_never_changes",
@@ -69,7 +69,7 @@ pub const STEPS: [(&str, Step); 18] = [
     ),
 ];
 
-/// What a step of a process changed, and the table as it is then.
+/// The changes of a process's step, and the table after it.
 #[derive(Debug)]
 pub struct Moment<'a> {
     pub store: &'a SimStore,
@@ -102,7 +102,7 @@ pub(super) fn number(item: &Item, name: &str) -> i64 {
 }
 
 impl Moment<'_> {
-    /// Items of which this is said that were there before and are there after a change.
+    /// The matching items that existed before a change and exist after it.
     fn rewritten(
         &self,
         which: impl Fn(&Key) -> bool,
@@ -119,7 +119,7 @@ impl Moment<'_> {
         )
     }
 
-    /// Items of which this is said, before where they were there, and after a change.
+    /// The matching items before, where they existed, and after a change.
     pub(super) fn written(
         &self,
         which: impl Fn(&Key) -> bool,
@@ -135,7 +135,7 @@ impl Moment<'_> {
         )
     }
 
-    /// A job's status at this change.
+    /// Returns a job's status at this change.
     fn status(&self, job: &JobId, at: &Changed) -> Option<Status> {
         let head = meta_key(job);
         match self
@@ -148,7 +148,7 @@ impl Moment<'_> {
         }
     }
 
-    /// Whether the write that made this change changed this item too.
+    /// Returns true if the write that made this change changed this item too.
     fn in_one_transaction(&self, with: &Changed, key: &Key) -> bool {
         self.changes
             .iter()
@@ -181,7 +181,8 @@ fn show(item: &Item) -> String {
     format!("{}/{}", item.key.pk, item.key.sk)
 }
 
-/// A job's terms and input, and an event with its receiver, stay what they were, but for what a deletion strips.
+/// A job's pricing and input, and an event with its receiver, stay unchanged, but for what a
+/// deletion strips.
 fn what_was_accepted_never_changes(moment: &Moment<'_>) -> Verdict {
     let which = |key: &Key| is_input(key) || is_meta(key) || is_delivery(key);
     moment.rewritten(which, |_, before, after| {
@@ -197,7 +198,8 @@ fn what_was_accepted_never_changes(moment: &Moment<'_>) -> Verdict {
     })
 }
 
-/// A job is queued first, and then moves as [`next_status`] says. Only past its retention does it end without more ado.
+/// A job is queued first, and then moves as [`next_status`] says. Only past its retention does it
+/// end directly.
 fn status_moves_along_its_edges(moment: &Moment<'_>) -> Verdict {
     moment.written(is_meta, |_, before, after| {
         let Some(to) = status_of(after) else {
@@ -223,7 +225,7 @@ fn status_moves_along_its_edges(moment: &Moment<'_>) -> Verdict {
     })
 }
 
-/// A job that has ended can only be erased, and its end stays as it was told.
+/// A job that has ended can only be erased, and its end stays as it was reported.
 fn terminal_stays_terminal(moment: &Moment<'_>) -> Verdict {
     moment.rewritten(is_meta, |_, before, after| {
         let (Some(from), Some(to)) = (status_of(before), status_of(after)) else {
@@ -241,7 +243,7 @@ fn terminal_stays_terminal(moment: &Moment<'_>) -> Verdict {
     })
 }
 
-/// In the very write that ends a job its event is put, its credits are settled, and it is due no more.
+/// The very write that ends a job puts its event, settles its credits, and makes it due no more.
 fn done_told_and_settled_at_once(moment: &Moment<'_>) -> Verdict {
     moment.rewritten(is_meta, |changed, before, after| {
         let (Some(was), Some(job)) = (head(Some(before)), head(Some(after))) else {
@@ -257,7 +259,7 @@ fn done_told_and_settled_at_once(moment: &Moment<'_>) -> Verdict {
                 job.status
             ));
         }
-        // An erased job tells nobody, and neither does one that nobody can ask for any more.
+        // An erased job sends no event, and neither does a job that has expired.
         if job.status == Status::Deleted || (job.end.is_none() && is_expired(after, moment.at)) {
             return Ok(());
         }
@@ -274,7 +276,8 @@ fn done_told_and_settled_at_once(moment: &Moment<'_>) -> Verdict {
     })
 }
 
-/// The sweep finds whatever is not over: live jobs and pending deliveries are in the `due` index.
+/// The sweep finds everything that is not over: live jobs and pending deliveries are in the `due`
+/// index.
 fn what_is_not_over_is_due(moment: &Moment<'_>) -> Verdict {
     let which = |key: &Key| due_item(key).is_some();
     moment.written(which, |changed, _, after| {
@@ -286,10 +289,7 @@ fn what_is_not_over_is_due(moment: &Moment<'_>) -> Verdict {
         if due || !open || is_expired(after, moment.at) {
             Ok(())
         } else {
-            Err(format!(
-                "{} is not over, and nobody will look at it",
-                show(after)
-            ))
+            Err(format!("{} is not over, and is not due", show(after)))
         }
     })
 }
@@ -306,7 +306,8 @@ fn results_are_immutable(moment: &Moment<'_>) -> Verdict {
     })
 }
 
-/// What a job has done stays done: chunks, and counted starts, which only the run that holds the chunk may forget.
+/// A job's done work stays done: chunks, and counted attempts, which only the run that has the
+/// chunk's lease may reset.
 fn progress_only_grows(moment: &Moment<'_>) -> Verdict {
     moment.rewritten(is_progress, |_, before, after| {
         let kept: BTreeSet<&String> = get_set(after, DONE).collect();
@@ -345,9 +346,7 @@ fn progress_follows_results(moment: &Moment<'_>) -> Verdict {
                     .peek(&result_key(&job, summary.chunk))
                     .is_some();
                 if !stored && moment.status(&job, changed) != Some(Status::Deleted) {
-                    return Err(format!(
-                        "{job} counts {element}, and there is no such result"
-                    ));
+                    return Err(format!("{job} counts {element}, and the result is missing"));
                 }
                 let same_chunk = |other: &&&String| {
                     ChunkSummary::parse(other).is_some_and(|o| o.chunk == summary.chunk)
@@ -362,7 +361,8 @@ fn progress_follows_results(moment: &Moment<'_>) -> Verdict {
     })
 }
 
-/// A delivery moves as [`next_state`] says. A replay is one that a caller asks for, with a new round of attempts.
+/// A delivery moves as [`next_state`] says. A replay is requested by a caller, and has a new round
+/// of attempts.
 fn deliveries_move_along_their_edges(moment: &Moment<'_>) -> Verdict {
     moment.rewritten(is_delivery, |_, before, after| {
         let (Some(from), Some(to)) = (state_of(before), state_of(after)) else {
@@ -394,7 +394,7 @@ fn attempts_only_count_up(moment: &Moment<'_>) -> Verdict {
     })
 }
 
-/// Of two attempts the second begins when the lease of the first has run out or was given back.
+/// Of two attempts the second begins when the lease of the first has expired or was released.
 fn a_lease_is_taken_when_none_is_live(moment: &Moment<'_>) -> Verdict {
     moment.rewritten(is_delivery, |_, before, after| {
         let (Some(was), Some(is)) = (get_s(before, LEASE_TOKEN), get_s(after, LEASE_TOKEN)) else {
@@ -412,7 +412,7 @@ fn a_lease_is_taken_when_none_is_live(moment: &Moment<'_>) -> Verdict {
     })
 }
 
-/// Where only the latest event counts, what is remembered of it never goes back.
+/// Where only the latest event counts, the record of it never goes back.
 fn the_newest_told_only_gets_newer(moment: &Moment<'_>) -> Verdict {
     let which = |key: &Key| key.sk == "LATEST";
     moment.rewritten(which, |_, before, after| {
@@ -425,8 +425,8 @@ fn the_newest_told_only_gets_newer(moment: &Moment<'_>) -> Verdict {
     })
 }
 
-/// An erased job's head only loses, and nothing that stands for its input, its progress or its end is made again under it.
-/// What late workers put beside it, the second erasure takes.
+/// An erased job's head only loses, and its input, progress and end are not made again under it.
+/// The second erasure removes what late workers put beside it.
 fn a_tombstone_gets_nothing_back(moment: &Moment<'_>) -> Verdict {
     moment.rewritten(is_meta, |_, before, after| {
         if status_of(before) != Some(Status::Deleted) {
@@ -470,7 +470,7 @@ fn an_idempotency_key_keeps_its_job(moment: &Moment<'_>) -> Verdict {
     })
 }
 
-/// Nothing is removed before its time but what belongs to a job that is erased, or was never one.
+/// Nothing is removed before its time except items of a job that is erased, or never existed.
 fn nothing_goes_before_its_time(moment: &Moment<'_>) -> Verdict {
     let kept = ["JOB#", "IDEM#", "TENANT#", "SECRET#", "ENDPOINT#"];
     all(
@@ -497,7 +497,7 @@ fn nothing_goes_before_its_time(moment: &Moment<'_>) -> Verdict {
     )
 }
 
-/// No job takes what is not there. Below zero a balance comes by an operator's correction alone.
+/// No job takes credits that are missing. Only an operator's correction makes a balance negative.
 fn credits_never_negative(moment: &Moment<'_>) -> Verdict {
     let which = |key: &Key| key.sk == "CREDITS";
     moment.rewritten(which, |changed, before, after| {
@@ -515,9 +515,10 @@ fn credits_never_negative(moment: &Moment<'_>) -> Verdict {
     })
 }
 
-/// What an operator gave is in the balance, used, or set aside by a live job; and the open chunks are those of live jobs.
-/// Submit moves credits from the balance to what is set aside, the end of a job moves them from there to what is used and
-/// back to the balance, each together with the job's own change.
+/// An operator's grant is in the balance, used, or reserved by a live job; and the open chunks are
+/// those of live jobs. Submit moves credits from the balance to the reservation. The end of a job
+/// moves them on to the used ones and back to the balance. Each happens together with the job's own
+/// change.
 fn credits_are_conserved(moment: &Moment<'_>) -> Verdict {
     if !moment
         .changes

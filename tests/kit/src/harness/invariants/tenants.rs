@@ -24,8 +24,8 @@ fn secrets(world: &World, tenant: &Tenant) -> Vec<Secret> {
     stored.chain([tenant.secret.clone()]).collect()
 }
 
-/// An event goes to its own tenant's receiver, at the URL that its own job named, signed with a secret of that tenant and
-/// with nobody else's; and what was signed is what was sent.
+/// An event goes to its own tenant's receiver, at the URL that its own job named. It is signed with
+/// a secret of that tenant alone; and what was signed is what was sent.
 pub(super) fn events_reach_their_own_tenant_alone(world: &World, end: &End) -> Verdict {
     let secrets: Vec<(&TenantId, Vec<Secret>)> = world
         .tenants
@@ -34,12 +34,12 @@ pub(super) fn events_reach_their_own_tenant_alone(world: &World, end: &End) -> V
         .collect();
     all(&end.reported, |(receiver, exchange)| {
         let Some(id) = delivery_of(exchange) else {
-            return Err(format!("{:?} is no event's id", exchange.id()));
+            return Err(format!("{:?} is not an event's id", exchange.id()));
         };
         let job = end.jobs.iter().find(|job| job.spec.id == id.job);
         let delivery = end.deliveries.iter().find(|delivery| delivery.id == id);
         if let Some(owner) = delivery.map(|d| &d.tenant).or(job.map(|j| &j.spec.tenant)) {
-            same(&format!("tenant that was told {id}"), &receiver, &owner)?;
+            same(&format!("tenant that received {id}"), &receiver, &owner)?;
         }
         if let Some(delivery) = delivery {
             same(&format!("receiver of {id}"), &exchange.url, &delivery.url)?;
@@ -61,17 +61,17 @@ pub(super) fn events_reach_their_own_tenant_alone(world: &World, end: &End) -> V
     })
 }
 
-/// Every id of every tenant, asked for as anybody else, is not there: to read, to stop, to erase, to try again, to send
-/// again. Nobody's list has it.
+/// No other tenant finds the ids of a tenant: to read, to cancel, to erase, to retry, to replay. No
+/// other list has them.
 pub(super) fn no_tenant_reaches_anothers_jobs(world: &World, end: &End) -> Verdict {
-    let nobody = TenantId::parse("nobody").expect("a tenant id");
+    let unknown = TenantId::parse("unknown").expect("a tenant id");
     let tenants = world
         .tenants
         .iter()
         .map(|tenant| &tenant.id)
-        .chain([&nobody]);
+        .chain([&unknown]);
     all(tenants, |stranger| {
-        // As a request does: a tenant is known by its key before it asks for anything.
+        // As in a request: a tenant is known by its key before it asks for anything.
         if let Some(tenant) = world.tenants.iter().find(|tenant| tenant.id == *stranger) {
             world
                 .call(async |ports| World::caller(ports, tenant).await)

@@ -1,4 +1,4 @@
-//! What must hold of records that wait for upstreams.
+//! Invariants of records that wait for upstreams.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +13,9 @@ use super::{End, LOOK, LOOKS, Verdict, all};
 use crate::harness::World;
 use crate::harness::upstream::{GIVE_UP, Taken};
 
-/// A question is put once. Again it is put by a run that comes after one that was lost, and that began before the ticket was
-/// stored: what a run buys it stores before it ends well, and no run that finds a ticket buys.
+/// A question is put once. Only a run that follows a lost one, and started before the upstream
+/// token was stored, puts it again. A run stores what it buys before it ends well, and a run that
+/// finds an upstream token does not buy.
 pub(super) fn no_question_is_bought_twice(world: &World, _: &End) -> Verdict {
     all(world.upstream.taken(), |taken| {
         let Some(of) = taken.of() else { return Ok(()) };
@@ -38,7 +39,7 @@ pub(super) fn no_question_is_bought_twice(world: &World, _: &End) -> Verdict {
         };
         match bought.iter().find(|at| late(at)) {
             Some(at) => Err(format!(
-                "{domain} of {} was bought at {at}, and its ticket stored at {stored:?}",
+                "{domain} of {} was bought at {at}, and its token stored at {stored:?}",
                 of.job
             )),
             None => Ok(()),
@@ -46,7 +47,7 @@ pub(super) fn no_question_is_bought_twice(world: &World, _: &End) -> Verdict {
     })
 }
 
-/// Of posts that say the same at one URL one is taken, whatever is lost on the way.
+/// Of equal posts at one URL one is taken, whatever is lost on the way.
 pub(super) fn a_callback_is_taken_once(world: &World, _: &End) -> Verdict {
     let mut taken: BTreeMap<(String, String), u32> = BTreeMap::new();
     for post in world
@@ -66,7 +67,7 @@ pub(super) fn a_callback_is_taken_once(world: &World, _: &End) -> Verdict {
     })
 }
 
-/// A URL that nobody was given is unknown, whatever it is made of.
+/// A URL that was never issued is unknown, whatever it is made of.
 pub(super) fn forged_callbacks_are_refused(world: &World, _: &End) -> Verdict {
     all(
         world
@@ -85,8 +86,9 @@ pub(super) fn forged_callbacks_are_refused(world: &World, _: &End) -> Verdict {
     )
 }
 
-/// Of a job that is over nothing is parked any more: no upstream is asked for it but by runs that were at work then.
-pub(super) fn nobody_is_polled_after_the_end(world: &World, _: &End) -> Verdict {
+/// A job that is over has no suspended record: only runs that were at work then still poll an
+/// upstream for it.
+pub(super) fn no_poll_after_the_end(world: &World, _: &End) -> Verdict {
     all(world.upstream.taken(), |taken| {
         let Some(of) = taken.of() else { return Ok(()) };
         let Some(over) = world.steps.past().over_at(&of.job) else {
@@ -104,9 +106,9 @@ pub(super) fn nobody_is_polled_after_the_end(world: &World, _: &End) -> Verdict 
     })
 }
 
-/// Every record is answered when its upstream's limit has passed, and the sweep has made up for what was lost until then:
-/// so much later, from the last fault or the last question on, its job is over.
-pub(super) fn nobody_waits_beyond_the_limit(world: &World, _: &End) -> Verdict {
+/// Every record is answered when its upstream's limit has passed and the sweep has repaired every
+/// loss until then. Its job is over this long after the last fault or the last question.
+pub(super) fn no_record_waits_beyond_the_limit(world: &World, _: &End) -> Verdict {
     let Some(calm) = world.calm_since else {
         return Ok(());
     };
@@ -125,7 +127,7 @@ pub(super) fn nobody_waits_beyond_the_limit(world: &World, _: &End) -> Verdict {
     })
 }
 
-/// What is stored for a record was posted to that very record's URL.
+/// A post stored for a record was posted to that very record's URL.
 pub(super) fn posts_are_kept_as_they_came(moment: &Moment<'_>) -> Verdict {
     let which = |key: &Key| key.sk.starts_with("CHUNK#CALL#") && !key.sk.ends_with("#WAKE");
     moment.written(which, |changed, _, after| {
@@ -133,7 +135,7 @@ pub(super) fn posts_are_kept_as_they_came(moment: &Moment<'_>) -> Verdict {
         let kept = read_calls(std::slice::from_ref(after)).map_err(|error| error.to_string())?;
         all(kept.into_values().flatten(), |body| {
             let here = |of| (0..MAX_POSTS).any(|nth| call_key(&of, nth) == changed.key);
-            // The next version may say more.
+            // The next version may add fields.
             let as_posted = |said: &serde_json::Value| {
                 ["id", "status", "name"]
                     .iter()

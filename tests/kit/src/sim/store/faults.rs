@@ -1,5 +1,5 @@
-//! What a table may do that an honest little test does not see: indexes that lag, reads that are stale, items that expire
-//! late, transactions that meet.
+//! Faults of a table that a small test does not see: indexes that lag, reads that are stale, items
+//! that expire late, transactions that meet.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -10,24 +10,25 @@ use shared::ports::{Item, Key, Value};
 
 use super::SimEntropy;
 
-/// What the table may do, off by default. What it does when is drawn from a seed.
+/// The faults of the table, off by default. Their times are drawn from a seed.
 ///
-/// Source: Amazon `DynamoDB` developer guide, "read consistency", "global secondary indexes", "time to live",
-/// "transaction conflict handling".
+/// Source: Amazon `DynamoDB` developer guide, "read consistency", "global secondary indexes", "time
+/// to live", "transaction conflict handling".
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StoreFaults {
-    /// An index shows a write up to so much later, each item's writes in their order.
+    /// The most by which an index shows a write later, each item's writes in their order.
     pub index_lag: Duration,
-    /// A read of a partition that does not ask for consistency shows it as it was up to so long ago.
+    /// The most by which a read of a partition without consistency is late.
     pub stale: Duration,
-    /// What has expired is deleted up to so long after its time. `None`: never.
+    /// The most by which an expired item is deleted late. `None`: never.
     pub expiry: Option<Duration>,
-    /// A transaction holds its items for up to so long before it takes effect; other writes of them meet a conflict.
+    /// The most for which a transaction locks its items before it takes effect; other writes of
+    /// them meet a conflict.
     pub transaction: Duration,
 }
 
 impl StoreFaults {
-    /// Nothing of it.
+    /// No faults.
     pub const NONE: Self = Self {
         index_lag: Duration::ZERO,
         stale: Duration::ZERO,
@@ -36,7 +37,7 @@ impl StoreFaults {
     };
 }
 
-/// A time up to this, drawn.
+/// Draws a time up to this.
 pub(super) fn some_of(dice: &SimEntropy, time: Duration) -> Duration {
     if time.is_zero() {
         return time;
@@ -45,17 +46,17 @@ pub(super) fn some_of(dice: &SimEntropy, time: Duration) -> Duration {
     Duration::from_millis(dice.below(millis + 1) as u64)
 }
 
-/// What items were, for reads that see it still.
+/// Earlier versions of items, for stale reads.
 #[derive(Debug, Default)]
 pub(super) struct History {
     versions: BTreeMap<Key, VecDeque<Version>>,
 }
 
-/// An earlier version of an item, with when it was written over.
+/// An earlier version of an item, with the time at which it was overwritten.
 type Version = (Timestamp, Option<Arc<Item>>);
 
 impl History {
-    /// Notes what was written over at `now`, and forgets what no read sees any more.
+    /// Notes what was overwritten at `now`, and forgets what no read sees any more.
     pub(super) fn retain(
         &mut self,
         key: &Key,
@@ -73,7 +74,7 @@ impl History {
         }
     }
 
-    /// The keys between these that have a past.
+    /// Returns the keys between these that have a past.
     pub(super) fn keys(&self, from: &Key, to: &Key) -> BTreeSet<Key> {
         self.versions
             .range(from..=to)
@@ -81,7 +82,7 @@ impl History {
             .collect()
     }
 
-    /// An item as it was then; `now` is how it is.
+    /// Returns an item as it was then; `now` is the current one.
     pub(super) fn at(
         &self,
         key: &Key,
@@ -96,7 +97,7 @@ impl History {
     }
 }
 
-/// When which item will be deleted.
+/// The planned deletions of items.
 #[derive(Debug, Default)]
 pub(super) struct Expiry {
     planned: BTreeSet<(Timestamp, Key)>,
@@ -122,7 +123,7 @@ impl Expiry {
         }
     }
 
-    /// The next item whose time has come.
+    /// Returns the next item whose time has come.
     pub(super) fn next(&mut self, now: Timestamp) -> Option<Key> {
         let (_, key) = self.planned.first().filter(|(at, _)| *at <= now)?.clone();
         self.planned.pop_first();

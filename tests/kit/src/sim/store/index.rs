@@ -7,12 +7,13 @@ use std::time::Duration;
 use shared::domain::time::Timestamp;
 use shared::ports::{Item, Key, Value};
 
-/// Where an item stands within its part of an index.
+/// The position of an item within its part of an index.
 pub(super) trait Position: Ord + Clone {
     /// The attributes that the index holds besides the item's key.
     const PROJECTED: &'static [&'static str];
 
-    /// The item's part of the index and its position there; `None` where the item is not in this index.
+    /// The item's part of the index and its position there; `None` where the item is not in this
+    /// index.
     fn of(item: &Item) -> Option<(String, Self)>;
 }
 
@@ -52,21 +53,21 @@ impl Position for ByTime {
     }
 }
 
-/// An index: by its hash attribute, then by position, then by key. It follows the table after a while, item by item in the
-/// order of their writes.
+/// An index: by its hash attribute, then by position, then by key. It follows the table with a
+/// delay, item by item in the order of their writes.
 #[derive(Debug)]
 pub(super) struct Index<P> {
     entries: BTreeMap<String, BTreeMap<(P, Key), Arc<Item>>>,
-    /// Where each item is shown.
+    /// The place where each item is shown.
     shown: BTreeMap<Key, (String, P)>,
-    /// What is to be shown, by when.
+    /// The changes still to show, by their time.
     coming: BTreeMap<Place, (Key, Option<Arc<Item>>)>,
-    /// The last of what is to be shown of an item.
+    /// The last change still to show of an item.
     last: BTreeMap<Key, Place>,
     follows: u64,
 }
 
-/// When something is to be shown, and in which order at that time.
+/// The time to show a change, and its order at that time.
 type Place = (Timestamp, u64);
 
 impl<P> Default for Index<P> {
@@ -82,8 +83,9 @@ impl<P> Default for Index<P> {
 }
 
 impl<P: Position> Index<P> {
-    /// Follows a write of the table `lag` after `now`, and counts the writes of the index: a new, changed or removed entry
-    /// is one, one that moves is two. `lag` is asked where there is something to follow.
+    /// Follows a write of the table `lag` after `now`, and counts the writes of the index: a new,
+    /// changed or removed entry is one, one that moves is two. `lag` is called where there is
+    /// something to follow.
     pub(super) fn follow(
         &mut self,
         before: Option<&Arc<Item>>,
@@ -122,7 +124,7 @@ impl<P: Position> Index<P> {
         cost
     }
 
-    /// Shows what is to be shown by now.
+    /// Shows the changes that are due by now.
     pub(super) fn catch_up(&mut self, now: Timestamp) {
         while let Some(entry) = self
             .coming
@@ -155,7 +157,7 @@ impl<P: Position> Index<P> {
         }
     }
 
-    /// What the index holds of one part, in its order.
+    /// Returns one part of the index, in its order.
     pub(super) fn part(&self, hash: &str) -> impl DoubleEndedIterator<Item = (&P, &Arc<Item>)> {
         self.entries
             .get(hash)
@@ -164,7 +166,7 @@ impl<P: Position> Index<P> {
             .map(|((position, _), item)| (position, item))
     }
 
-    /// What the index shows of an item.
+    /// Returns an item as the index shows it.
     pub(super) fn projection(item: &Item) -> Item {
         let kept = item
             .attributes

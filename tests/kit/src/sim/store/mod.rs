@@ -22,9 +22,11 @@ use super::{Gate, Op, SimClock, SimEntropy};
 
 /// Capacity consumed, in half units, so that eventually consistent reads count whole.
 ///
-/// Source of the rules: Amazon `DynamoDB` developer guide, "read and write operations": a write unit is 1 KB of the
-/// larger of the item before and after, twice in a transaction, and a failed condition costs what it looked at; a read
-/// unit is 4 KB read consistently, half of that otherwise; an index write counts for every index whose entry changes.
+/// Source of the rules: Amazon `DynamoDB` developer guide, "read and write operations".
+/// - A write unit is 1 KB of the larger of the item before and after, twice in a transaction; a
+///   failed condition costs the item it checked.
+/// - A read unit is 4 KB read consistently, half of that otherwise.
+/// - An index write counts for every index whose entry changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Units {
     pub half_reads: u64,
@@ -44,7 +46,8 @@ pub struct Changed {
     pub write: u64,
 }
 
-/// The table. See [`Gate`] for faults; [`items`](Self::items) shows everything, outside of any call.
+/// The table. See [`Gate`] for faults; [`items`](Self::items) shows everything, outside of any
+/// call.
 #[derive(Debug, Clone)]
 pub struct SimStore {
     gate: Arc<Gate>,
@@ -52,7 +55,7 @@ pub struct SimStore {
     table: Arc<Mutex<Table>>,
 }
 
-/// The items of a transaction under way, until it has taken effect or its process is no more.
+/// The locked items of a transaction, until it has taken effect or its process is gone.
 struct TransactionLock<'a> {
     store: &'a SimStore,
     number: u64,
@@ -72,7 +75,7 @@ fn fail(failure: Failure) -> StoreError {
     }
 }
 
-/// Reads and batches do not answer that a transaction holds an item.
+/// The error of reads and batches, which do not report that a transaction has an item.
 fn fail_plain(failure: Failure) -> StoreError {
     fail(if failure == Failure::Conflict {
         Failure::Lost
@@ -90,7 +93,7 @@ impl SimStore {
         }
     }
 
-    /// The table as of now.
+    /// Returns the table as of now.
     fn table(&self) -> MutexGuard<'_, Table> {
         let mut table = self.table.lock().unwrap();
         table.catch_up(self.clock.now());
@@ -107,12 +110,12 @@ impl SimStore {
         })
     }
 
-    /// Misbehaves so from now on; what it does when is drawn from the seed.
+    /// Makes these faults from now on; their times are drawn from the seed.
     pub fn misbehave(&self, faults: StoreFaults, seed: u64) {
         self.table().misbehave(faults, seed);
     }
 
-    /// Holds the items of a transaction for as long as it takes.
+    /// Locks the items of a transaction for as long as it takes.
     async fn lock(&self, writes: &[Write]) -> Result<TransactionLock<'_>, StoreError> {
         let held = self.table().lock(writes);
         let Some((number, time)) = held else {
@@ -136,17 +139,18 @@ impl SimStore {
         self.table().peek(key).map(|item| Item::clone(item))
     }
 
-    /// Whether any item has a `due`.
+    /// Returns true if any item has a `due`.
     pub fn any_due(&self) -> bool {
         self.table().any_due()
     }
 
-    /// How many items were deleted because they had expired, by the first part of the sort key.
+    /// Counts the items deleted because they had expired, by the first part of the sort key.
     pub fn expired(&self) -> BTreeMap<String, u64> {
         self.table().expired.clone()
     }
 
-    /// Puts or removes an item outside of any call: a test's preparation, or TTL deletion. It is not among the changes.
+    /// Puts or removes an item outside of any call: a test's preparation, or TTL deletion. The
+    /// changes leave it out.
     pub fn place(&self, key: &Key, attributes: Option<Attributes>) {
         self.table().place(key, attributes);
     }
@@ -156,7 +160,8 @@ impl SimStore {
         self.table().changes.get_or_insert_default();
     }
 
-    /// The changes since the last time, in order. A write that leaves an item as it was is none.
+    /// Returns the changes since the last time, in order. A write that leaves an item unchanged
+    /// does not count.
     pub fn take_changes(&self) -> Vec<Changed> {
         self.table()
             .changes
@@ -165,12 +170,12 @@ impl SimStore {
             .unwrap_or_default()
     }
 
-    /// What the calls consumed so far.
+    /// Returns the units that the calls consumed so far.
     pub fn units(&self) -> Units {
         self.table().units
     }
 
-    /// All bytes stored, as `DynamoDB` counts items.
+    /// Returns all bytes stored, as `DynamoDB` counts items.
     pub fn stored_bytes(&self) -> usize {
         self.table().items().map(|item| item_size(item)).sum()
     }
@@ -185,7 +190,7 @@ fn subjects<'a>(mut keys: impl Iterator<Item = &'a Key>) -> String {
     format!("{first} +{}", keys.count())
 }
 
-/// The part of a batch that takes effect.
+/// Returns the part of a batch that takes effect.
 fn reached<T>(batch: &[T], extent: Extent) -> &[T] {
     match extent {
         Extent::Whole => batch,

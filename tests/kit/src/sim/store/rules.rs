@@ -1,4 +1,4 @@
-//! What `DynamoDB` takes, how it measures, and what its expressions mean.
+//! The rules of `DynamoDB`: which items it accepts, their size, and the meaning of its expressions.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +13,8 @@ pub(super) const MAX_TRANSACTION: usize = 4 * 1024 * 1024;
 const MAX_PK: usize = 2048;
 const MAX_SK: usize = 1024;
 
-/// The size of an item as `DynamoDB` counts it, in bytes. Source: developer guide, "item sizes and formats"; numbers
-/// are approximate there too.
+/// The size of an item as `DynamoDB` counts it, in bytes. Source: developer guide, "item sizes and
+/// formats"; numbers are approximate there too.
 pub fn item_size(item: &Item) -> usize {
     size(&item.key, &item.attributes)
 }
@@ -75,7 +75,8 @@ fn valid_value(value: &Value) -> Result<(), StoreError> {
     }
 }
 
-/// The item as it would be stored: key attributes apart, index keys of their type, size under the limit.
+/// Checks the item as it would be stored: key attributes apart, index keys of their type, size
+/// under the limit.
 pub(super) fn valid_item(key: &Key, attributes: &Attributes) -> Result<(), StoreError> {
     valid_key(key)?;
     for (name, value) in attributes {
@@ -141,7 +142,9 @@ pub(super) fn valid_changes(changes: &[Change]) -> Result<(), StoreError> {
 
 pub(super) fn holds(condition: &Condition, stored: Option<&Attributes>) -> bool {
     let attribute = |name: &str| stored.and_then(|attributes| attributes.get(name));
-    let number = |name: &str, test: &dyn Fn(i64) -> bool| matches!(attribute(name), Some(Value::N(n)) if test(*n));
+    let number = |name: &str, test: &dyn Fn(i64) -> bool| {
+        attribute(name).is_some_and(|value| matches!(value, Value::N(n) if test(*n)))
+    };
     match condition {
         Condition::ItemAbsent => stored.is_none(),
         Condition::ItemExists => stored.is_some(),
@@ -179,7 +182,7 @@ pub(super) fn changed(
                             ));
                         }
                     },
-                    _ => return refused(format!("attribute {name} is no number")),
+                    _ => return refused(format!("attribute {name} is not a number")),
                 }
             }
             Change::AddToSet(name, elements) => {
@@ -188,7 +191,7 @@ pub(super) fn changed(
                     .or_insert_with(|| Value::Ss(BTreeSet::new()))
                 {
                     Value::Ss(set) => set.extend(elements.iter().cloned()),
-                    _ => return refused(format!("attribute {name} is no set")),
+                    _ => return refused(format!("attribute {name} is not a set")),
                 }
             }
             Change::Remove(name) => {

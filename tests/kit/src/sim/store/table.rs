@@ -1,4 +1,4 @@
-//! The items, their indexes, and what reading and writing them costs.
+//! The items, their indexes, and the cost of reading and writing them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,9 +32,9 @@ pub(super) struct Table {
     dice: SimEntropy,
     history: History,
     expiry: Expiry,
-    /// What was deleted because it had expired, by the first part of the sort key.
+    /// The items deleted because they had expired, by the first part of the sort key.
     pub(super) expired: BTreeMap<String, u64>,
-    /// Items of transactions under way, and whose.
+    /// Items of transactions in flight, with their transaction.
     held: BTreeMap<Key, u64>,
     holds: u64,
     pub(super) changes: Option<Vec<Changed>>,
@@ -62,7 +62,7 @@ impl Table {
         }
     }
 
-    /// Does what happens by itself as time passes.
+    /// Applies the effects of time up to now.
     pub(super) fn catch_up(&mut self, now: Timestamp) {
         self.now = now;
         self.by_tenant.catch_up(now);
@@ -85,7 +85,7 @@ impl Table {
         }
     }
 
-    /// Takes items for a transaction that is to take effect later, and says under which number and how much later; `None`
+    /// Locks items for a transaction that takes effect later. Returns its number and delay; `None`
     /// where another has one of them.
     pub(super) fn lock(&mut self, writes: &[Write]) -> Option<(u64, Duration)> {
         if writes
@@ -107,7 +107,7 @@ impl Table {
         self.held.retain(|_, by| *by != lock);
     }
 
-    /// Whether a transaction other than this one has the item.
+    /// Checks that no other transaction has locked the item.
     fn free(&self, key: &Key, lock: Option<u64>) -> Result<(), StoreError> {
         match self.held.get(key) {
             Some(by) if Some(*by) != lock => Err(StoreError::Conflict),
@@ -137,7 +137,7 @@ impl Table {
         found.map(|item| Item::clone(item))
     }
 
-    /// Stores or removes an item; answers what was there and the writes of the indexes.
+    /// Stores or removes an item; returns the former one and the writes of the indexes.
     pub(super) fn place(
         &mut self,
         key: &Key,
@@ -174,7 +174,7 @@ impl Table {
         (before, index_writes)
     }
 
-    /// Stores or deletes, counts what that costs, and logs what it changed.
+    /// Stores or deletes an item, counts the cost, and logs the change.
     fn write(&mut self, key: &Key, after: Option<Attributes>, factor: u64) {
         let new_size = after.as_ref().map_or(0, |attributes| size(key, attributes));
         let (before, index_writes) = self.place(key, after);
@@ -199,7 +199,7 @@ impl Table {
         }
     }
 
-    /// Puts items without a condition, each on its own. Says whether there were any.
+    /// Puts items without a condition, each on its own. Returns true if there were any.
     pub(super) fn put_all(&mut self, items: &[Item]) -> bool {
         for item in items {
             self.batch_write(&item.key, Some(item.attributes.clone()));
@@ -207,7 +207,7 @@ impl Table {
         !items.is_empty()
     }
 
-    /// Deletes items, each on its own. Says whether any was there.
+    /// Deletes items, each on its own. Returns true if any existed.
     pub(super) fn delete_all(&mut self, keys: &[Key]) -> bool {
         let there = keys.iter().any(|key| self.items.contains_key(key));
         for key in keys {
@@ -401,7 +401,7 @@ impl Table {
 }
 
 impl Table {
-    /// A range as it was a drawn time ago.
+    /// Returns a range as it was a drawn time ago.
     fn as_it_was(&self, from: &Key, to: &Key) -> Vec<Arc<Item>> {
         let then = self.now.minus(some_of(&self.dice, self.faults.stale));
         let mut keys = self.history.keys(from, to);
@@ -412,7 +412,7 @@ impl Table {
     }
 }
 
-/// The first items of a range as the query counts them.
+/// Returns the first items of a range as the query counts them.
 fn first<'a>(
     range: impl DoubleEndedIterator<Item = &'a Arc<Item>>,
     query: &Query,

@@ -32,8 +32,8 @@ fn placed(more: &str) -> Http {
     provider(&format!("{BY_POSITION}{more} }}"))
 }
 
-/// Time that stands still until everybody waits for it. (The script's own passes when a sleep is
-/// asked twice, and a call that many hold is.)
+/// Time that stands still until every task waits for it. (The script's own passes when a sleep is
+/// polled twice, and a shared call is.)
 pub(super) struct Paused {
     now: Mutex<Timestamp>,
     sleepers: Mutex<Vec<(Timestamp, Waker)>>,
@@ -62,8 +62,8 @@ impl Clock for Paused {
 }
 
 impl Paused {
-    /// Does the work, and lets time pass whenever nothing else moves. Gives what it came to and how
-    /// long it took.
+    /// Does the work, and lets time pass whenever nothing else moves. Returns its result and its
+    /// time.
     pub(super) async fn run<T>(&self, work: impl Future<Output = T>) -> (T, Duration) {
         let begun = self.now();
         let passing = async {
@@ -408,7 +408,7 @@ async fn who_gave_up_before_is_not_asked_about() {
         ("provider_timeout", &named("b"))
     );
     assert_eq!(*slow.sent.lock().unwrap(), [json!(["b"])]);
-    // A batch that everybody left is not sent, and no record joins it.
+    // A batch that every record left is not sent, and no record joins it.
     ask_within(&api, &[("gone", 10)], &ports, &clock).await;
     assert_eq!(ask_all(&api, &["c"], (&ports, &clock)).await, [named("c")]);
     assert_eq!(*slow.sent.lock().unwrap(), [json!(["b"]), json!(["c"])]);

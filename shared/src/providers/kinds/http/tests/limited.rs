@@ -27,7 +27,7 @@ fn around(body: &str) -> Arc<dyn Provider> {
     Guarded::around(&config.providers[0], Arc::new(http), std::convert::identity)
 }
 
-/// Asks about all of these at once, and says how long it took.
+/// Asks about all of these at once, and returns the time that it took.
 async fn ask(
     api: &dyn Provider,
     domains: &[&str],
@@ -48,7 +48,7 @@ async fn ask(
     clock.run(join_all(asked)).await
 }
 
-/// For each answer, in how many seconds to ask again.
+/// Returns the seconds until each question is asked again.
 fn waits(answers: &[Answer]) -> Vec<u64> {
     let wait = |answer: &Answer| match answer {
         Answer::Later(later) if later.upstream_token.is_none() => later.poll_after.as_secs(),

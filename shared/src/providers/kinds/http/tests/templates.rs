@@ -58,8 +58,8 @@ async fn expressions_compute_values_and_keep_them_in_their_place() {
         body,
         json!({"both": format!("{text}}}}} fr "), "list": [text, " fr "], "json": "{\"a\":12}", "many": 12, "first": "https://WWW", "big": true})
     );
-    // What names an absent input has no value, and is left out; `default` and `is defined` give
-    // one.
+    // An expression over an absent input has no value, and is left out; `default` and `is defined`
+    // give one.
     let (_, sent) = ask(
         &api,
         json!({"domain": "a.example", "employees": null}),
@@ -151,7 +151,7 @@ async fn fields_conditions_and_confidence_are_computed() {
         answered(json!({"count": 0, "city": "x"})).await,
         Answer::NotFound
     );
-    // A part of the name is missing: no half names. And no condition holds of what is not there.
+    // A part of the name is missing: no half names. A condition over an absent value does not hold.
     assert_eq!(
         answered(json!({"first": "Ada", "last": null, "city": "x", "score": 400})).await,
         Answer::Found {
@@ -159,7 +159,7 @@ async fn fields_conditions_and_confidence_are_computed() {
             confidence: None
         }
     );
-    // A field that cannot be computed costs the others nothing, and does not pass for "not found".
+    // A field that cannot be computed leaves the others, and is not "not found".
     assert_eq!(
         answered(json!({"a": [1], "b": 2, "city": "x"})).await,
         Answer::Found {
@@ -179,8 +179,8 @@ async fn fields_conditions_and_confidence_are_computed() {
     assert_eq!(answered(json!({})).await, Answer::NotFound);
 }
 
-/// The default of the provider's configuration stands for what is not said, never for what is said
-/// to be no number.
+/// The default of the configuration is for confidences that are absent, not for those that are
+/// null.
 #[tokio::test]
 async fn a_confidence_that_is_null_is_the_least() {
     for pick in [

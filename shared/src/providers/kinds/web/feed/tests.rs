@@ -124,7 +124,7 @@ fn an_end_tag_ends_its_own_element_and_no_other() {
     ] {
         assert_eq!(read(text), both, "{text}");
     }
-    // A title whose own end is missing would hold the rest of its entry.
+    // A title without its own end would swallow the rest of its entry.
     assert_eq!(
         read("<rss><item><title>One</titel><link>/x</link></item></rss>"),
         []

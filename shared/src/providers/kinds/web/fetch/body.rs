@@ -1,4 +1,4 @@
-//! The body of an answer: its type, and what is packed in it.
+//! The body of an answer: its type and its content codings.
 
 use std::io::Read;
 
@@ -11,10 +11,10 @@ use crate::ports::HttpAnswer;
 
 /// The most of a page that is read, in bytes after decompression.
 pub(super) const MAX_PAGE_BYTES: usize = 1024 * 1024;
-/// More content codings on top of each other are no page.
+/// The most content codings on top of each other.
 const MAX_CODINGS: usize = 3;
 
-/// Every value of a header, joined as lists are.
+/// Returns every value of a header, joined as lists are.
 pub(super) fn every(answer: &HttpAnswer, name: &str) -> Option<String> {
     let values: Vec<&str> = answer
         .headers
@@ -25,7 +25,7 @@ pub(super) fn every(answer: &HttpAnswer, name: &str) -> Option<String> {
     (!values.is_empty()).then(|| values.join(", "))
 }
 
-/// The media type that a header says: of several the last one, as browsers have it (WHATWG Fetch,
+/// Returns the media type in a header: of several the last one, as browsers do (WHATWG Fetch,
 /// "extract a MIME type").
 pub(super) fn media_type(content_type: &str) -> &str {
     let values = content_type
@@ -36,9 +36,9 @@ pub(super) fn media_type(content_type: &str) -> &str {
         .unwrap_or_default()
 }
 
-/// An answer without the content codings that the sender left on it (RFC 9110, section 8.4.1):
-/// names in any case, `x-gzip`, several. What some servers say there, a charset or `none`, is not a
-/// coding.
+/// Removes the content codings that the sender left on an answer (RFC 9110, section 8.4.1): names
+/// in any case, `x-gzip`, several. Other words that some servers send, a charset or `none`, are not
+/// codings.
 pub(super) fn unpacked(mut answer: HttpAnswer) -> Result<HttpAnswer, Miss> {
     let said = every(&answer, "content-encoding")
         .unwrap_or_default()
@@ -56,7 +56,7 @@ pub(super) fn unpacked(mut answer: HttpAnswer) -> Result<HttpAnswer, Miss> {
         let unpacked = match *coding {
             _ if at >= MAX_CODINGS => None,
             "gzip" | "x-gzip" => inflated(MultiGzDecoder::new(body), answer.truncated),
-            // Some servers leave the zlib format out.
+            // Some servers omit the zlib format.
             "deflate" => inflated(ZlibDecoder::new(body), answer.truncated)
                 .or_else(|| inflated(DeflateDecoder::new(body), answer.truncated)),
             _ => None,
@@ -78,7 +78,8 @@ pub(super) fn unpacked(mut answer: HttpAnswer) -> Result<HttpAnswer, Miss> {
     Ok(answer)
 }
 
-/// Returns what a decoder reads, a little more than a page at most; of what was cut, what there is.
+/// Returns the output of a decoder, a little more than a page at most; of a truncated body, what
+/// there is.
 fn inflated(decoder: impl Read, cut: bool) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     let read = decoder
@@ -87,7 +88,7 @@ fn inflated(decoder: impl Read, cut: bool) -> Option<Vec<u8>> {
     (read.is_ok() || (cut && !body.is_empty())).then_some(body)
 }
 
-/// Half a line at the end of what was cut could forbid more than the whole.
+/// Drops the last line of a truncated text: half a line could forbid more than the whole.
 pub(super) fn robots_text(answer: &HttpAnswer) -> String {
     let text = String::from_utf8_lossy(&answer.body);
     match text.rfind(['\n', '\r']) {

@@ -11,7 +11,7 @@ pub(in crate::providers::kinds::web) enum Miss {
     Nothing,
     /// The site's robots.txt forbids it.
     Refused(String),
-    /// No connection, or none that held. Another address of the same site may do.
+    /// No connection, or a broken one. Another address of the same site may do.
     Unreachable(HttpError),
     Failed {
         code: FailureCode,
@@ -48,7 +48,7 @@ impl Miss {
                 format!("the site is at {what}")
             },
         };
-        // A page that did not come whole is none.
+        // A page that did not arrive whole is missing.
         let cause = match error {
             HttpError::Cut { cause, .. } => *cause,
             cause => cause,

@@ -1,4 +1,4 @@
-//! Where an answer leads instead of having a page.
+//! Redirects of an answer, by its header or by its page.
 
 use url::Url;
 
@@ -11,7 +11,7 @@ use crate::providers::kinds::web::links;
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_REFRESH: u64 = 10;
 
-/// Where an answer leads, if it is a redirect.
+/// Returns the target of an answer, if it is a redirect.
 pub(super) fn redirect(from: &Url, answer: &HttpAnswer) -> Option<Url> {
     let leads = matches!(answer.status, 301 | 302 | 303 | 307 | 308);
     let next = from
@@ -20,8 +20,8 @@ pub(super) fn redirect(from: &Url, answer: &HttpAnswer) -> Option<Url> {
     matches!(next.scheme(), "http" | "https").then_some(next)
 }
 
-/// Where a page sends its readers by itself, if soon: `<meta http-equiv="refresh">`, or the header
-/// of that name. Not what it does with those who run no scripts: the page is for everybody else.
+/// Returns the target of a page that refreshes itself soon: `<meta http-equiv="refresh">`, or the
+/// header of that name. Not within `<noscript>`: the page is for all other readers.
 pub(super) fn refresh(from: &Url, answer: &HttpAnswer, body: &str) -> Option<Url> {
     let head = &body[..body.floor_char_boundary(MAX_HEAD)];
     let says = || {
@@ -48,7 +48,7 @@ pub(super) fn refresh(from: &Url, answer: &HttpAnswer, body: &str) -> Option<Url
     (matches!(next.scheme(), "http" | "https") && next != *from).then_some(next)
 }
 
-/// The URL of `5; url='/next'`, by HTML's shared declarative refresh steps.
+/// Returns the URL of `5; url='/next'`, by HTML's shared declarative refresh steps.
 fn refresh_target(content: &str) -> Option<&str> {
     let content = content.trim_start();
     let rest = content.trim_start_matches(|c: char| c.is_ascii_digit());

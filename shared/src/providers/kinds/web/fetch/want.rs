@@ -17,12 +17,13 @@ impl Want {
         match self {
             Self::Html => "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1",
             Self::Feed => {
-                "application/atom+xml,application/rss+xml,application/feed+json,application/xml;q=0.9,text/xml;q=0.9,*/*;q=0.1"
+                "application/atom+xml,application/rss+xml,application/feed+json,\
+                 application/xml;q=0.9,text/xml;q=0.9,*/*;q=0.1"
             }
         }
     }
 
-    /// Returns whether it may be that by its type. What types say of feeds means nothing.
+    /// Returns whether the type may be right. Types of feeds are not reliable.
     pub(super) fn may_be(self, media_type: &str) -> bool {
         let is = |types: &[&str]| {
             types
@@ -32,11 +33,11 @@ impl Want {
         self == Self::Feed || media_type.is_empty() || is(&PAGES) || is(&XML)
     }
 
-    /// Returns whether it is that by its text as well.
+    /// Returns whether the type and the text are right.
     pub(super) fn fits(self, media_type: &str, text: &str) -> bool {
         let text = text.trim_start_matches('\u{feff}').trim_start();
         match self {
-            // What is named as a page is one, whatever its author has done to its first element.
+            // A page is one by its type, whatever its first element is.
             Self::Html
                 if PAGES
                     .iter()

@@ -3,7 +3,7 @@
 
 use html5gum::StartTag;
 
-/// Elements that are open deeper than this are taken for closed: pages nest a few dozen.
+/// The depth from which on open elements are taken for closed: pages nest a few dozen.
 const MAX_OPEN: usize = 256;
 
 /// HTML's start tags that end all foreign elements around them.
@@ -93,7 +93,7 @@ impl Foreign {
             .is_some_and(|open| open.content != Content::Html)
     }
 
-    /// Takes a start tag in; returns whether it is one of HTML's.
+    /// Takes a start tag; returns whether it is one of HTML's.
     pub(super) fn start(&mut self, tag: &StartTag<()>, xml: bool) -> bool {
         let name = tag.name.as_slice();
         let font = || {
@@ -140,7 +140,7 @@ impl Foreign {
         false
     }
 
-    /// Takes an end tag in.
+    /// Takes an end tag.
     pub(super) fn end(&mut self, name: &[u8], xml: bool) {
         if let Some(at) = self.open.iter().rposition(|open| open.name == name) {
             self.open.truncate(at);
@@ -159,7 +159,7 @@ impl Foreign {
         })
     }
 
-    /// Ends all up to an element that holds HTML.
+    /// Ends all up to an element that may contain HTML.
     fn break_out(&mut self) {
         while self
             .open

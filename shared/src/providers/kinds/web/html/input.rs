@@ -9,7 +9,7 @@ use html5gum::{Emitter, ForwardingEmitter, Token};
 /// The most quoted attributes of one tag.
 const MAX_QUOTED: usize = 300;
 
-/// The default emitter, which knows by us whether a CDATA section can stand here.
+/// The default emitter, which learns from us whether a CDATA section is allowed here.
 #[derive(Default)]
 pub(super) struct Emitting {
     inner: DefaultEmitter,
@@ -37,8 +37,8 @@ impl ForwardingEmitter for Emitting {
     }
 }
 
-/// A page that ends where a tag has more quoted attributes than any page needs: the tokenizer calls
-/// itself for each of them, and 1 MiB of them would overflow the stack, which ends the process.
+/// A page that ends at a tag with more quoted attributes than any page needs: the tokenizer
+/// recurses for each of them, and 1 MiB of them would overflow the stack, which ends the process.
 pub(super) struct Bounded<'h> {
     rest: &'h [u8],
     quoted: usize,
@@ -64,8 +64,8 @@ impl html5gum::Reader for Bounded<'_> {
         Ok(Some(*first))
     }
 
-    /// Returns what is sought tells where the tokenizer is: the end of a quoted value, or a tag in
-    /// a text.
+    /// Reads up to a needle, which tells where the tokenizer is: the end of a quoted value, or a
+    /// tag in a text.
     fn read_until<'b>(
         &'b mut self,
         needle: &[u8],

@@ -10,7 +10,7 @@ use crate::providers::kinds::web::places::{Marks, Part, Place, Places};
 
 /// The most links, scripts and the like of each sort that are kept of a page.
 const MAX_ITEMS: usize = 2_000;
-/// The most images: the logo stands near a page's beginning.
+/// The most images: the logo is near a page's beginning.
 const MAX_IMAGES: usize = 50;
 /// The longest URL that is kept, in bytes.
 const MAX_URL: usize = 2_048;
@@ -20,13 +20,12 @@ const MAX_TEXT: usize = 4_096;
 pub(super) const MAX_SCRIPTS: usize = 256 * 1024;
 /// The most of the visible text that is kept, in bytes.
 pub(super) const MAX_VISIBLE: usize = 16 * 1024;
-/// The most lines of it, and how much of them all, in bytes: numbers and addresses stand at a
-/// page's end.
+/// The most lines of it, and the most bytes of them all: numbers and addresses are at a page's end.
 const MAX_LINES: usize = 20_000;
 const MAX_LINED: usize = 512 * 1024;
-/// Elements that stand within a line.
-const INLINE: &str = "a abbr b bdi bdo big cite code data em font i img ins kbd label mark nobr q s samp small span \
-    strike strong sub sup time tt u var wbr";
+/// Elements within a line.
+const INLINE: &str = "a abbr b bdi bdo big cite code data em font i img ins kbd label mark nobr q \
+                      s samp small span strike strong sub sup time tt u var wbr";
 
 /// The element that the next text belongs to.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +35,7 @@ enum Inside {
     Title,
     Script,
     JsonLd,
-    /// Styles and data of no interest.
+    /// Styles and data that are not read.
     Nothing,
 }
 
@@ -53,10 +52,9 @@ pub(super) struct Reader {
     anchor_part: Part,
     places: Places,
     foreign: Foreign,
-    /// It is XML, where no text is anything but markup.
+    /// Set if it is XML, where text is never anything but markup.
     xml: bool,
-    /// Its author wrote XML: an element that its own tag closes is empty, whatever a browser would
-    /// make of it.
+    /// Set if its author wrote XML: a self-closing element is empty, even where browsers disagree.
     xhtml: bool,
 }
 
@@ -72,7 +70,7 @@ fn url(attributes: &Attributes, name: &str) -> Option<String> {
     attribute(attributes, name).filter(|url| url.len() <= MAX_URL)
 }
 
-/// Adds text with its white space single, up to `most` bytes.
+/// Adds text with single white space, up to `most` bytes.
 fn add_words(to: &mut String, text: &str, most: usize) {
     for word in text.split_whitespace() {
         if to.len() + word.len() >= most {
@@ -85,7 +83,7 @@ fn add_words(to: &mut String, text: &str, most: usize) {
     }
 }
 
-/// Returns what a tag says of its part: `role`, `class` and `id`.
+/// Returns the attributes of a tag that describe its part: `role`, `class` and `id`.
 fn marks(tag: &StartTag<()>) -> [String; 3] {
     ["role", "class", "id"].map(|name| attribute(&tag.attributes, name).unwrap_or_default())
 }
@@ -106,7 +104,7 @@ impl Reader {
         });
     }
 
-    /// Returns how the text behind a tag is to be read, where it is not markup.
+    /// Returns the state for the text behind a tag, if it is not markup.
     pub(super) fn start(&mut self, tag: &StartTag<()>) -> Option<State> {
         let name = tag.name.as_slice();
         let html = self.foreign.start(tag, self.xml);
@@ -149,7 +147,7 @@ impl Reader {
         self.foreign.is_current()
     }
 
-    /// The document, at the end of the text.
+    /// Returns the document, at the end of the text.
     pub(super) fn finish(mut self) -> Document {
         self.end_line();
         self.end_anchor();
@@ -157,7 +155,7 @@ impl Reader {
         self.document
     }
 
-    /// Begins a line where an element does that begins or ends here.
+    /// Begins a line if the element that begins or ends here does.
     fn part_lines(&mut self, name: &[u8]) {
         if !INLINE.split(' ').any(|inline| inline.as_bytes() == name) {
             self.end_line();
@@ -281,7 +279,7 @@ impl Reader {
             return;
         }
         let attributes = &tag.attributes;
-        // Of an image that is fetched later, `src` is a blank.
+        // Lazy images have a blank as `src`.
         let sources = ["src", "data-src"]
             .into_iter()
             .filter_map(|name| url(attributes, name));
@@ -343,7 +341,7 @@ impl Reader {
         }
     }
 
-    /// Takes in what was held of a title or script.
+    /// Ends a title or script, and stores its text.
     fn end_element(&mut self) {
         let (page, held) = (&mut self.document, std::mem::take(&mut self.held));
         match std::mem::take(&mut self.inside) {

@@ -98,7 +98,7 @@ fn foreign_elements_end_as_in_browsers() {
     );
     let page = Document::read("<svg><text><![CDATA[a <b> &amp; c]]></text></svg>");
     assert_eq!(page.text, "a <b> &amp; c");
-    // A slash says nothing in HTML.
+    // A slash has no meaning in HTML.
     let page = Document::read(
         "<!doctype html><script src=/a /><title>no</title></script><title>Yes</title><p/>x",
     );

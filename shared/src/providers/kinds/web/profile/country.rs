@@ -1,4 +1,4 @@
-//! Which country a site's numbers are of, where they do not say it.
+//! The country of a site's numbers, if they do not say it.
 
 use rlibphonenumber::Region;
 
@@ -6,15 +6,16 @@ use super::postal;
 use crate::providers::kinds::phone;
 use crate::providers::kinds::web::html::Line;
 
-/// Domains of countries that are sold to everybody.
-const SOLD: &str = "ac ag ai am bz cc cd co cx dj eu fm ga gg gl im io is la li ly me ml ms mu nu pw re sc sh so st su tk tm to tv vc vg ws";
+/// Domains of countries that are sold worldwide.
+const SOLD: &str = "ac ag ai am bz cc cd co cx dj eu fm ga gg gl im io is la li ly me ml ms mu nu \
+                    pw re sc sh so st su tk tm to tv vc vg ws";
 /// Languages that most people speak in one country, with it.
 const AT_HOME: &str = "\
-    bg BG cs CZ da DK el GR et EE fi FI he IL hr HR hu HU is IS it IT ja JP ka GE ko KR lt LT lv LV nb NO nl NL no NO \
-    pl PL ro RO sk SK sl SI sv SE th TH tr TR uk UA vi VN";
+    bg BG cs CZ da DK el GR et EE fi FI he IL hr HR hu HU is IS it IT ja JP ka GE ko KR lt LT lv \
+    LV nb NO nl NL no NO pl PL ro RO sk SK sl SI sv SE th TH tr TR uk UA vi VN";
 
-/// The country of the company's address, of the site's domain, of a postal line on the page, of the
-/// page's language.
+/// Returns the country of the company's address, of the site's domain, of a postal line on the
+/// page, or of the page's language.
 pub(super) fn of(
     address: Option<&str>,
     host: &str,

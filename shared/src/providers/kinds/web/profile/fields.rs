@@ -1,4 +1,4 @@
-//! Fields of a profile with how sure they are.
+//! Fields of a profile with their confidence.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 
 use super::phones;
 
-/// The confidence in a field by where it was read. JSON-LD is written for machines about the
-/// company itself; `OpenGraph` for people who share the page; a title for those who look at it.
+/// The confidence in a field by its source. JSON-LD is written for machines about the company
+/// itself; `OpenGraph` for people who share the page; a title for its readers.
 pub(super) mod sure {
     pub(in super::super) const JSON_LD: f64 = 0.95;
-    /// The same of a node that does not say whose site it is about.
+    /// JSON-LD of a node that does not name its site.
     pub(in super::super) const JSON_LD_UNNAMED: f64 = 0.85;
-    /// The same where another could as well be the one.
+    /// JSON-LD, if another node could as well be the one.
     pub(in super::super) const JSON_LD_OF_SEVERAL: f64 = 0.5;
     /// A site's own name in JSON-LD.
     pub(in super::super) const WEB_SITE: f64 = 0.8;
@@ -20,16 +20,16 @@ pub(super) mod sure {
     /// Links, which the page shows but does not explain.
     pub(in super::super) const LINK: f64 = 0.7;
     pub(in super::super) const META: f64 = 0.65;
-    /// Of the page's text, by its form; and of what stands there in two places.
+    /// The page's text, by its form; or two places of it that agree.
     pub(in super::super) const TEXT: f64 = 0.6;
     pub(in super::super) const TEXT_TWICE: f64 = 0.75;
     /// The picture in the page's frame that leads home or is marked as a logo.
     pub(in super::super) const SHOWN: f64 = 0.65;
-    /// Of what nothing else on the page speaks for: a name, a picture that need not be a logo.
+    /// A value without any other evidence on the page: a name, a picture that need not be a logo.
     pub(in super::super) const ALONE: f64 = 0.5;
     /// A part of the title that spells the domain.
     pub(in super::super) const TITLE_AND_DOMAIN: f64 = 0.6;
-    /// One with a legal form, or that fits the domain in part.
+    /// A part with a legal form, or that fits the domain in part.
     pub(in super::super) const TITLE_AND_FORM: f64 = 0.5;
     pub(in super::super) const TITLE_AND_PART: f64 = 0.45;
     /// A name that is only the address again.
@@ -42,7 +42,7 @@ pub(super) mod sure {
 /// The most phones, e-mail addresses and so on of each sort.
 const MAX_VALUES: usize = 10;
 
-/// Fields with how sure they are. The first word on a field stands.
+/// Fields with their confidence. The first value of a field stays.
 #[derive(Debug, Default, PartialEq)]
 pub(in super::super) struct Profile {
     pub(in super::super) fields: Map<String, Value>,
@@ -63,7 +63,7 @@ impl Profile {
         }
     }
 
-    /// Adds profiles on networks of which none is known.
+    /// Adds profiles on networks that have none yet.
     pub(super) fn add_profiles(&mut self, profiles: Map<String, Value>, sure: f64) {
         match self
             .fields

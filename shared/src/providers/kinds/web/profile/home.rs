@@ -1,4 +1,4 @@
-//! A profile from a home page, by what says more and what says less.
+//! A profile from a home page, by its surer and less sure sources.
 
 use serde_json::{Map, Value};
 use url::Url;
@@ -15,8 +15,8 @@ use crate::providers::kinds::web::json_ld::{self, Graph};
 use crate::providers::kinds::web::names::{self, Evidence};
 use crate::providers::kinds::web::{links, owner, social};
 
-/// Returns what a home page says of its company. `asked` is the host that was asked for, `url`
-/// where the page was in the end.
+/// Returns the profile of the company from its home page. `asked` is the requested host, `url` the
+/// page's after redirects.
 pub(in super::super) fn profile(
     asked: &str,
     url: &Url,
@@ -42,7 +42,7 @@ pub(in super::super) fn profile(
         faxes,
         sure,
     } = put_organization(&mut profile, &graph, own, url, &home.base, this_year).unwrap_or_default();
-    // One without an address may be anybody's: a theme's, a plug-in's.
+    // A node without an address may be that of a theme or a plug-in.
     for site in own_sites(&graph, own).filter(|site| is_ours(site, own) == Some(true)) {
         profile.add_profiles(profiles(site), sure::WEB_SITE);
     }
@@ -50,7 +50,7 @@ pub(in super::super) fn profile(
     home.put_descriptions(&mut profile);
     home.put_logos(&mut profile, image);
     home.put_contacts(&mut profile, &faxes, this_year);
-    // Where a page was is not news of a company: only with something that the page says.
+    // The page's URL alone is not a find: it needs another field.
     let title = home.title();
     if profile.fields.is_empty() && title.is_none() {
         return profile;
@@ -59,18 +59,18 @@ pub(in super::super) fn profile(
     profile
 }
 
-/// A home page and whose it is.
+/// A home page and its owner's domains.
 struct Home<'a> {
     url: &'a Url,
     host: &'a str,
-    /// The domains of the page and of the host that was asked for.
+    /// The domains of the page and of the requested host.
     own: [&'a str; 2],
     page: &'a Document,
     graph: &'a Graph<'a>,
     base: Url,
 }
 
-/// Names with how sure they are.
+/// Names with their confidence.
 type Said = Vec<(String, f64)>;
 
 impl Home<'_> {
@@ -82,7 +82,7 @@ impl Home<'_> {
         self.page.meta(names).and_then(json_ld::plain)
     }
 
-    /// Puts what may be the company's name, the likeliest first. `legal_name` is that of the
+    /// Puts the possible names of the company, the likeliest first. `legal_name` is that of the
     /// organisation that the page is about, and as sure as it.
     fn put_names(&self, profile: &mut Profile, legal_name: Option<String>, organization_sure: f64) {
         let titled = self.title().or_else(|| self.meta(&["og:title"]));
@@ -114,7 +114,7 @@ impl Home<'_> {
         }
     }
 
-    /// Returns what the site calls itself, the surest first.
+    /// Returns the site's own names, the surest first.
     fn said_names(&self) -> impl Iterator<Item = (String, f64)> {
         let site = site_name(self.graph, self.own).map(|name| (name, sure::WEB_SITE));
         let open_graph = self
@@ -130,7 +130,7 @@ impl Home<'_> {
         said.into_iter().flatten()
     }
 
-    /// Parts the names that something else on the page speaks for from the others.
+    /// Separates the names that something else on the page supports from the others.
     fn backed(&self, said: Said, titled: Option<&str>, legal_name: Option<&str>) -> (Said, Said) {
         let names: Vec<_> = said
             .iter()
@@ -158,7 +158,7 @@ impl Home<'_> {
         profile.put_text("description", self.meta(&["description"]), sure::META);
     }
 
-    /// Puts what may be the company's logo, the likeliest first. `image` is a picture of the
+    /// Puts the possible logos of the company, the likeliest first. `image` is a picture of the
     /// organisation that the page is about.
     fn put_logos(&self, profile: &mut Profile, image: Option<String>) {
         let said = self.meta(&["og:logo"]);
@@ -166,7 +166,7 @@ impl Home<'_> {
         profile.put_text("logo_url", said, sure::OPEN_GRAPH);
         let shown = logo::shown(self.page, &self.base, self.host);
         profile.put_text("logo_url", shown, sure::SHOWN);
-        // Of a shop it is as often its front.
+        // A shop's picture is as often its front.
         profile.put_text("logo_url", image, sure::ALONE);
         let icon = |rel: &str| {
             let mut links = self.page.links.iter();
@@ -180,8 +180,8 @@ impl Home<'_> {
         profile.put_text("logo_url", icon, sure::TITLE);
     }
 
-    /// Puts what the page links to, and what its text says of what nothing surer said. `faxes` are
-    /// no phones.
+    /// Puts the links of the page, and the fields of its text that no surer source has. `faxes` are
+    /// not phones.
     fn put_contacts(&self, profile: &mut Profile, faxes: &[String], this_year: i32) {
         let credits = Credits::read(&self.base, self.page);
         let found = links::PageLinks::read_without(&credits, &self.base, self.page);
@@ -202,7 +202,7 @@ impl Home<'_> {
         profile.put_text("feed_url", found.feeds.into_iter().next(), sure::LINK);
     }
 
-    /// Puts what the page is.
+    /// Puts the facts about the page.
     fn put_page(&self, profile: &mut Profile, title: Option<String>) {
         let [own, asked] = self.own;
         profile.put_text("domain", Some(own.to_owned()), sure::SEEN);
@@ -217,7 +217,7 @@ impl Home<'_> {
         profile.put_text("language", language, sure::META);
         if asked != own {
             profile.put_text("redirected_from", Some(asked.to_owned()), sure::SEEN);
-            // Whether whom it leads to is whom was asked for is not known.
+            // It is not known whether the redirect leads to the same company.
             profile
                 .sure
                 .values_mut()
@@ -226,7 +226,7 @@ impl Home<'_> {
     }
 }
 
-/// `de_DE` and `DE-de` as `de-DE`; nothing of what is not a language.
+/// Writes `de_DE` and `DE-de` as `de-DE`; `None` if it is not a language.
 pub(super) fn language_tag(text: &str) -> Option<String> {
     let mut parts = text.trim().split(['-', '_']);
     let language = parts.next()?.to_ascii_lowercase();

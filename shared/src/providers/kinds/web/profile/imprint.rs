@@ -27,26 +27,26 @@ const SEPARATORS: [&str; 6] = [
 ];
 /// Words before the owner of a copyright.
 const BEFORE: &str = "copyright copyrights by the (c) c present heute today";
-/// Forms that are written with a dot wherever they stand.
+/// Forms that always have a dot.
 const DOTTED: &str = "inc";
-/// Forms that are, where no sentence ends with them.
+/// Forms that have one, where no sentence ends with them.
 const ABBREVIATED: &str = "ltd corp";
 
 /// Words that end names of any form.
 const TRADED: &str = "co company cie";
 
-/// The number of places that say a name.
+/// The number of places with the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Places {
     One,
-    /// Lines that are apart say the same.
+    /// Lines that are apart agree.
     Agree,
-    /// They say different ones.
+    /// They differ.
     Differ,
 }
 
-/// The name with a legal form that a page's lines say is the company's: behind `©`, or at the
-/// beginning of a line. It has to fit the domain or what the company is called.
+/// Returns the company's name with its legal form from a page's lines: behind `©`, or at the
+/// beginning of a line. It has to fit the domain or the company's names.
 pub(super) fn legal_name(
     lines: &[Line],
     host: &str,
@@ -104,7 +104,7 @@ fn parts(line: &str) -> Vec<&str> {
     })
 }
 
-/// Returns what stands behind the sign or word for copyright and its years.
+/// Returns the text behind the sign or word for copyright and its years.
 fn owned(line: &str) -> Option<&str> {
     let word = |word: &str| line.to_ascii_lowercase().find(word);
     let at = line
@@ -136,8 +136,8 @@ fn is(of: &str, word: &str) -> bool {
     of.split(' ').any(|known| known == word)
 }
 
-/// The name that a text begins with, up to its legal form. Where it is not a copyright, nothing but
-/// a sign may follow.
+/// Returns the name that a text begins with, up to its legal form. Unless it is a copyright, only a
+/// sign may follow.
 fn named(text: &str, owned: bool) -> Option<String> {
     let words: Vec<&str> = text
         .split(' ')
@@ -179,7 +179,8 @@ fn named(text: &str, owned: bool) -> Option<String> {
     Some([&words[..n - 1], &[bare]].concat().join(" "))
 }
 
-/// Forms have capitals or dots: a sentence may end with the same letters.
+/// Returns whether a word has capitals or dots as forms do: a sentence may end with the same
+/// letters.
 fn is_written_as_form(word: &str) -> bool {
     word.chars().any(|c| c.is_alphabetic() && !c.is_lowercase())
         || word.trim_end_matches('.').contains('.')

@@ -1,4 +1,4 @@
-//! Fields from a page's text, where nothing surer has them.
+//! Fields from a page's text, if no surer source has them.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::providers::kinds::web::credits::Credits;
 use crate::providers::kinds::web::html::Document;
 use crate::providers::kinds::web::places::Place;
 
-/// Puts what the page's text says of what nothing surer said.
+/// Puts the fields of the page's text that no surer source has.
 pub(super) fn put_text(
     profile: &mut Profile,
     page: &Document,
@@ -67,7 +67,7 @@ pub(super) fn put_text(
             .iter()
             .enumerate()
             .filter(|(_, line)| line.place != Place::Others);
-        // Beside others they would count as sure as those.
+        // Beside others they would count as equally sure.
         let mut phones = phone::shown(
             lines.map(|(number, line)| credits.own_part(number, &line.text)),
             country,

@@ -12,8 +12,8 @@ const PICTURES: [&str; 8] = [
     ".png", ".svg", ".jpg", ".jpeg", ".webp", ".gif", ".ico", ".avif",
 ];
 
-/// Words in the name, the folder or the text of a picture that is not a logo, or somebody's who is
-/// paid or praised.
+/// Words in the name, the folder or the text of a picture that is not a logo, or that is another
+/// company's.
 const NO_LOGO: [&str; 15] = [
     "flag",
     "flags",
@@ -31,7 +31,7 @@ const NO_LOGO: [&str; 15] = [
     "badge",
     "press",
 ];
-/// Where systems keep the logos and icons that they are delivered with.
+/// Paths of the default logos and icons of systems.
 const DELIVERED: [&str; 9] = [
     "s0.wp.com/i/",
     "s2.wp.com/i/",
@@ -49,8 +49,8 @@ pub(super) fn is_delivered(url: &str) -> bool {
     DELIVERED.iter().any(|place| url.contains(place))
 }
 
-/// The first picture that leads home from the page's frame, or that is called a logo and leads
-/// nowhere else.
+/// Returns the first picture that leads home from the page's frame, or that is called a logo and
+/// leads to no other page.
 pub(super) fn shown(page: &Document, base: &Url, host: &str) -> Option<String> {
     page.images.iter().find_map(|image| {
         let url = links::absolute(base, &image.src)?;
@@ -93,21 +93,21 @@ fn is_logo(image: &Image, url: &Url, base: &Url, host: &str) -> bool {
         .is_some_and(|other| owner(other) == owner(host));
     match home {
         Some(Home::No) => false,
-        // Seals and marks of who pays and who made the page stand there.
+        // Seals and logos of sponsors and makers are there.
         _ if image.footer => named && fits,
         Some(Home::Root) if image.place == Place::Frame => true,
         Some(Home::Root | Home::Language) => named,
         None if image.place == Place::Frame => named && (own || image.marked || fits),
-        // Those of customers stand in the text as well.
+        // Those of customers are in the text as well.
         None => named && (fits || (own && stem == "logo")),
     }
 }
 
-/// Where a link leads.
+/// The target of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Home {
     Root,
-    /// To the home page in one of the site's languages, as those of a switch between them do.
+    /// The home page in one of the site's languages, as in a switch between them.
     Language,
     No,
 }
@@ -141,7 +141,7 @@ fn leads_home(link: &str, base: &Url, host: &str) -> Home {
     }
 }
 
-/// `de` and `de-CH`.
+/// Returns whether a name is a language: `de` and `de-CH`.
 fn is_language(name: &str) -> bool {
     let (language, region) = name.split_once(['-', '_']).unwrap_or((name, "xx"));
     [language, region]
@@ -149,7 +149,7 @@ fn is_language(name: &str) -> bool {
         .all(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_alphabetic()))
 }
 
-/// Returns whether an address is that of a picture, as far as its end tells.
+/// Returns whether an address is that of a picture, by its end.
 pub(super) fn is_picture(url: &str) -> bool {
     let path = url
         .split(['?', '#'])
@@ -159,7 +159,7 @@ pub(super) fn is_picture(url: &str) -> bool {
     PICTURES.iter().any(|end| path.ends_with(end))
 }
 
-/// The name of a file without its end.
+/// Returns the name of a file without its end.
 fn stem(url: &str) -> &str {
     let file = url
         .split(['?', '#'])
@@ -225,18 +225,21 @@ mod tests {
                 "<header><a href=/><img src=/Design/Logos/a.png></a></header>",
                 Some("/Design/Logos/a.png"),
             ),
-            // Pictures that are none, and those of others.
+            // Other pictures, and logos of others.
             (
-                "<header><a href=/de><img src=/i/german.svg></a><a href=/><img src=/a.png></a></header>",
+                "<header><a href=/de><img src=/i/german.svg></a><a href=/>\
+                 <img src=/a.png></a></header>",
                 Some("/a.png"),
             ),
             (
-                "<header><a href=/><img src=/flags/gb.svg></a><a href=/><img src=/a.png></a></header>",
+                "<header><a href=/><img src=/flags/gb.svg></a><a href=/>\
+                 <img src=/a.png></a></header>",
                 Some("/a.png"),
             ),
             ("<header><a href=/><img src=/i/en.png></a></header>", None),
             (
-                "<header><ul class=lang-switch><li><a href=/><img src=/i/english.png></a></ul></header>",
+                "<header><ul class=lang-switch><li><a href=/>\
+                 <img src=/i/english.png></a></ul></header>",
                 None,
             ),
             (
@@ -260,15 +263,18 @@ mod tests {
             ),
             ("<div class=payment><img src=/logo.png></div>", None),
             (
-                "<div class=logo-wall><img src=/logo.png></div><ul class=logo-grid><li><img src=/logo.svg></ul>",
+                "<div class=logo-wall><img src=/logo.png></div><ul class=logo-grid><li>\
+                 <img src=/logo.svg></ul>",
                 None,
             ),
             (
-                "<div class=client-logos><img src=/logo.png></div><div class=logos><img src=/logo.svg></div>",
+                "<div class=client-logos><img src=/logo.png></div><div class=logos>\
+                 <img src=/logo.svg></div>",
                 None,
             ),
             (
-                "<header><img class=logo src=https://s2.wp.com/i/logo/wpcom-gray-white.png></header>",
+                "<header><img class=logo \
+                 src=https://s2.wp.com/i/logo/wpcom-gray-white.png></header>",
                 None,
             ),
             (

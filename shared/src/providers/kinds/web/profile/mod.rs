@@ -1,4 +1,4 @@
-//! A company's profile from what its home page says, each field with how sure it is.
+//! A company's profile from its home page, each field with its confidence.
 
 mod country;
 mod fields;

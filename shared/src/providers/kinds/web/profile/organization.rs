@@ -1,4 +1,4 @@
-//! The organisation that JSON-LD says a page is about.
+//! The organisation that a page is about, in its JSON-LD.
 
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -12,7 +12,7 @@ use crate::providers::kinds::web::names::Fit;
 use crate::providers::kinds::web::{json_ld, links, names, owner};
 use crate::providers::kinds::{phone, suffix};
 
-/// The most logos and images that are looked at, and the most publishers of pages.
+/// The most logos and images that are read, and the most publishers of pages.
 pub(super) const MAX_LOGOS: usize = 20;
 const MAX_PUBLISHERS: usize = 100;
 /// The most organisations that are compared.
@@ -22,8 +22,7 @@ const MAX_LISTED: usize = 50;
 
 type Node = Map<String, Value>;
 
-/// Whose site a node is about by its own addresses: ours, or somebody else's. `None` where it has
-/// none.
+/// Returns whether a node is about our site, by its own addresses. `None` if it has none.
 pub(super) fn is_ours(node: &Node, own: [&str; 2]) -> Option<bool> {
     let addresses = [node.get("url"), node.get("@id")]
         .into_iter()
@@ -37,7 +36,7 @@ pub(super) fn is_ours(node: &Node, own: [&str; 2]) -> Option<bool> {
     Some(ours.any(|ours| ours))
 }
 
-/// A web address, with its scheme or without.
+/// Reads a web address, with its scheme or without.
 fn web_url(text: &str) -> Option<Url> {
     let text = text.trim();
     let text = text.trim_start_matches("//");
@@ -51,9 +50,9 @@ fn web_url(text: &str) -> Option<Url> {
     Url::parse(&format!("https://{text}")).ok()
 }
 
-/// The organisation that a page is about: one at the top of a block or the publisher of the site,
-/// whose own URL is the site's or that has none. One with another site's URL is somebody else: a
-/// customer, a member, an author.
+/// Returns the organisation that a page is about: one at the top of a block or the publisher of the
+/// site, whose own URL is the site's or absent. One with another site's URL is a customer, a member
+/// or an author.
 fn organization<'a>(graph: &Graph<'a>, host: &str, own: [&str; 2]) -> Option<(&'a Node, f64)> {
     let tops = graph
         .nodes
@@ -100,7 +99,7 @@ fn organization<'a>(graph: &Graph<'a>, host: &str, own: [&str; 2]) -> Option<(&'
             (node, name, sure, rank)
         });
     let rated: Vec<_> = rated.collect();
-    // The surest; of equal ones the one that fits best, and the one that says most.
+    // The surest; of equal ones the best fit, and the one with most members.
     let best = rated
         .iter()
         .max_by(|one, other| one.2.total_cmp(&other.2).then(one.3.cmp(&other.3)))?;
@@ -121,7 +120,7 @@ fn organization<'a>(graph: &Graph<'a>, host: &str, own: [&str; 2]) -> Option<(&'
     Some((node, sure))
 }
 
-/// Returns what is said of the site itself in JSON-LD.
+/// Returns the site's own nodes in JSON-LD.
 pub(super) fn own_sites<'a>(
     graph: &Graph<'a>,
     own: [&'a str; 2],
@@ -135,12 +134,12 @@ pub(super) fn own_sites<'a>(
     sites.take(MAX_PUBLISHERS)
 }
 
-/// Returns what the site calls itself in JSON-LD.
+/// Returns the site's own name in JSON-LD.
 pub(super) fn site_name(graph: &Graph<'_>, own: [&str; 2]) -> Option<String> {
     own_sites(graph, own).find_map(|node| name(node, own[0]))
 }
 
-/// Returns what a node is called on the site of a host, where that names anything.
+/// Returns the name of a node on the site of a host, if it is a name.
 fn name(node: &Node, host: &str) -> Option<String> {
     json_ld::names(node).find(|name| !names::is_generic_at(name, host))
 }
@@ -148,11 +147,11 @@ fn name(node: &Node, host: &str) -> Option<String> {
 /// The facts about the organisation that are needed later than its fields.
 #[derive(Default)]
 pub(super) struct Organization {
-    /// Its name, where it has only a legal one that can be shown.
+    /// Its name, if it has only a legal one that can be shown.
     pub(super) legal_name: Option<String>,
     pub(super) image: Option<String>,
     pub(super) faxes: Vec<String>,
-    /// The confidence in all that is said of it.
+    /// The confidence in its facts.
     pub(super) sure: f64,
 }
 
@@ -169,7 +168,7 @@ pub(super) fn put_organization(
     let (node, sure) = organization(graph, host, own)?;
     from_json_ld(profile, graph, node, sure, base, this_year);
     Some(Organization {
-        // People say the name of the site, where it has one.
+        // People use the name of the site, if it has one.
         legal_name: name(node, host).filter(|_| !profile.fields.contains_key("company_name")),
         image: picture(graph, node, "image", base),
         faxes: fax_numbers(node),
@@ -241,8 +240,8 @@ fn contacts(node: &Node) -> impl Iterator<Item = &Node> {
         .take(MAX_LISTED)
 }
 
-/// The numbers that a node says are for calls: `telephone`, its own and that of contacts but those
-/// for fax. What is its fax too is for both.
+/// Returns the numbers of a node for calls: `telephone`, its own and that of contacts but those for
+/// fax. A number that is its fax too is for both.
 fn phone_numbers(node: &Node) -> Vec<String> {
     let contacts = contacts(node).filter(|contact| !is_for_fax(contact));
     let numbers = std::iter::once(node)
@@ -252,15 +251,14 @@ fn phone_numbers(node: &Node) -> Vec<String> {
     numbers.flat_map(|number| phone::written(&number)).collect()
 }
 
-/// Returns whether the type or the name of a contact says that it is for fax.
+/// Returns whether a contact is for fax, by its type or its name.
 fn is_for_fax(contact: &Node) -> bool {
     ["contactType", "name"].iter().any(|name| {
         text(contact.get(*name)).is_some_and(|says| phone::is_fax("", &says, ["", "", ""]))
     })
 }
 
-/// The numbers that a node says are for fax alone: of `faxNumber`, and of contacts whose type says
-/// so.
+/// Returns the numbers of a node for fax alone: of `faxNumber`, and of contacts for fax.
 fn fax_numbers(node: &Node) -> Vec<String> {
     let phones = phone_numbers(node);
     let own = std::iter::once(node)
@@ -273,7 +271,7 @@ fn fax_numbers(node: &Node) -> Vec<String> {
         .chain(of_contacts)
         .take(MAX_LISTED)
         .filter_map(|value| text(Some(value)));
-    // As they are written: with the word they would be none.
+    // As written: with the word they would be none.
     numbers
         .flat_map(|number| {
             phone::written(
@@ -286,7 +284,7 @@ fn fax_numbers(node: &Node) -> Vec<String> {
         .collect()
 }
 
-/// The profiles that a node says are its own, one of a network.
+/// Returns the profiles that a node says are its own, one of a network.
 pub(super) fn profiles(node: &Node) -> Map<String, Value> {
     // Some list several in one text.
     let same = list(node.get("sameAs")).iter().filter_map(|same| {
@@ -306,7 +304,7 @@ pub(super) fn profiles(node: &Node) -> Map<String, Value> {
     social
 }
 
-/// A picture of a node, such as its `logo`: a URL, a node, or a reference, which may be the
+/// Returns a picture of a node, such as its `logo`: a URL, a node, or a reference, which may be the
 /// picture's own address.
 fn picture(graph: &Graph<'_>, node: &Node, member: &str, base: &Url) -> Option<String> {
     list(node.get(member))
@@ -326,7 +324,7 @@ fn picture(graph: &Graph<'_>, node: &Node, member: &str, base: &Url) -> Option<S
         })
 }
 
-/// A postal address: a text, or `PostalAddress`.
+/// Reads a postal address: a text, or `PostalAddress`.
 fn address(value: &Value) -> Option<Value> {
     let Some(node) = value.as_object() else {
         let lines = value.as_str().and_then(postal::lines);

@@ -1,6 +1,6 @@
-//! Numbers that are the same, however they are written.
+//! Compares numbers, however they are written.
 
-/// The fewest digits of a number without its country that tell it from others.
+/// The fewest digits of a number without its country that identify it.
 const MIN_TELLING: usize = 7;
 /// The longest code of a country.
 const MAX_COUNTRY_CODE: usize = 3;

@@ -1,10 +1,10 @@
-//! The number of people who work somewhere.
+//! The number of people who work for a company.
 
 use serde_json::Value;
 
 use crate::providers::kinds::web::json_ld::text;
 
-/// The number of employees, or the range of it as `51-200` or `1001+`: a number, a text, or
+/// Returns the number of employees, or the range of it as `51-200` or `1001+`: a number, a text, or
 /// `QuantitativeValue`.
 pub(super) fn employees(value: &Value) -> (Option<u64>, Option<String>) {
     let Some(node) = value.as_object() else {
@@ -30,8 +30,8 @@ fn span(least: u64, most: u64) -> (Option<u64>, Option<String>) {
     }
 }
 
-/// Returns what a text says of a number of people: `120`, `1,001-5,000`, `51 to 200 employees`,
-/// `10,001+`, `> 500`. Nothing where it has words that could mean something else.
+/// Returns the number of people in a text: `120`, `1,001-5,000`, `51 to 200 employees`, `10,001+`,
+/// `> 500`. `None` if it has words that could mean something else.
 fn staff(text: &str) -> (Option<u64>, Option<String>) {
     let text = text.trim().to_lowercase();
     let text = PEOPLE
@@ -83,10 +83,10 @@ const PEOPLE: [&str; 9] = [
     "dipendenti",
 ];
 
-/// A whole number, its thousands parted or not.
+/// Reads a whole number, with separators of thousands or without.
 fn number(text: &str) -> Option<u64> {
     let text = text.trim();
-    // Of a number with a fraction, only zeros may be it.
+    // A fraction may only be of zeros.
     let text = text
         .strip_suffix(".0")
         .or_else(|| text.strip_suffix(".00"))

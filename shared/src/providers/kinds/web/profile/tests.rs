@@ -178,7 +178,7 @@ fn organisations_are_named_as_generators_name_them() {
             "Acme Anvils, Inc.",
             0.85,
         ),
-        // What nothing speaks for stands behind the legal name.
+        // A name without other evidence comes after the legal name.
         (
             r#"{"@type":"WebSite","name":"Our corner"}</script>
             <script type="application/ld+json">{"@type":"Organization","legalName":"Acme Inc."}"#,

@@ -1,21 +1,19 @@
-//! The networks, and what a company's profile on each looks like.
+//! The networks, and the form of a company's profile on each.
 
 use std::sync::LazyLock;
 
 use regex_lite::{Regex, RegexBuilder};
 
-/// A network, and what a company's profile there looks like. What fits no form is not a profile:
-/// legal and help pages, posts, people where the network tells them apart, links that share, search
-/// or log in.
+/// A network, and the form of a company's profile there. Any other URL is not a profile: legal and
+/// help pages, posts, people if the network distinguishes them, links that share, search or log in.
 pub(super) struct Network {
     pub(super) name: &'static str,
     /// The registrable domains that profiles are on.
     pub(super) domains: &'static [&'static str],
-    /// The pattern of what may stand before the domain.
+    /// The pattern of the part before the domain.
     pub(super) hosts: &'static str,
     /// Paths of profiles: patterns, whose group is the profile's own name. In a group `weak` it is
-    /// one only where it fits the company's name: the network keeps pages of its own in the same
-    /// place.
+    /// one only if it fits the company's name: the network has pages of its own in the same place.
     pub(super) forms: &'static [&'static str],
     /// The last part of a path that shows another side of the same profile: a pattern.
     pub(super) tabs: &'static str,
@@ -25,8 +23,8 @@ pub(super) struct Network {
     pub(super) words: &'static [&'static str],
 }
 
-/// The networks. Where a form's source is public, it is named; else it is what the network's own
-/// links look like.
+/// The networks. A form's public source is named; otherwise the form is that of the network's own
+/// links.
 pub(super) const NETWORKS: [Network; 15] = [
     // Pages of companies, schools and showcases, by name or number, as LinkedIn's help on Pages
     // calls them. `de.linkedin.com` is the same in another country; people (`/in/`) are no company.
@@ -35,7 +33,10 @@ pub(super) const NETWORKS: [Network; 15] = [
         domains: &["linkedin.com"],
         hosts: r"www|m|touch|[a-z]{2}",
         forms: &[r"(?:company|school|showcase|company-beta)/([^/]+)"],
-        tabs: r"about|jobs|life(?:/\w+)?|people|posts|products|services|videos|events|insights|mycompany",
+        tabs: concat!(
+            r"about|jobs|life(?:/\w+)?|people|posts|products|services|videos|events|insights",
+            "|mycompany"
+        ),
         reserved: "",
         words: &["linkedin"],
     },
@@ -47,10 +48,11 @@ pub(super) const NETWORKS: [Network; 15] = [
         hosts: r"www|m|mobile",
         forms: &[r"@?(\w{1,15})"],
         tabs: r"with_replies|media|followers|following",
-        reserved: "404 about account compose download en explore favorites follower_requests goodies hashtag help home \
-            i intent invitations jobs lists login logout mentions messages notifications oauth personalization \
-            privacy rules search session sessions settings share signup status statuses tos twitterblue webview \
-            welcome who_to_follow widgets your_twitter_data",
+        reserved: "404 about account compose download en explore favorites follower_requests \
+                   goodies hashtag help home i intent invitations jobs lists login logout mentions \
+                   messages notifications oauth personalization privacy rules search session \
+                   sessions settings share signup status statuses tos twitterblue webview welcome \
+                   who_to_follow widgets your_twitter_data",
         words: &["x", "twitter"],
     },
     // https://www.facebook.com/help/105399436216001: letters, digits and periods; at least five
@@ -69,11 +71,12 @@ pub(super) const NETWORKS: [Network; 15] = [
             r"([^/?]+)-\d{5,}",
         ],
         tabs: r"about|community|events|likes|photos|posts|reviews|services|shop|timeline|videos",
-        reserved: "about ads apps bookmarks business campaign careers community developers dialog directory donate \
-            events fundraisers gaming groups hashtag help home jobs l legal lite live login marketplace me media \
-            messages mobile notes notifications offers pages people permalink pg photo photos places plugins \
-            policies policy posts privacy public r recover reel reels reg safety search security settings share \
-            sharer signup stories story terms tr v video videos watch",
+        reserved: "about ads apps bookmarks business campaign careers community developers dialog \
+                   directory donate events fundraisers gaming groups hashtag help home jobs l \
+                   legal lite live login marketplace me media messages mobile notes notifications \
+                   offers pages people permalink pg photo photos places plugins policies policy \
+                   posts privacy public r recover reel reels reg safety search security settings \
+                   share sharer signup stories story terms tr v video videos watch",
         words: &["facebook", "fb"],
     },
     // Letters, digits, periods and underscores, at most 30, as its form for user names takes them.
@@ -83,9 +86,10 @@ pub(super) const NETWORKS: [Network; 15] = [
         hosts: r"www|m",
         forms: &[r"([a-z0-9_.]{1,30})"],
         tabs: r"reels|tagged",
-        reserved: "a about accounts ads api archive blog challenge create developer direct directory download emails \
-            explore graphql hashtag help integrity invites jobs legal lite locations nametag oauth p press \
-            privacy reel reels s session settings share stories terms topics tv web your_activity",
+        reserved: "a about accounts ads api archive blog challenge create developer direct \
+                   directory download emails explore graphql hashtag help integrity invites jobs \
+                   legal lite locations nametag oauth p press privacy reel reels s session \
+                   settings share stories terms topics tv web your_activity",
         words: &["instagram", "insta", "ig"],
     },
     // https://support.google.com/youtube/answer/6180214: by ID, handle, custom name (`/c/Name`,
@@ -101,11 +105,12 @@ pub(super) const NETWORKS: [Network; 15] = [
             r"(?:c|user)/([^/]+)",
             r"(?P<weak>[\w-]+)",
         ],
-        tabs: r"about|channels|community|featured|live|playlists|podcasts|posts|shorts|streams|videos",
-        reserved: "account ads attribution_link clip creators embed feed gaming handle hashtag howyoutubeworks jobs \
-            kids live movies music news oembed opensearch paid_memberships playlist post premium redirect \
-            results shorts signin sports studio subscription_center supported_browsers t trends tv upload v \
-            watch yt",
+        tabs: "about|channels|community|featured|live|playlists|podcasts|posts|shorts|streams|\
+               videos",
+        reserved: "account ads attribution_link clip creators embed feed gaming handle hashtag \
+                   howyoutubeworks jobs kids live movies music news oembed opensearch \
+                   paid_memberships playlist post premium redirect results shorts signin sports \
+                   studio subscription_center supported_browsers t trends tv upload v watch yt",
         words: &["youtube", "yt"],
     },
     // Letters, digits and single hyphens, at most 39; reserved names from the npm package
@@ -116,16 +121,19 @@ pub(super) const NETWORKS: [Network; 15] = [
         hosts: r"www",
         forms: &[r"(?:orgs/)?([a-z0-9][a-z0-9-]{0,38})"],
         tabs: r"repositories",
-        reserved: "about account admin advisories api apps articles auth billing blog business careers case-studies \
-            categories changelog codespaces collections comments community companies contact contributing \
-            copilot customer-stories customers dashboard developer discover discussions docs downloads edu \
-            education enterprise enterprises events explore features feed gist git-guides github-copilot guides \
-            help home hooks images integrations issues jobs join languages learn legal listings login logos \
-            logout marketplace mcp mobile models network new news newsroom notifications open-source \
-            organizations orgs pages partners plans popular premium-support press pricing privacy pulls raw \
-            readme releases repos resources search security services session sessions settings shop showcases \
-            signin signup site sitemap social-impact solutions sponsors stars status stories styleguide support \
-            team teams terms topics tos tour training trending updates users watching why-github wiki",
+        reserved: "about account admin advisories api apps articles auth billing blog business \
+                   careers case-studies categories changelog codespaces collections comments \
+                   community companies contact contributing copilot customer-stories customers \
+                   dashboard developer discover discussions docs downloads edu education \
+                   enterprise enterprises events explore features feed gist git-guides \
+                   github-copilot guides help home hooks images integrations issues jobs join \
+                   languages learn legal listings login logos logout marketplace mcp mobile models \
+                   network new news newsroom notifications open-source organizations orgs pages \
+                   partners plans popular premium-support press pricing privacy pulls raw readme \
+                   releases repos resources search security services session sessions settings \
+                   shop showcases signin signup site sitemap social-impact solutions sponsors \
+                   stars status stories styleguide support team teams terms topics tos tour \
+                   training trending updates users watching why-github wiki",
         words: &["github"],
     },
     // https://support.tiktok.com/en/getting-started/setting-up-your-profile/changing-your-username
@@ -167,8 +175,8 @@ pub(super) const NETWORKS: [Network; 15] = [
         hosts: r"www|[a-z]{2}",
         forms: &[r"(\w{3,30})"],
         tabs: r"_created|_saved|_shop|boards|pins",
-        reserved: "about business categories discover explore ideas join login logout password pin pins resource search \
-            settings shop shopping signup source today topics videos",
+        reserved: "about business categories discover explore ideas join login logout password pin \
+                   pins resource search settings shop shopping signup source today topics videos",
         words: &["pinterest"],
     },
     // Pages of companies, at their present and at their former place; people (`/profile/`) are no
@@ -214,8 +222,8 @@ pub(super) const NETWORKS: [Network; 15] = [
         forms: &[r"@([\w.-]+)", r"([\w-]+)"],
         tabs: r"about|followers",
         reserved: "about business creators explore-topics feed gift jobs jobs-at-medium lists m me \
-            medium-partner-program membership new-story p partner-program plans policy privacy search tag tags \
-            terms topic topics verified-authors",
+                   medium-partner-program membership new-story p partner-program plans policy \
+                   privacy search tag tags terms topic topics verified-authors",
         words: &["medium"],
     },
     // Organizations, at their present and at their former place; people (`/person/`) are no
@@ -236,11 +244,12 @@ pub(super) const NETWORKS: [Network; 15] = [
         hosts: r"www",
         forms: &[r"([a-z][\w-]*)"],
         tabs: r"videos|about",
-        reserved: "about album api apps blog business categories channels cookie_policy create customers enterprise \
-            event events explore feature features for-hire groups help home jobs join live log_in login logout \
-            manage moogaloop news ondemand ott partners plus privacy pro resources search settings share \
-            showcase showcases sign_up site_map solutions stats stock store tag terms tools tutorials upgrade \
-            upload video videoschool watch",
+        reserved: "about album api apps blog business categories channels cookie_policy create \
+                   customers enterprise event events explore feature features for-hire groups help \
+                   home jobs join live log_in login logout manage moogaloop news ondemand ott \
+                   partners plus privacy pro resources search settings share showcase showcases \
+                   sign_up site_map solutions stats stock store tag terms tools tutorials upgrade \
+                   upload video videoschool watch",
         words: &["vimeo"],
     },
     // https://dev.vk.com/en/method/utils.resolveScreenName: a short name, or the kind with its
@@ -252,10 +261,11 @@ pub(super) const NETWORKS: [Network; 15] = [
         hosts: r"www|m",
         forms: &[r"(?:public|club|event)\d{1,12}", r"([a-z][a-z0-9_.]{4,31})"],
         tabs: "",
-        reserved: "about album albums apps audio audios away away.php bookmarks business clips docs edit events feed friends \
-            gifts groups images jobs login login.php market menu music notifications oauth photos places podcasts policy \
-            privacy promo restore search settings share share.php stickers support terms video videos wall widget \
-            widgets write",
+        reserved: "about album albums apps audio audios away away.php bookmarks business clips \
+                   docs edit events feed friends gifts groups images jobs login login.php market \
+                   menu music notifications oauth photos places podcasts policy privacy promo \
+                   restore search settings share share.php stickers support terms video videos \
+                   wall widget widgets write",
         words: &[
             "vk",
             "vkontakte",
@@ -265,10 +275,11 @@ pub(super) const NETWORKS: [Network; 15] = [
     },
 ];
 
-/// Words before a number, or two, that vk.com has a place for: people, apps, photos and the like.
-pub(super) const VK_OBJECTS: &str = "album albums app audio audios board clip doc gim id market note notes page photo photos sel topic video videos wall";
+/// Words before a number, or two, for other objects of vk.com: people, apps, photos and the like.
+pub(super) const VK_OBJECTS: &str = "album albums app audio audios board clip doc gim id market \
+                                     note notes page photo photos sel topic video videos wall";
 
-/// A network with its patterns made, of its hosts and of its profiles' paths.
+/// A network with its patterns compiled, of its hosts and of its profiles' paths.
 pub(super) struct CompiledNetwork {
     pub(super) network: &'static Network,
     pub(super) hosts: Regex,

@@ -314,7 +314,7 @@ fn chosen(html: &str) -> Vec<String> {
 #[test]
 fn of_several_the_one_that_the_page_marks_or_that_fits() {
     for (html, wanted) in [
-        // A customer's embedded tweet does not keep the real one out.
+        // A customer's embedded tweet does not hide the real one.
         (
             "<blockquote class=twitter-tweet><p>Great!</p>&mdash; Jo (@jo) <a href=https://twitter.com/jo>Jo</a> \
              <a href=https://twitter.com/jo/status/1>May 1</a></blockquote><footer><a href=https://twitter.com/acme></a></footer>",
@@ -377,7 +377,7 @@ fn of_several_the_one_that_the_page_marks_or_that_fits() {
             "<p>See <a href=https://x.com/roadrunner>here</a> or <a href=https://x.com/coyote>to us</a>",
             vec![],
         ),
-        // What a builder shows of itself.
+        // A builder's own profiles.
         (
             "<footer><a href=https://twitter.com/shopify>Twitter</a></footer>",
             vec![],
@@ -391,7 +391,7 @@ fn of_several_the_one_that_the_page_marks_or_that_fits() {
             "<footer>Design by <a href=https://x.com/janedev>Jane</a> <a href=https://x.com/acmehq>X</a></footer>",
             vec!["x.com/acmehq"],
         ),
-        // Several whose names do not tell.
+        // Several whose names do not fit.
         (
             "<footer><a href=https://x.com/one>X</a><a href=https://x.com/two>X</a></footer>",
             vec![],

@@ -9,13 +9,14 @@ use crate::catalog::{ConfigError, KindConfig, Place, Settings, Table, WebConfig}
 /// The technologies that a site is made with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TechConfig {
-    /// The input field that holds the domain; `domain` where the file says nothing.
+    /// The input field with the domain; `domain` if the file does not say.
     pub input: String,
-    /// The rules, JSON in the public Wappalyzer format; relative to the directory of `providers.toml`.
+    /// The rules, JSON in the public Wappalyzer format; relative to the directory of
+    /// `providers.toml`.
     pub rules: String,
-    /// Where `rules` stands.
+    /// The place of `rules`.
     pub rules_at: Place,
-    /// `user_agent` and `timeout_s`: how sites are asked.
+    /// `user_agent` and `timeout_s`: the fetching of pages.
     pub web: WebConfig,
 }
 

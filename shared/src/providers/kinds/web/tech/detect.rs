@@ -1,4 +1,4 @@
-//! Which technologies what was seen of a site tells.
+//! Detects technologies by the traces of a site.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -18,8 +18,8 @@ const MAX_EVIDENCE: usize = 3;
 /// The most of a script's URL that is shown, in characters.
 const MAX_TOLD: usize = 120;
 
-/// Of headers, cookies and metas of one name, of script URLs, and of DNS records: how many are
-/// matched, how much of each and of all together, in bytes.
+/// For headers, cookies and metas of one name, script URLs, and DNS records: the most that are
+/// matched, and the most bytes of each and of all together.
 const MAX_OF_A_NAME: usize = 16;
 const MAX_PIECES: usize = 200;
 const MAX_VALUE: usize = 4 * 1024;
@@ -42,7 +42,7 @@ pub(super) struct Seen {
     pub(super) dns: Vec<(DnsKind, String)>,
 }
 
-/// A technology with what tells it.
+/// A technology with its evidence.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Detected {
     pub(super) name: String,
@@ -79,7 +79,7 @@ impl Detected {
     }
 }
 
-/// Every technology that the rules tell, in the rules' order; those that others imply at the end.
+/// Returns every technology that the rules detect, in the rules' order; implied ones at the end.
 pub(super) fn detect(rules: &Rules, seen: &Seen) -> Vec<Detected> {
     detect_within(rules, seen, &Budget::default())
 }
@@ -94,8 +94,8 @@ fn detect_within(rules: &Rules, seen: &Seen, budget: &Budget) -> Vec<Detected> {
     settled(rules, found, true)
 }
 
-/// The technologies that no site can show: they have no pattern that can be looked for, and nothing
-/// that can be found implies them, or they need another that is never found.
+/// Returns the technologies that no site can show: they have no usable pattern, and no detectable
+/// one implies them, or they need another that is never found.
 pub(super) fn never_found(rules: &Rules) -> Vec<&str> {
     let shown = |technology: &&Technology| {
         technology
@@ -123,8 +123,8 @@ pub(super) fn never_found(rules: &Rules) -> Vec<&str> {
         .collect()
 }
 
-/// Returns what is found by patterns, without what needs another that is not there and, where they
-/// `exclude`, what others keep out; and what it implies.
+/// Returns the found technologies and those that they imply, without those that need a missing one
+/// and, if `exclude`, those that others exclude.
 fn settled(rules: &Rules, mut found: Vec<Detected>, exclude: bool) -> Vec<Detected> {
     let by_name: BTreeMap<&str, &Technology> = rules
         .technologies
@@ -132,7 +132,7 @@ fn settled(rules: &Rules, mut found: Vec<Detected>, exclude: bool) -> Vec<Detect
         .map(|t| (t.name.as_str(), t))
         .collect();
 
-    // What needs another technology goes where that is not there, until nothing goes any more.
+    // A technology that needs a missing one is dropped, until none is.
     loop {
         let (names, categories): (Vec<_>, Vec<_>) = found
             .iter()
@@ -185,7 +185,7 @@ fn settled(rules: &Rules, mut found: Vec<Detected>, exclude: bool) -> Vec<Detect
     found
 }
 
-/// A text that patterns are matched against, and the words that tell of it.
+/// A text that patterns are matched against, and its evidence.
 struct Piece<'s> {
     reported: String,
     text: &'s str,
@@ -210,7 +210,7 @@ impl<'s> Piece<'s> {
         }
     }
 
-    /// As many as are matched.
+    /// Limits the pieces to those that are matched.
     fn capped(pieces: impl Iterator<Item = Self>) -> Vec<Self> {
         let mut total = 0;
         let fits = |piece: &Self| {
@@ -221,10 +221,10 @@ impl<'s> Piece<'s> {
     }
 }
 
-/// By names in lower case.
+/// Pieces by names in lower case.
 type Named<'s> = BTreeMap<String, Vec<Piece<'s>>>;
 
-/// The traces, made ready to be searched many times.
+/// The traces, prepared for many searches.
 struct Sought<'s> {
     headers: Named<'s>,
     cookies: Named<'s>,
@@ -286,7 +286,7 @@ impl<'s> Sought<'s> {
         }
     }
 
-    /// Returns what a pattern is matched against.
+    /// Returns the pieces that a pattern is matched against.
     fn pieces(&self, place: &Place) -> Vec<&Piece<'s>> {
         match place {
             Place::Header(name) => of_name(name, &self.headers, self.budget),
@@ -307,7 +307,7 @@ impl<'s> Sought<'s> {
     }
 }
 
-/// Returns what was seen under the names that a rule is for.
+/// Returns the pieces of the names that a rule is for.
 fn of_name<'p, 's>(rule: &Name, named: &'p Named<'s>, budget: &Budget) -> Vec<&'p Piece<'s>> {
     let spelled = named.get(&rule.text).into_iter().flatten();
     match &rule.other {
@@ -362,14 +362,14 @@ fn detect_one(technology: &Technology, sought: &Sought<'_>) -> Option<Detected> 
             if version.len() > detected.version.as_ref().map_or(0, String::len) {
                 detected.version = Some(version);
             }
-            // One match of a pattern is all that it can say.
+            // One match of a pattern is enough.
             break;
         }
     }
     (detected.confidence > 0).then_some(detected)
 }
 
-/// The version where the pattern matches; empty where it tells none.
+/// Returns the version if the pattern matches; empty if it has none.
 fn try_match(pattern: &Pattern, value: Haystack<'_>, budget: &Budget) -> Option<String> {
     let Some(matcher) = &pattern.matcher else {
         return Some(String::new());
@@ -383,8 +383,8 @@ fn try_match(pattern: &Pattern, value: Haystack<'_>, budget: &Budget) -> Option<
     )
 }
 
-/// Fills a version's template: `\1` is what the first group matched, `\1?a:b` is `a` where it
-/// matched anything and else `b`. Empty where what comes out is not a version.
+/// Fills a version's template: `\1` is the first group's match, `\1?a:b` is `a` if it matched
+/// anything and else `b`. Empty if the result is not a version.
 fn version(groups: &Captures<'_>, template: &str) -> String {
     let group = |digit: char| {
         let group = groups.get(usize::try_from(digit.to_digit(10)?).ok()?)?;
@@ -403,7 +403,7 @@ fn version(groups: &Captures<'_>, template: &str) -> String {
         if let Some(choice) = rest.strip_prefix('?') {
             let (yes, no) = choice.split_once(':').unwrap_or((choice, ""));
             let chosen = if text.is_empty() { no } else { yes };
-            // The chosen part may hold groups of its own.
+            // The chosen part may have groups of its own.
             out.push_str(&(1..=9).fold(chosen.to_owned(), |chosen, n| {
                 let digit = char::from_digit(n, 10).unwrap_or('0');
                 chosen.replace(&format!("\\{digit}"), &group(digit).unwrap_or_default())
@@ -421,7 +421,7 @@ fn version(groups: &Captures<'_>, template: &str) -> String {
     if fits { version } else { String::new() }
 }
 
-/// Name and value of every cookie that a response sets.
+/// Returns name and value of every cookie that a response sets.
 fn cookies(headers: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
     let set = headers.iter().filter(|(name, _)| name == "set-cookie");
     let pair = set.filter_map(|(_, value)| value.split(';').next()?.split_once('='));

@@ -1,10 +1,10 @@
 //! One pattern, matched in bounded time.
 //!
-//! The engine's time is linear, but slow: some MB a second. So a pattern is looked for only where
-//! the words are that each of its matches must hold (`google-analytics.com/` of
-//! `google-analytics\.com/(?:ga|urchin)\.js`), which a search for plain text finds a thousand times
-//! faster, and in a long text around a few of their places only. Pages that hold them all are
-//! stopped by a budget: what the engine reads for all patterns together.
+//! The engine's time is linear, but slow: some MB a second. So a pattern is searched only around
+//! the words that each of its matches must contain (`google-analytics.com/` of
+//! `google-analytics\.com/(?:ga|urchin)\.js`): a search for plain text is a thousand times faster.
+//! In a long text, only a few of their places count. Pages with all of them are bounded by a
+//! budget: the bytes that the engine reads for all patterns together.
 
 use std::cell::Cell;
 
@@ -13,14 +13,14 @@ use regex_lite::{Captures, Regex, RegexBuilder};
 
 /// The largest compiled pattern, in bytes.
 const MAX_PATTERN: usize = 256 * 1024;
-/// Texts up to this length are searched as they are, in bytes; of longer ones a pattern without
-/// words sees so much.
+/// The longest text that is searched whole, in bytes; of longer ones a pattern without words sees
+/// only this much.
 const SHORT: usize = 32 * 1024;
 /// The reach of a pattern around its words in a long text, in bytes to each side.
 const AROUND: usize = 1024;
-/// At how many places of each word.
+/// The most places of each word.
 const MAX_PLACES: usize = 8;
-/// Shorter words are everywhere, in bytes.
+/// The shortest word that is searched, in bytes: shorter ones are everywhere.
 const LEAST_WORD: usize = 3;
 
 /// The most of one page that the engine may read for all patterns together, in bytes: some seconds
@@ -46,7 +46,7 @@ impl Budget {
         self.0.get() == 0
     }
 
-    /// Returns whether there is enough left for this many bytes, which are taken.
+    /// Takes this many bytes; returns whether enough were left.
     fn take(&self, bytes: usize) -> bool {
         let left = self.0.get().checked_sub(bytes);
         self.0.set(left.unwrap_or(0));
@@ -66,16 +66,16 @@ pub(super) struct Haystack<'t> {
 #[derive(Debug, Clone)]
 pub(super) struct Matcher {
     regex: Regex,
-    /// Every match holds one of these. `None`: nothing is known.
+    /// Every match contains one of these. `None`: nothing is known.
     words: Option<Vec<String>>,
-    /// Set where the beginning or the end of the text may be part of a match, which those of a
-    /// piece are not.
+    /// Set if the beginning or the end of the text may be part of a match: those of a piece are
+    /// not.
     starts: bool,
     ends: bool,
 }
 
 impl Matcher {
-    /// The error is the reason, without the pattern.
+    /// Compiles an expression. The error is the reason, without the pattern.
     pub(super) fn new(expression: &str) -> Result<Self, String> {
         let regex = RegexBuilder::new(expression)
             .case_insensitive(true)
@@ -95,8 +95,8 @@ impl Matcher {
         })
     }
 
-    /// The groups of a match. In a long text, what is bound to its end is not found; nor is
-    /// anything once the budget is spent.
+    /// Returns the groups of a match. In a long text, a match that is bound to its end is not
+    /// found; nor is any once the budget is spent.
     pub(super) fn find<'t>(&self, haystack: Haystack<'t>, budget: &Budget) -> Option<Captures<'t>> {
         let Haystack { text, lower } = haystack;
         let search = |piece: &'t str| {
@@ -133,9 +133,8 @@ impl Matcher {
     }
 }
 
-/// For each alternative of an expression, the longest text that each of its matches holds, in lower
-/// case. `None` where an alternative has none, or the expression is written in a way that is not
-/// followed here.
+/// Returns the longest text that each match of each alternative contains, in lower case. `None` if
+/// an alternative has none, or the expression has a form that is not analysed here.
 fn words(expression: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     // The longest word of this alternative, and the one being read.
@@ -163,7 +162,7 @@ fn words(expression: &str) -> Option<Vec<String>> {
                 loop {
                     match chars.next()? {
                         '\\' => drop(chars.next()?),
-                        // One class within another, or a bracket that may be meant as a sign.
+                        // One class within another, or a bracket that may be literal.
                         '[' | ']' if first => return None,
                         '[' => return None,
                         ']' => break,
@@ -187,7 +186,7 @@ fn words(expression: &str) -> Option<Vec<String>> {
                 words.push(std::mem::take(&mut best));
             }
             '?' | '*' | '{' => {
-                // What stands before it may not be there.
+                // The character before it is optional.
                 run.pop();
                 end(&mut run, &mut best);
                 if c == '{' {

@@ -47,7 +47,7 @@ pub struct Tech {
 }
 
 impl Tech {
-    /// Makes the provider with the rules at this path. An error where the file does not exist.
+    /// Makes the provider with the rules at this path. An error if the file does not exist.
     pub fn open(name: &str, config: &TechConfig, path: PathBuf) -> Result<Self, ConfigError> {
         let unread = |e| {
             config.rules_at.error(format!(
@@ -86,8 +86,7 @@ impl Tech {
 
 #[async_trait]
 impl Provider for Tech {
-    /// Where robots.txt keeps us off the page, or no web site answers to the name, the DNS may
-    /// still tell something.
+    /// If robots.txt forbids the page, or no web site answers to the name, the DNS may still help.
     async fn ask(&self, question: &Question<'_>, ports: &Ports) -> Answer {
         let host = match super::host(question.input, &self.config.input) {
             Ok(host) => host,
@@ -129,7 +128,7 @@ impl Provider for Tech {
     }
 }
 
-/// Returns what there is to say of a file of rules. An error where nothing can be found by it.
+/// Describes a file of rules. An error if nothing can be found by it.
 fn about(file: &str, rules: &Rules) -> Result<Vec<String>, String> {
     let (all, never) = (rules.technologies.len(), never_found(rules));
     if never.len() == all {
@@ -161,7 +160,7 @@ fn about(file: &str, rules: &Rules) -> Result<Vec<String>, String> {
     Ok(reported)
 }
 
-/// Why a technology is never found.
+/// The reason why a technology is never found.
 const NEVER: &str = "they have no pattern that is looked for here";
 /// The most technologies that are named.
 const MAX_NAMED: usize = 5;
@@ -172,7 +171,7 @@ fn named<'n>(names: impl Iterator<Item = &'n str>, all: usize) -> String {
     format!("{}{more}", names.join(", "))
 }
 
-/// Returns what a page shows; nothing where it belongs to no company.
+/// Returns the traces on a page; `None` if it belongs to no company.
 fn seen(page: Page) -> Option<Seen> {
     let document = Document::of(&page);
     if parked::is_parked(&page.url, &document) {
@@ -195,8 +194,8 @@ fn seen(page: Page) -> Option<Seen> {
     })
 }
 
-/// The records of these kinds, as texts: those of mail and of the zone at the registrable domain,
-/// aliases at the host and its `www.`. What the DNS does not answer is not there.
+/// Returns the records of these kinds, as texts: those of mail and of the zone at the registrable
+/// domain, aliases at the host and its `www.`. Records that the DNS does not answer are left out.
 async fn records(ports: &Ports, host: &str, kinds: &[DnsKind]) -> Vec<(DnsKind, String)> {
     let names = kinds.iter().flat_map(|kind| match kind {
         DnsKind::Cname => vec![(*kind, host.to_owned()), (*kind, format!("www.{host}"))],
@@ -222,7 +221,8 @@ async fn records(ports: &Ports, host: &str, kinds: &[DnsKind]) -> Vec<(DnsKind, 
         .collect()
 }
 
-/// Returns how many technologies the shipped rules tell by a page, for the tests of bent pages.
+/// Returns a counter of the technologies that the shipped rules find on a page, for the tests of
+/// malformed pages.
 #[cfg(test)]
 pub(super) fn reads() -> impl Fn(&url::Url, &str) -> usize {
     let rules = Rules::parse(include_str!(

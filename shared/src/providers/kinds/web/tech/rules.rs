@@ -1,15 +1,15 @@
-//! Rules that tell technologies, in the public Wappalyzer format.
+//! Rules that detect technologies, in the public Wappalyzer format.
 //!
 //! The file is `{"categories": {ID: {"name": …}}, "technologies": {NAME: …}}`, or `apps` for
 //! `technologies` as older files have it, or the technologies alone. Of a technology these are
 //! read: `cats`, `headers`, `cookies`, `meta`, `scriptSrc` (and `script`), `scripts`, `html`,
-//! `text`, `url`, `dns`, `implies`, `excludes`, `requires`, `requiresCategory`. What only a running
-//! browser can tell (`js`, `dom`, `css`, `xhr`, …) is passed over.
+//! `text`, `url`, `dns`, `implies`, `excludes`, `requires`, `requiresCategory`. Members that need a
+//! running browser (`js`, `dom`, `css`, `xhr`, …) are ignored.
 //!
 //! A pattern is an ECMAScript regular expression, matched without case, with `\;version:\1` and
-//! `\;confidence:50` behind it. One that the engine cannot have (those that look around or back
-//! need time beyond any bound on hostile pages) is passed over and counted; it costs nothing else
-//! of its technology. Names of headers, cookies and metas may be patterns too: [`Name`].
+//! `\;confidence:50` behind it. One that the engine cannot compile is skipped and counted, without
+//! the rest of its technology: look-around and back-references need unbounded time on hostile
+//! pages. Names of headers, cookies and metas may be patterns too: [`Name`].
 
 use serde_json::{Map, Value};
 
@@ -21,28 +21,28 @@ use crate::ports::DnsKind;
 const MAX_TOLD: usize = 3;
 const MAX_TOLD_CHARS: usize = 80;
 
-/// The name of a header, a cookie or a meta tag, without case. Sets of rules have names as they
-/// are, with characters that mean something in patterns (`mybb[lastactive]`), beginnings (`_ga_*`),
-/// and patterns, which like all others match anywhere: `SESS[a-f0-9]{32}` is for `SSESS…` too.
-/// Brackets alone are spelled so, unless ranges are in them.
+/// The name of a header, a cookie or a meta tag, without case. Sets of rules have literal names,
+/// with characters that mean something in patterns (`mybb[lastactive]`), prefixes (`_ga_*`), and
+/// patterns, which match anywhere like all others: `SESS[a-f0-9]{32}` is for `SSESS…` too. Brackets
+/// alone are literal, unless ranges are in them.
 #[derive(Debug, Clone)]
 pub(super) struct Name {
-    /// In lower case.
+    /// The name in lower case.
     pub(super) text: String,
     pub(super) other: OtherNames,
 }
 
-/// Which names a rule is for beside the one that is spelled so.
+/// The names that a rule is for besides the literal one.
 #[derive(Debug, Clone)]
 pub(super) enum OtherNames {
     None,
-    /// Those that begin as the name does before its `*`.
+    /// Those with the prefix before its `*`.
     Beginning,
     Matching(Matcher),
 }
 
 impl Name {
-    /// The error is why the engine cannot have it.
+    /// Reads a name. The error is the reason why the engine cannot compile it.
     fn read(text: &str) -> Result<Self, String> {
         let spelled = text.trim();
         let is_sign = |c: char| "\\^$|?*+()[]{}".contains(c);
@@ -61,7 +61,7 @@ impl Name {
     }
 }
 
-/// A name without the brackets that are of its spelling: `data[id]` is `data`, `SESS[0-9]` stays.
+/// Removes the brackets of a literal name: `data[id]` is `data`, `SESS[0-9]` stays.
 fn without_brackets(name: &str) -> String {
     let mut parts = name.split('[');
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -82,7 +82,7 @@ fn without_brackets(name: &str) -> String {
     out
 }
 
-/// Where a pattern is looked for.
+/// The place that a pattern is searched in.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
     /// A response header.
@@ -94,7 +94,7 @@ pub(super) enum Place {
     ScriptUrl,
     /// The text of scripts in the page.
     Script,
-    /// The page as it came.
+    /// The page as received.
     Html,
     /// The page's visible text.
     Text,
@@ -103,13 +103,13 @@ pub(super) enum Place {
     Dns(DnsKind),
 }
 
-/// One pattern and what its match says.
+/// One pattern and the meaning of its match.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
     pub(super) place: Place,
-    /// `None`: that it is there is enough.
+    /// `None`: presence is enough.
     pub(super) matcher: Option<Matcher>,
-    /// 0 to 100.
+    /// The confidence, 0 to 100.
     pub(super) confidence: u8,
     /// A template of the version: `\1`, or `\1?yes:no`.
     pub(super) version: Option<String>,
@@ -120,7 +120,7 @@ pub(super) struct Technology {
     pub(super) name: String,
     pub(super) categories: Vec<String>,
     pub(super) patterns: Vec<Pattern>,
-    /// With how sure that is, 0 to 100.
+    /// Each with its confidence, 0 to 100.
     pub(super) implies: Vec<(String, u8)>,
     pub(super) excludes: Vec<String>,
     pub(super) requires: Vec<String>,
@@ -134,7 +134,7 @@ pub(super) struct Rules {
     pub(super) unusable: Unusable,
 }
 
-/// Patterns that the engine cannot have.
+/// Patterns that the engine cannot compile.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Unusable {
     pub(super) count: usize,
@@ -152,7 +152,7 @@ impl Unusable {
 }
 
 impl Rules {
-    /// The kinds of DNS records that any rule looks at.
+    /// Returns the kinds of DNS records that any rule reads.
     pub(super) fn dns_kinds(&self) -> Vec<DnsKind> {
         let mut kinds = Vec::new();
         for pattern in self.technologies.iter().flat_map(|t| &t.patterns) {
@@ -203,7 +203,7 @@ impl Rules {
                 .chain(&technology.requires);
             if let Some(missing) = { named }.find(|name| !known(name)) {
                 return Err(format!(
-                    "{}: names `{missing}`, which is no technology of this file",
+                    "{}: names `{missing}`, which is not a technology of this file",
                     technology.name
                 ));
             }
@@ -291,7 +291,7 @@ impl Rules {
             let of_key = |why: String| format!("{key}: {why}");
             let texts = texts(value).map_err(of_key)?;
             let place = match member {
-                // No name of a header has a colon; some rules end in one.
+                // Names of headers have no colon; some rules end in one.
                 "headers" => Name::read(key.trim_end_matches(':')).map(Place::Header),
                 "cookies" => Name::read(key).map(Place::Cookie),
                 "meta" => Name::read(key).map(Place::Meta),
@@ -317,7 +317,7 @@ impl Rules {
         Ok(())
     }
 
-    /// Adds a pattern, unless the engine cannot have it.
+    /// Adds a pattern, unless the engine cannot compile it.
     fn add(
         &mut self,
         technology: &mut Technology,
@@ -382,13 +382,14 @@ fn confidence(tags: &[&str]) -> Result<u8, String> {
     number.ok_or_else(|| format!("the confidence `{text}` is not a number from 0 to 100"))
 }
 
-/// The names of the technologies that a member lists, without their tags.
+/// Returns the names of the technologies that a member lists, without their tags.
 fn names(value: &Value) -> Result<Vec<String>, String> {
     let names = texts(value)?.into_iter();
     Ok(names.map(|text| split_tags(text).0.to_owned()).collect())
 }
 
-/// The names of the categories that a member lists by their ids; those that have none are left out.
+/// Returns the names of the categories that a member lists by their ids; those without one are left
+/// out.
 fn category_names(value: &Value, categories: &Map<String, Value>) -> Vec<String> {
     let name = |id: &Value| {
         let id = match id {

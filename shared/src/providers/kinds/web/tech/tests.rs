@@ -191,7 +191,7 @@ fn a_wrong_file_is_told_by_technology_and_reason() {
         ),
         (
             r#"{"apps": {"A": {"implies": "B"}}}"#,
-            "A: names `B`, which is no technology of this file",
+            "A: names `B`, which is not a technology of this file",
         ),
     ] {
         let why = Rules::parse(text).err().unwrap_or_default();
@@ -371,8 +371,8 @@ fn what_no_site_can_show_is_known() {
     );
 }
 
-/// As many patterns as a full set of rules has, each of which has its words on the page, or none at
-/// all.
+/// As many patterns as a full set of rules has, each of which has its words on the page, or has
+/// none.
 fn many_rules() -> Rules {
     let patterns = |words: &str| -> Vec<String> {
         (0..1_000)
@@ -414,7 +414,7 @@ fn hostile_patterns_and_pages_end() {
         (seen.script_urls.len(), seen.page.metas.len()),
         (2_000, 2_000)
     );
-    // An eighth of what a page may cost, for tests are built to be debugged. Without bounds the
+    // An eighth of the budget of a page, because tests are built for debugging. Without bounds the
     // engine would read 20 GB.
     let budget = Budget::new(1024 * 1024);
     let (found, took) = timed(|| detect_within(&rules, &seen, &budget));

@@ -50,7 +50,7 @@ impl Names {
         }
     }
 
-    /// Returns how many words from here on are the company's name.
+    /// Returns the number of words from here on that are the company's name.
     pub(super) fn at(&self, tokens: &[Token]) -> Option<usize> {
         let is = |name: &&Vec<String>| {
             name.len() <= tokens.len()

@@ -4,7 +4,7 @@ use super::called::Names;
 use super::tokens::{Token, tokens};
 use super::words::{Phrases, sort};
 
-/// Says of words what they are for: the company's name before all, then the longest phrase.
+/// Marks words with their uses: the company's name before all, then the longest phrase.
 pub(super) fn mark(tokens: &mut [Token], words: &Phrases, names: &Names) {
     let mut at = 0;
     while at < tokens.len() {

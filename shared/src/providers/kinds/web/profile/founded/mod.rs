@@ -1,7 +1,7 @@
-//! The year in which a company was founded, in what its page says.
+//! The year in which a company was founded, from its page.
 //!
-//! A year counts where a sentence says that the company was founded in it, or what it has done
-//! since. What says the same of an office, a product, a customer or a person does not.
+//! A year counts if a sentence says that the company was founded in it, or has done something
+//! since. The same about an office, a product, a customer or a person does not count.
 
 mod called;
 mod marks;

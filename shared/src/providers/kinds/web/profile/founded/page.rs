@@ -19,13 +19,13 @@ const MAX_SENTENCES: usize = 1_000;
 /// The longest label of a year in a line of its own, in bytes.
 const MAX_LABEL: usize = 60;
 
-/// Signs that end a sentence wherever they stand, and those that do between spaces.
+/// Signs that end a sentence in any place, and those that do between spaces.
 const ENDS: &str = "!?;|\u{3002}\u{ff01}\u{ff1f}\u{b7}\u{2022}\u{2026}\u{a9}\u{ff5c}";
 const DASHES: &str = "-\u{2013}\u{2014}";
 /// Words whose dot ends no sentence.
 const ABBREVIATED: &str = "est estd gegr zal zał inc ltd co corp bros gebr dr mr mrs st nr no";
 
-/// The sentences of a line, without those that say whose copyright it is.
+/// Returns the sentences of a line, without those about a copyright.
 fn sentences(line: &str) -> Vec<&str> {
     let mut sentences = Vec::new();
     let mut from = 0;
@@ -67,8 +67,9 @@ fn sentences(line: &str) -> Vec<&str> {
     sentences
 }
 
-/// The year in which a company was founded, as its page's lines say. `called` are its names. Of
-/// several years none is told, but what says that it was founded goes before what has been since.
+/// Returns the year in which a company was founded, from its page's lines. `called` are its names.
+/// Years that differ are ignored, but a sentence about the foundation goes before one about the
+/// time since.
 pub(in super::super) fn year_in<'n>(
     lines: &[Line],
     host: &str,
@@ -122,7 +123,7 @@ pub(in super::super) fn year_in<'n>(
     of(said).all(|other| other == year).then_some((year, said))
 }
 
-/// A year that has a line of its own, with the line that may be its label: the one before it, or
+/// Returns a year in a line of its own, with the line that may be its label: the one before it, or
 /// the one behind it as below counters.
 fn labelled(lines: &[Line], at: usize) -> Option<String> {
     let is_year = |at: usize| {
@@ -165,7 +166,7 @@ fn labelled(lines: &[Line], at: usize) -> Option<String> {
     })
 }
 
-/// Returns whether four digits stand together.
+/// Returns whether a text has four digits in a row.
 fn has_year(text: &str) -> bool {
     let is_digit = |c: &char| c.is_ascii_digit() || ('\u{ff10}'..='\u{ff19}').contains(c);
     let mut total = 0;

@@ -7,19 +7,19 @@ use super::marks::{is_about_company, mark};
 use super::tokens::{Token, tokens};
 use super::words::{Phrases, sort};
 
-/// The most words between a verb and its year, and between a name and what is said of it.
+/// The most words between a verb and its year, and between a name and its verb.
 const MAX_BETWEEN: usize = 10;
 const MAX_ASIDE: usize = 2;
 /// The most words beside a year that has no verb, and of a sentence with `since`.
 const MAX_BADGE: usize = 3;
 const MAX_SINCE: usize = 25;
 
-/// The kind of sentence that says the year.
+/// The kind of sentence with the year.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Said {
     /// A verb or a noun of founding.
     Founded,
-    /// Said by what has been done since, by a badge, or by how it began.
+    /// An activity since then, a badge, or a beginning.
     Since,
 }
 
@@ -29,8 +29,8 @@ pub(super) struct Sentence {
 }
 
 impl Sentence {
-    /// The words of a sentence with what they are for in a language; nothing where no year or no
-    /// word of it makes it worth reading.
+    /// Returns the words of a sentence with their uses in a language; `None` if it has no year or
+    /// no such word.
     pub(super) fn read(text: &str, words: &Phrases, names: &Names) -> Option<Self> {
         let mut tokens = tokens(text);
         mark(&mut tokens, words, names);
@@ -78,7 +78,7 @@ impl Sentence {
         self.tokens[at].is(sorts) && !self.tokens[at].goes_on
     }
 
-    /// Where the phrase ends that begins here.
+    /// Returns the end of the phrase that begins here.
     fn end(&self, at: usize) -> usize {
         (at + 1..self.tokens.len())
             .find(|at| !self.tokens[*at].goes_on)
@@ -101,12 +101,12 @@ impl Sentence {
             .all(|token| token.is(sorts))
     }
 
-    /// Returns how many words it has.
+    /// Returns the number of words.
     fn len(&self) -> usize {
         self.tokens.len()
     }
 
-    /// The year of a verb: the one beside it, or the only one of the sentence.
+    /// Returns the year of a verb: the one beside it, or the only one of the sentence.
     fn year_of(&self, verb: usize) -> Option<usize> {
         let end = self.end(verb);
         let beside = |year: &&usize| {
@@ -122,7 +122,7 @@ impl Sentence {
         }
     }
 
-    /// `Acme was founded in 1999`, `Founded in 1999`, `1926 gegründet`.
+    /// Reads `Acme was founded in 1999`, `Founded in 1999`, `1926 gegründet`.
     fn participle(&self, verb: usize, it_is_company: impl Fn() -> bool) -> Option<usize> {
         let year = self.year_of(verb)?;
         let end = self.end(verb);
@@ -138,7 +138,7 @@ impl Sentence {
         }
         let subject = |sorts: u32| {
             let own = (0..verb).rev().find(|at| self.tokens[*at].is(sorts))?;
-            // Up to the verb, or to what makes it passive.
+            // Up to the verb, or to the word that makes it passive.
             let to = (own + 1..verb)
                 .find(|at| self.tokens[*at].is(sort::BE))
                 .unwrap_or(verb);
@@ -163,8 +163,8 @@ impl Sentence {
         reported.then_some(year)
     }
 
-    /// Returns whether what stands behind a participle without a subject can be told of the
-    /// company: `, we make anvils`.
+    /// Returns whether the text behind a participle without a subject can be about the company: `,
+    /// we make anvils`.
     fn is_told_of_company(&self, from: usize) -> bool {
         let rest = &self.tokens[from.min(self.len())..];
         let Some(comma) = rest.iter().position(|token| token.comma) else {
@@ -183,7 +183,7 @@ impl Sentence {
         }
     }
 
-    /// `1926 gründete Ernst Hallmann die Firma`, `Jane Doe founded Acme in 1999`.
+    /// Reads `1926 gründete Ernst Hallmann die Firma`, `Jane Doe founded Acme in 1999`.
     fn active(&self, verb: usize) -> Option<usize> {
         let year = self.year_of(verb)?;
         let end = self.end(verb);
@@ -204,7 +204,7 @@ impl Sentence {
         (is_whole && between.count() == 0 && !self.any(0..self.len(), sort::OTHER)).then_some(year)
     }
 
-    /// `Gründungsjahr: 1926`.
+    /// Reads `Gründungsjahr: 1926`.
     fn label(&self, label: usize) -> Option<usize> {
         let end = self.end(label);
         let year = *self.years.first().filter(|year| **year >= end)?;
@@ -213,7 +213,7 @@ impl Sentence {
             .then_some(year)
     }
 
-    /// `Acme Forge Est. 1987`.
+    /// Reads `Acme Forge Est. 1987`.
     fn badge(&self, est: usize) -> Option<usize> {
         let year = self.end(est);
         let before = (0..est)
@@ -223,7 +223,7 @@ impl Sentence {
         (self.years == [year] && is_badge && !self.any(0..self.len(), sort::OTHER)).then_some(year)
     }
 
-    /// `Family business since 1987`, `Seit 1926`.
+    /// Reads `Family business since 1987`, `Seit 1926`.
     fn since(&self, since: usize, before: &str, words: &Phrases, names: &Names) -> Option<usize> {
         let year = if self.tokens[since].is(sort::SINCE) {
             let end = self.end(since);
@@ -246,7 +246,7 @@ impl Sentence {
         let others = (0..self.len()).filter(is_said).count();
         let alone = !self.any(0..self.len(), sort::WORK | sort::NAME);
         let reported = if alone {
-            // Whose it is may stand above: a person with an office, a customer.
+            // Its subject may be above: a person with an office, a customer.
             let mut above = tokens(before);
             mark(&mut above, words, names);
             others == 0 && !above.iter().any(|token| token.is(sort::OTHER | sort::NEWS))
@@ -256,7 +256,7 @@ impl Sentence {
         reported.then_some(year)
     }
 
-    /// `It all began in 1926`, `1926 begann Ernst Hallmann in der Küche`.
+    /// Reads `It all began in 1926`, `1926 begann Ernst Hallmann in der Küche`.
     fn began(&self, verb: usize, names: &Names) -> Option<usize> {
         let year = self.year_of(verb)?;
         let is_founder = |at: usize| {

@@ -99,7 +99,7 @@ fn a_company_was_founded_where_a_sentence_says_so() {
             1950,
         ),
         ("\u{516c}\u{53f8}\u{6210}\u{7acb}\u{4e8e}1999\u{5e74}", 1999),
-        // What says that it was founded goes before what has been since.
+        // A sentence about the foundation goes before one about the time since.
         ("Founded in 1926\nServing Leeds since 1950", 1926),
     ] {
         assert_eq!(read(text), Some((year, Said::Founded)), "{text}");

@@ -2,14 +2,14 @@
 
 #[derive(Debug, Default)]
 pub(super) struct Token {
-    /// In lower case.
+    /// The text in lower case.
     pub(super) text: String,
     pub(super) capital: bool,
-    /// A comma or a bracket stands before it.
+    /// Set if a comma or a bracket is before it.
     pub(super) comma: bool,
     pub(super) year: Option<i32>,
     pub(super) sorts: u32,
-    /// It goes on with the phrase that the token before is of.
+    /// Set if it continues the phrase of the token before.
     pub(super) goes_on: bool,
 }
 
@@ -19,8 +19,8 @@ impl Token {
     }
 }
 
-/// The words of a sentence; numbers with what belongs to them, so that `1999-2005` and `1.999` are
-/// no years.
+/// Returns the words of a sentence; numbers with the signs around them, so that `1999-2005` and
+/// `1.999` are not years.
 pub(super) fn tokens(text: &str) -> Vec<Token> {
     let chars: Vec<char> = text.chars().collect();
     let mut tokens: Vec<Token> = Vec::new();
@@ -90,7 +90,7 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
     tokens
 }
 
-/// The year of `1999`, `01.05.1999` or `1999-05-01`.
+/// Returns the year of `1999`, `01.05.1999` or `1999-05-01`.
 pub(super) fn year(number: &str) -> Option<i32> {
     let parts: Vec<&str> = number.split(['.', '/', '-']).collect();
     let year = match parts[..] {

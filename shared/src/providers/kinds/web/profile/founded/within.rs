@@ -6,7 +6,7 @@ use super::words::WORDS;
 /// The most characters between a year and its word where words have no spaces between them.
 const MAX_WITHIN: usize = 12;
 
-/// The year of `創業1926年`, `1926年に仙台で創業`, `成立于1999年`.
+/// Returns the year of `創業1926年`, `1926年に仙台で創業`, `成立于1999年`.
 pub(super) fn within(sentence: &str, names: &Names) -> Option<i32> {
     let digit = |c: char| char::from_u32(u32::from(c) - 0xff10 + u32::from('0')).unwrap_or(c);
     let text: String = sentence
@@ -41,7 +41,7 @@ pub(super) fn within(sentence: &str, names: &Names) -> Option<i32> {
     } else {
         (at, lower.get(at + number.len()..word_at)?)
     };
-    // `1926年`, and before the year nothing but signs and particles; `創業 1926`.
+    // `1926年`, with only signs and particles before the year; `創業 1926`.
     let is_glue = |c: char| {
         c.is_whitespace()
             || ":\u{ff1a}\u{306f}\u{306b}\u{4e8e}\u{65bc}\u{81ea}\u{fe55}/".contains(c)

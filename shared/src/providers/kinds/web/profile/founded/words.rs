@@ -1,4 +1,4 @@
-//! Words by what they are for beside a year, by language.
+//! Words by their use beside a year, by language.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
@@ -32,7 +32,8 @@ pub(super) mod sort {
     pub(in super::super) const FILL: u32 = LINK | PREP | BE;
 
     /// The sets by their names in the data, in order.
-    pub(in super::super) const NAMES: &str = "founded founds est label since since_behind work began story own we it be prep link other news unit";
+    pub(in super::super) const NAMES: &str = "founded founds est label since since_behind work \
+                                              began story own we it be prep link other news unit";
 }
 
 /// Phrases of a language by their first word, the longest first.

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::parts::before_contact;
 use super::town::{MAX_CITY, Town, address, shape};
 
-/// `〒980-0811 仙台市青葉区一番町3-2-17`: Japan's form goes from the large to the small. What stands behind
-/// the mark may be the next line.
+/// Reads `〒980-0811 仙台市青葉区一番町3-2-17`: Japan's form goes from the large to the small. The part
+/// behind the mark may be the next line.
 pub(super) fn japanese(line: &str, below: &str) -> Option<Map<String, Value>> {
     let (_, rest) = line.split_once('\u{3012}')?;
     let rest = rest.trim_start();
@@ -52,7 +52,7 @@ pub(super) fn japanese(line: &str, below: &str) -> Option<Map<String, Value>> {
     })
 }
 
-/// A digit or hyphen of double width as a usual one.
+/// Returns a digit or hyphen of double width as a usual one.
 fn narrow(c: char) -> char {
     match c {
         '\u{ff10}'..='\u{ff19}' => {
@@ -63,7 +63,8 @@ fn narrow(c: char) -> char {
     }
 }
 
-/// Where the prefecture ends that a text begins with: `東京都`, or two or three signs before `県`.
+/// Returns the end of the prefecture that a text begins with: `東京都`, or two or three signs before
+/// `県`.
 fn prefecture(text: &str) -> Option<usize> {
     let capital = [
         "\u{6771}\u{4eac}\u{90fd}",
@@ -85,7 +86,8 @@ fn prefecture(text: &str) -> Option<usize> {
     })
 }
 
-/// Where the city ends that a text begins with, or the ward of Tokyo, or the town in its district.
+/// Returns the end of the city that a text begins with, or of the ward of Tokyo, or of the town in
+/// its district.
 fn city_in_japan(text: &str) -> Option<usize> {
     let signs: Vec<(usize, char)> = text.char_indices().take(MAX_CITY).collect();
     let is = |at: usize, of: &[char]| signs.get(at).is_some_and(|(_, c)| of.contains(c));

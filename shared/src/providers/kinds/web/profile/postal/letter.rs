@@ -1,4 +1,4 @@
-//! An address that is written as lines of a letter.
+//! An address written as lines of a letter.
 
 use serde_json::{Map, Value};
 
@@ -7,9 +7,9 @@ use super::town::{Code, has_digit};
 /// The most lines of an address.
 const MAX_LINES: usize = 6;
 
-/// The parts of an address in lines: the street, the place, and the country where there is a line
-/// for it. Nothing where the place is not written as one (`Portland, ME, 04101`,
-/// `North Vancouver, BC V7P 1T4`, `80331 München`) or no house has a number before it.
+/// Returns the parts of an address in lines: the street, the place, and the country if there is a
+/// line for it. `None` if the place is not written as one (`Portland, ME, 04101`, `North Vancouver,
+/// BC V7P 1T4`, `80331 München`) or no house has a number before it.
 pub(in super::super) fn lines(text: &str) -> Option<Map<String, Value>> {
     let lines: Vec<&str> = text
         .lines()
@@ -41,7 +41,7 @@ pub(in super::super) fn lines(text: &str) -> Option<Map<String, Value>> {
     )
 }
 
-/// The city, the region and the postal code of a line.
+/// Returns the city, the region and the postal code of a line.
 fn place_of(line: &str) -> Option<(String, Option<String>, String)> {
     let parts: Vec<&str> = line.split(',').map(str::trim).collect();
     let is_name = |text: &str| !text.is_empty() && !has_digit(text);
@@ -61,7 +61,7 @@ fn place_of(line: &str) -> Option<(String, Option<String>, String)> {
             let (code, city) = { codes }.find(|(code, _)| {
                 Code::of(code).is_some() && code.starts_with(|c: char| c.is_ascii_digit())
             })?;
-            // `1200 High Street` begins with the number of a house.
+            // `1200 High Street` begins with a house number.
             let street = city.last()?.trim_end_matches('.').to_lowercase();
             (
                 Some(city.join(" ")).filter(|_| !STREETS.split(' ').any(|word| word == street))?,
@@ -76,6 +76,7 @@ fn place_of(line: &str) -> Option<(String, Option<String>, String)> {
         .then_some((city, region, code))
 }
 
-/// The ends of streets' names where the number of the house is in front of them.
-const STREETS: &str = "street st road rd avenue ave boulevard blvd lane ln drive dr way court ct place pl parkway pkwy \
-    highway hwy square sq terrace close crescent circle mews quay row broadway";
+/// The ends of street names with the house number before them.
+const STREETS: &str = "street st road rd avenue ave boulevard blvd lane ln drive dr way court ct \
+                       place pl parkway pkwy highway hwy square sq terrace close crescent circle \
+                       mews quay row broadway";

@@ -1,4 +1,4 @@
-//! Postal addresses that are written as lines of a letter.
+//! Postal addresses written as lines of a letter.
 
 mod japan;
 mod letter;

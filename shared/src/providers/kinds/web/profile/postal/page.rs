@@ -11,12 +11,12 @@ use crate::providers::kinds::phone;
 use crate::providers::kinds::web::html::Line;
 use crate::providers::kinds::web::places::Place;
 
-/// The most lines around an address that may say whose it is.
+/// The most lines around an address that may name its owner.
 const NEAR: usize = 4;
-/// The most lines of a page that are held against what says whose they are.
+/// The most lines of a page that are compared with their owners' names.
 const MAX_PLACES: usize = 50;
 
-/// The country that the form of a postal line says: the first of the page's own.
+/// Returns the country of a postal line's form: the first of the page's own.
 pub(in super::super) fn country(lines: &[Line]) -> Option<&'static str> {
     let own = lines
         .iter()
@@ -28,10 +28,10 @@ pub(in super::super) fn country(lines: &[Line]) -> Option<&'static str> {
     })
 }
 
-/// The address in a page's lines: a street with the number of a house, and behind it a postal line.
-/// It counts where the page says that it is its own: in `<address>`, in the header or footer, or
-/// near the company's name, its mail or its phone. Of several towns the one of the head office is
-/// the company's, or none.
+/// Returns the address in a page's lines: a street with a house number, and behind it a postal
+/// line. It counts if the page says that it is its own: in `<address>`, in the header or footer, or
+/// near the company's name, its mail or its phone. Of several towns, only one called the head
+/// office is the company's.
 pub(in super::super) fn shown(lines: &[Line]) -> Option<Map<String, Value>> {
     let may_be = |at: &usize| {
         let line = &lines[*at];
@@ -47,7 +47,7 @@ pub(in super::super) fn shown(lines: &[Line]) -> Option<Map<String, Value>> {
         .map(|(at, address)| (own(lines, at), address))
         .collect();
     let code = |address: &Map<String, Value>| address.get("postal_code").cloned();
-    // The longest says where the others are short.
+    // The longest has the parts that the others lack.
     let only = |least: Own, most: Own| {
         let found: Vec<_> = found
             .iter()
@@ -64,18 +64,18 @@ pub(in super::super) fn shown(lines: &[Line]) -> Option<Map<String, Value>> {
     if has(Own::HeadOffice) {
         return only(Own::HeadOffice, Own::HeadOffice);
     }
-    // Beside a mail or a phone any of the page's addresses may stand.
+    // Any of the page's addresses may be beside a mail or a phone.
     let least = if has(Own::Marked) { Own::Near } else { Own::No };
     only(least, Own::Marked).filter(|_| has(Own::Near) || has(Own::Marked))
 }
 
-/// The strength of a page's word that an address is its own.
+/// The strength of the evidence that an address is the page's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Own {
     No,
     /// A mail or a phone is near.
     Near,
-    /// It stands in `<address>`, in the site's frame, or near a name with a legal form.
+    /// It is in `<address>`, in the site's frame, or near a name with a legal form.
     Marked,
     /// It is called the head office.
     HeadOffice,
@@ -110,8 +110,8 @@ fn own(lines: &[Line], at: usize) -> Own {
     }
 }
 
-/// Returns whether the line of an address, or one above it that is of no other town, calls it the
-/// head office.
+/// Returns whether the line of an address, or one above it without another town, calls it the head
+/// office.
 fn is_head_office(lines: &[Line], at: usize) -> bool {
     let is_said = |text: &str| {
         let text = text.split_once(": ").map_or(text, |(label, _)| label);
@@ -136,8 +136,7 @@ fn is_head_office(lines: &[Line], at: usize) -> bool {
         .any(is_said)
 }
 
-/// Names that companies give their head office, in the ten languages with the most sites and some
-/// close behind them.
+/// Names for the head office, in the ten languages with the most sites and some close behind them.
 const HEAD_OFFICES: &str = "\
     head office, headquarters, hq, main office, registered office, hauptsitz, firmensitz, \
     zentrale, hauptverwaltung, siège, siège social, maison mère, sede central, sede social, sede \
@@ -153,7 +152,7 @@ fn in_line(lines: &[Line], at: usize) -> Option<Map<String, Value>> {
             .filter(|text| text.len() <= MAX_LINE)
     };
     let here = parts(text(at)?);
-    // Everything that may be before it, the nearest last.
+    // The lines that may be before it, the nearest last.
     let above: Vec<&str> = (at.saturating_sub(3)..at).filter_map(text).collect();
     let below = text(at + 1).unwrap_or_default();
     if here.len() > MAX_PARTS || here.iter().any(|part| part.len() > MAX_PARTS) {

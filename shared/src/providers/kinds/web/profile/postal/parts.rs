@@ -1,4 +1,4 @@
-//! The parts of a line that may be of an address.
+//! The parts of a line that may be an address.
 
 use crate::providers::kinds::phone;
 
@@ -8,7 +8,7 @@ const MAX_PARTED: usize = 60;
 /// The most parts of a line between commas or other signs: a list is not an address.
 pub(super) const MAX_PARTS: usize = 8;
 
-/// The parts of a line: what separators part, and what commas part within that. A mail address, a
+/// Returns the parts of a line, split at separators, and within those at commas. A mail address, a
 /// phone or a copyright begins a part.
 pub(super) fn parts(line: &str) -> Vec<Vec<&str>> {
     let mut parts = vec![line];
@@ -38,7 +38,7 @@ pub(super) fn parts(line: &str) -> Vec<Vec<&str>> {
         .collect()
 }
 
-/// A text up to what is not an address, and the rest.
+/// Returns a text up to the first contact, and the rest.
 pub(super) fn before_contact(text: &str) -> impl Iterator<Item = &str> {
     let words: Vec<&str> = text.split(' ').take(MAX_PARTED).collect();
     let begins_number =

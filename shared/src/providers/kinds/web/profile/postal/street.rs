@@ -1,15 +1,15 @@
-//! Streets with the number of a house.
+//! Streets with a house number.
 
 use super::town::{MAX_COUNTRY, MAX_LINE, MAX_WORDS, has_digit};
 use crate::domain::organisation;
 use crate::providers::kinds::phone;
 
-/// The most digits of a house's number before the street, and behind it: four there are a year.
+/// The most digits of a house number before the street, and behind it: four there are a year.
 const MAX_BEFORE: usize = 5;
 const MAX_BEHIND: usize = 3;
 
-/// Returns whether one part of a line is a street with the number of a house before it or behind,
-/// and nothing in it is not an address.
+/// Returns whether one part of a line is a street with a house number before or behind it, and the
+/// other parts fit an address.
 fn is_street(text: &str) -> bool {
     let fits = |c: char| c.is_alphanumeric() || " .,'\u{2019}-/".contains(c);
     let is_number = |word: &str, most: usize| {
@@ -45,7 +45,7 @@ fn is_street(text: &str) -> bool {
         && (behind || parts.iter().any(|part| is_house(part)))
 }
 
-/// The street of a line without the company that stands before it.
+/// Returns the street of a line without the company before it.
 fn street(line: &str) -> Option<String> {
     let mut parts: Vec<&str> = line.trim_end_matches(',').split(", ").collect();
     // `Address: 1 High Street`
@@ -62,7 +62,7 @@ fn street(line: &str) -> Option<String> {
     is_street(&street).then_some(street)
 }
 
-/// `Acme GmbH Weg 1` without the company.
+/// Returns `Acme GmbH Weg 1` without the company.
 fn without_company(text: &str) -> &str {
     let ends = text
         .match_indices(' ')
@@ -81,7 +81,7 @@ fn without_company(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-/// A street with the suite or the part of the building that has a line of its own, above it or
+/// Returns a street with the suite or the part of the building in a line of its own, above it or
 /// below.
 pub(super) fn with_unit(line: &str, above: &str) -> Option<String> {
     match (is_unit(line), is_unit(above)) {
@@ -95,7 +95,7 @@ pub(super) fn with_unit(line: &str, above: &str) -> Option<String> {
     }
 }
 
-/// Returns whether a line says where within a building, and has no street.
+/// Returns whether a line is a place within a building, and has no street.
 fn is_unit(line: &str) -> bool {
     let word = line
         .split([' ', ',', '.'])
@@ -108,5 +108,6 @@ fn is_unit(line: &str) -> bool {
         && !line.split(", ").skip(1).any(is_street)
 }
 
-const UNITS: &str = "unit suite ste flat floor level apartment apt room building bldg block studio b\u{e2}timent bat \
-    \u{e9}tage etage geb\u{e4}ude piso planta local edificio piano interno scala";
+const UNITS: &str = "unit suite ste flat floor level apartment apt room building bldg block studio \
+                     b\u{e2}timent bat \u{e9}tage etage geb\u{e4}ude piso planta local edificio \
+                     piano interno scala";

@@ -1,4 +1,4 @@
-//! Postal codes, and the lines that have a town with its code.
+//! Postal codes, and the lines of a town with its code.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ const MAX_CODE: usize = 10;
 /// The longest line of a page that may be part of an address, in bytes.
 pub(super) const MAX_LINE: usize = 200;
 
-/// The longest country that stands behind an address, in bytes.
+/// The longest country behind an address, in bytes.
 pub(super) const MAX_COUNTRY: usize = 40;
 
 /// The longest city, in characters.
@@ -18,14 +18,14 @@ pub(super) const MAX_CITY: usize = 40;
 /// The most words of a street and of the postal code's line.
 pub(super) const MAX_WORDS: usize = 12;
 
-/// States and provinces as postal lines have them.
+/// States and provinces in postal lines.
 const STATES: &str = "\
-    AK AL AR AZ CA CO CT DC DE FL GA HI IA ID IL IN KS KY LA MA MD ME MI MN MO MS MT NC ND NE NH NJ NM NV NY OH OK OR PA PR \
-    RI SC SD TN TX UT VA VT WA WI WV WY";
+    AK AL AR AZ CA CO CT DC DE FL GA HI IA ID IL IN KS KY LA MA MD ME MI MN MO MS MT NC ND NE NH \
+    NJ NM NV NY OH OK OR PA PR RI SC SD TN TX UT VA VT WA WI WV WY";
 const PROVINCES: &str = "AB BC MB NB NL NS NT NU ON PE QC SK YT";
 const TERRITORIES: &str = "ACT NSW NT QLD SA TAS VIC WA";
 
-/// A postal line with the country that its form says.
+/// A postal line with the country of its form.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Town {
     pub(super) city: String,
@@ -35,7 +35,7 @@ pub(super) struct Town {
 }
 
 impl Town {
-    /// `Town, ST 12345`, `Town, BC V7P 1T4`, `Town VIC 3056`, `Town S3 8SE`, `12345 Town`.
+    /// Reads `Town, ST 12345`, `Town, BC V7P 1T4`, `Town VIC 3056`, `Town S3 8SE`, `12345 Town`.
     pub(super) fn of(line: &str) -> Option<Self> {
         if line.len() > MAX_LINE || !line.bytes().any(|b| b.is_ascii_digit()) {
             return None;
@@ -71,7 +71,7 @@ impl Town {
         })
     }
 
-    /// As on the continent, with the province of Italy behind it: `59100 Prato (PO)`.
+    /// Reads the continental form, with the province of Italy behind it: `59100 Prato (PO)`.
     fn behind_code(line: &str) -> Option<Self> {
         let (line, region) = match line
             .strip_suffix(')')
@@ -102,7 +102,7 @@ impl Town {
     }
 }
 
-/// A code with `9` for each digit and `A` for each capital.
+/// Returns a code with `9` for each digit and `A` for each capital.
 pub(super) fn shape(code: &str) -> String {
     let sign = |c: char| match c {
         '0'..='9' => '9',
@@ -140,14 +140,14 @@ pub(super) fn address(street: String, town: Town, behind: &str) -> Map<String, V
         .collect()
 }
 
-/// A form of postal codes: `9` is a digit and `A` a capital. Fewer than four digits are as often
-/// the number of a house.
+/// A form of postal codes: `9` is a digit and `A` a capital. Fewer than four digits are as often a
+/// house number.
 pub(super) struct Code {
     form: &'static str,
-    /// The country whose postal lines end with it, behind one of its [`regions`] where it has them
+    /// The country whose postal lines end with it, behind one of its [`regions`] if it has them
     /// there.
     ends: Option<&'static str>,
-    /// It may stand before a town.
+    /// Set if it may be before a town.
     leads: bool,
 }
 
@@ -156,7 +156,7 @@ impl Code {
         Self { form, ends, leads }
     }
 
-    /// The form of a text that may be a postal code.
+    /// Returns the form of a text that may be a postal code.
     pub(super) fn of(text: &str) -> Option<&'static Self> {
         let shape = shape(text);
         CODES.iter().find(|code| code.form == shape)
@@ -186,7 +186,7 @@ const CODES: [Code; 18] = [
     Code::new("A9A9A9", Some("CA"), false),
 ];
 
-/// Returns what stands before the code in a country's postal lines.
+/// Returns the regions before the code in a country's postal lines.
 fn regions(country: &str) -> Option<&'static str> {
     match country {
         "US" => Some(STATES),
