@@ -1,4 +1,4 @@
-//! What one job used, whoever counted it.
+//! The usage of one job, by either count of it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use shared::aws::Usage;
 /// Usage by function and operation.
 pub(crate) type Calls = BTreeMap<(String, String), Usage>;
 
-/// What one job used.
+/// The usage of one job.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Used {
     pub(crate) calls: Calls,
@@ -67,11 +67,12 @@ fn row(function: &str, call: &str, usage: &Usage) {
         ..
     } = usage;
     println!(
-        "  {function:10} {call:30} {calls:6} {errors:6} {read_units:9.1} {write_units:9.1} {index_write_units:9.1}"
+        "  {function:10} {call:30} {calls:6} {errors:6} {read_units:9.1} {write_units:9.1} \
+         {index_write_units:9.1}"
     );
 }
 
-/// Both together.
+/// Adds both.
 pub(crate) fn add(a: Usage, b: Usage) -> Usage {
     Usage {
         calls: a.calls + b.calls,

@@ -17,9 +17,8 @@ use shared::net::{PlainHttp, ReqwestSender, SenderSettings};
 use shared::ports::{Entropy, HttpRequest, Item, Query, Select, Store};
 use shared::schema::{idempotency_key, job_range, shard_range};
 use shared::surfaces::SURFACES;
+use testkit::servers::{Answer, Server};
 use testkit::sim::item_size;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
 use crate::cost::{self, Used};
 use crate::{Failed, INPUT, Target, model, price};
@@ -28,7 +27,7 @@ use crate::{Failed, INPUT, Target, model, price};
 const FUNCTIONS: [&str; 3] = ["submit", "enrich", "dispatch"];
 const MAX_CALLS: f64 = 120.0;
 const MAX_WRITE_UNITS: f64 = 500.0;
-/// How long the whole job may take here.
+/// The time that the whole job may take here.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Invocations of one function.
@@ -39,7 +38,7 @@ struct Invocations {
     gb_seconds: f64,
 }
 
-/// What the functions have logged about themselves so far.
+/// The functions' log lines about themselves so far.
 #[derive(Debug, Default, Clone)]
 struct Logged {
     used: Used,
@@ -121,32 +120,36 @@ async fn measure() -> Result<Vec<Target>, Failed> {
 
     let (mut body, records) = body()?;
     let modelled = model::run(&body)?;
-    let receiver = TcpListener::bind(("127.0.0.1", 0)).await?;
-    body["webhook_url"] = format!("http://{}/webhook", receiver.local_addr()?).into();
+    let receiver = Server::start(|_, _| Answer::Status(200)).await;
+    body["webhook_url"] = receiver.url("/webhook").into();
     let before = logged()?;
     let begun = Instant::now();
     let job = submit(&ports, &key, &name, &body).await?;
-    let event = tokio::time::timeout(PATIENCE, delivery(&receiver)).await??;
+    let delivery = receiver.wait("webhook", |got| !got.is_empty());
+    let event = tokio::time::timeout(PATIENCE, delivery).await?[0].json();
     let took = begun.elapsed();
     let counts = &event["data"]["counts"];
     if event["data"]["id"] != job.as_str() || counts["total"] != records {
-        return Err(format!("the webhook tells of something else: {event}").into());
+        return Err(format!("the webhook is of something else: {event}").into());
     }
     let after = settled(&before).await?;
 
     let found = &counts["found"];
     println!(
-        "\nThe main job: {records} records, {found} of them found; webhook after {:.1} s on this machine",
+        "\nThe main job: {records} records, {found} of them found; webhook after {:.1} s on \
+         this machine",
         took.as_secs_f64()
     );
     println!(
-        "\nAWS calls, as the functions counted them, with capacity units as the local stack reports them"
+        "\nAWS calls, as the functions counted them, with capacity units as the local stack \
+         reports them"
     );
     let mut used = after.used;
     used.messages = modelled.messages;
     cost::table(&used);
     println!(
-        "\nThe same job in the simulation, all chunks at once, with capacity units by AWS's documented rules"
+        "\nThe same job in the simulation, all chunks at once, with capacity units by AWS's \
+         documented rules"
     );
     cost::table(&modelled);
     stored(store.as_ref(), &job, &tenant, &name, records).await?;
@@ -197,39 +200,6 @@ async fn submit(
         .as_str()
         .and_then(JobId::parse)
         .ok_or_else(|| format!("no job in {text}").into())
-}
-
-/// Takes one delivery and answers 200.
-async fn delivery(receiver: &TcpListener) -> Result<Value, Failed> {
-    let (mut stream, _) = receiver.accept().await?;
-    let body = read_body(&mut stream).await?;
-    stream
-        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-        .await?;
-    Ok(serde_json::from_slice(&body)?)
-}
-
-async fn read_body(stream: &mut TcpStream) -> Result<Vec<u8>, Failed> {
-    let mut bytes = Vec::new();
-    loop {
-        if stream.read_buf(&mut bytes).await? == 0 {
-            return Err("the webhook's connection ended early".into());
-        }
-        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
-            continue;
-        };
-        let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-        let length = head.lines().find_map(|line| {
-            line.strip_prefix("content-length:")?
-                .trim()
-                .parse::<usize>()
-                .ok()
-        });
-        let length = length.ok_or("the webhook has no content-length")?;
-        if bytes.len() >= end + 4 + length {
-            return Ok(bytes[end + 4..end + 4 + length].to_vec());
-        }
-    }
 }
 
 /// Everything the functions have logged, read by the stack's own command.
@@ -286,7 +256,8 @@ fn usage_line(line: &str) -> Option<(String, Usage)> {
     Some((call, usage))
 }
 
-/// Milliseconds and megabytes of the line that Lambda ends each invocation with; tabs part its fields.
+/// Reads milliseconds and megabytes of the line that ends each invocation's log; tabs part its
+/// fields.
 fn report_line(line: &str) -> Option<(f64, f64)> {
     let field = |name: &str| {
         line.split('\t')
@@ -296,7 +267,8 @@ fn report_line(line: &str) -> Option<(f64, f64)> {
     Some((field("Duration: ")?, field("Memory Size: ")?))
 }
 
-/// What was logged since `before`, once the last invocation has logged: a line appears when its invocation is over.
+/// Returns what was logged since `before`, once the last invocation has logged: a line appears
+/// when its invocation is over.
 async fn settled(before: &Logged) -> Result<Logged, Failed> {
     let give_up = Instant::now() + PATIENCE;
     let mut last = 0;
@@ -429,9 +401,10 @@ fn bill(used: &Used, modelled: &Used, invocations: &BTreeMap<String, Invocations
         lines.iter().map(|(_, dollars)| dollars).sum::<f64>() * scale
     );
     println!(
-        "  Capacity units: the larger of the two counts. GB-seconds are those of this machine and of its emulator, not of\n\
-         \x20 AWS, where a call to DynamoDB and the processor take other times. Not in it: log lines, storage (${} a GB and\n\
-         \x20 month), data transfer, status requests, the sweep, and Lambda's empty receives on idle queues.",
+        "  Capacity units: the larger of the two counts. GB-seconds are those of this machine and\n\
+         \x20 of its emulator, not of AWS, where a call to DynamoDB and the processor take other\n\
+         \x20 times. Not in it: log lines, storage (${} a GB and month), data transfer, status\n\
+         \x20 requests, the sweep, and Lambda's empty receives on idle queues.",
         price::STORED_GB_MONTH
     );
 }
@@ -443,7 +416,9 @@ mod tests {
     #[test]
     fn lines_of_the_log_are_read() {
         let (call, usage) = usage_line(
-            r#"{"level":"INFO","message":"usage","usage.call":"dynamodb.PutItem","usage.calls":2,"usage.errors":0,"usage.read_units":0.0,"usage.write_units":3.5,"usage.index_write_units":1.0,"usage.bytes":0}"#,
+            r#"{"level":"INFO","message":"usage","usage.call":"dynamodb.PutItem",
+                "usage.calls":2,"usage.errors":0,"usage.read_units":0.0,"usage.write_units":3.5,
+                "usage.index_write_units":1.0,"usage.bytes":0}"#,
         )
         .unwrap();
         assert_eq!(
@@ -451,7 +426,8 @@ mod tests {
             ("dynamodb.PutItem", 2, 3.5)
         );
         assert!(usage_line(r#"{"message":"request served"}"#).is_none());
-        let line = "REPORT RequestId: x\tDuration: 12 ms\tBilled Duration: 12 ms\tMemory Size: 512 MB\tMax Memory Used: 9 MB";
+        let line = "REPORT RequestId: x\tDuration: 12 ms\tBilled Duration: 12 ms\t\
+                    Memory Size: 512 MB\tMax Memory Used: 9 MB";
         assert_eq!(report_line(line), Some((12.0, 512.0)));
         assert_eq!(report_line("END RequestId: x"), None);
     }

@@ -1,8 +1,10 @@
-//! `make bench`: what the main job costs, and how long the functions take to start. Exit code 1 when a target is missed.
+//! `make bench`: what the main job costs, and how long the functions take to start. Exit code 1
+//! when a target is missed.
 //!
 //!     bench [init] [job] --bundle DIR --hello FILE [--runs N]
 //!
-//! `init` measures release binaries alone; `job` needs a stack with `Metered=true` (`infra/local/stack.py with`).
+//! `init` measures release binaries alone; `job` needs a stack with `Metered=true`
+//! (`infra/local/stack.py with`).
 
 mod cost;
 mod init;
@@ -55,7 +57,7 @@ impl Options {
     }
 }
 
-/// What was to be reached, and what was.
+/// A limit, and the figure that must not exceed it.
 #[derive(Debug)]
 struct Target {
     what: String,

@@ -1,7 +1,8 @@
-//! The same job in the simulation, whose table counts capacity units by the rules of AWS's documentation: a second
-//! opinion on what the emulator reports.
+//! The same job in the simulation, whose table counts capacity units by the rules of AWS's
+//! documentation: a second opinion on what the emulator reports.
 //!
-//! Every chunk runs at once there, which is the most contention there can be: each run finds the job still queued.
+//! Every chunk runs at once there, which is the most contention there can be: each run finds the
+//! job still queued.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ pub(crate) fn run(body: &Value) -> Result<Used, Failed> {
         large: Arc::default(),
     };
     sim.http.on(RECEIVER, |_| Reply::status(200));
-    let tenant = TenantId::parse("demo").ok_or("demo is no tenant")?;
+    let tenant = TenantId::parse("demo").ok_or("demo is not a valid tenant")?;
     let key = sim
         .finish(tenants::create(&ports, &tenant, 1_000_000))?
         .api_key;
@@ -127,7 +128,7 @@ pub(crate) fn run(body: &Value) -> Result<Used, Failed> {
     Ok(used)
 }
 
-/// What was used since it was last asked.
+/// Counts the usage since the last count.
 struct Counter<'a> {
     sim: &'a Sim,
     last: Usage,

@@ -1,8 +1,8 @@
-//! List prices of AWS in us-east-1, US dollars, without free tiers and volume steps. They were not read off the pages named:
-//! check them there before relying on a figure made from them.
+//! List prices of AWS in us-east-1, US dollars, without free tiers and volume steps. They were not
+//! read off the pages named: check them there before relying on a figure made from them.
 
-/// A write request unit of a table on demand. Source: aws.amazon.com/dynamodb/pricing/on-demand (the price since November 2024, by a
-/// third party's page).
+/// A write request unit of a table on demand. Source: aws.amazon.com/dynamodb/pricing/on-demand
+/// (the price since November 2024, by a third party's page).
 pub(crate) const WRITE_UNIT: f64 = 0.625e-6;
 /// A read request unit of a table on demand. Source as above.
 pub(crate) const READ_UNIT: f64 = 0.125e-6;

@@ -1,21 +1,18 @@
 //! The adapters against answers that no emulator gives on demand, scripted over loopback.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
 use shared::aws::{AwsClients, AwsLimits, AwsSettings, DynamoStore, Service, SqsQueue};
 use shared::ports::{
     Change, Condition, FailedCondition, Item, Key, Message, Put, Queue, QueueName, Store,
     StoreError, Update, Value, Write,
 };
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use testkit::authority::Authority;
+use testkit::servers::{Answer, Got, Server, blocking, closed_port};
 
-use crate::wire::{self, Answer, Got, Scripted, block_on, error};
+use crate::wire::{self, block_on, error};
 
 fn key(sk: &str) -> Key {
     Key {
@@ -80,7 +77,7 @@ fn messages(count: usize) -> Vec<Message> {
 }
 
 fn ok() -> Answer {
-    Answer::Json(200, json!({}))
+    wire::json(200, &json!({}))
 }
 
 fn raw_key(sk: &str) -> serde_json::Value {
@@ -89,9 +86,9 @@ fn raw_key(sk: &str) -> serde_json::Value {
 
 fn cancelled(reasons: &serde_json::Value) -> Answer {
     let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
-    Answer::Json(
+    wire::json(
         400,
-        json!({"__type": kind, "message": "cancelled", "CancellationReasons": reasons}),
+        &json!({"__type": kind, "message": "cancelled", "CancellationReasons": reasons}),
     )
 }
 
@@ -108,8 +105,8 @@ fn a_transaction_in_conflict_is_not_a_verdict() {
         json!([{"Code": "None"}, {"Code": "TransactionConflict"}]),
         json!([{"Code": "ConditionalCheckFailed"}, {"Code": "TransactionConflict"}]),
     ] {
-        let server = Scripted::start(move |_, _| cancelled(&reasons));
-        let result = block_on(store(&server.clients()).transact(transaction()));
+        let server = wire::serve(move |_, _| cancelled(&reasons));
+        let result = block_on(store(&wire::clients_of(&server)).transact(transaction()));
         assert_eq!(result, Err(StoreError::Conflict));
         assert_eq!(server.got().len(), 1);
     }
@@ -130,9 +127,9 @@ fn a_throttled_transaction_is_throttled_and_a_wrong_one_refused() {
         ),
     ] {
         let reasons = json!([{"Code": code, "Message": "secret"}, {"Code": "None"}]);
-        let server = Scripted::start(move |_, _| cancelled(&reasons));
+        let server = wire::serve(move |_, _| cancelled(&reasons));
         assert_eq!(
-            block_on(store(&server.clients()).transact(transaction())),
+            block_on(store(&wire::clients_of(&server)).transact(transaction())),
             Err(expected)
         );
     }
@@ -140,8 +137,8 @@ fn a_throttled_transaction_is_throttled_and_a_wrong_one_refused() {
 
 #[test]
 fn a_single_write_to_an_item_in_a_transaction_is_in_conflict() {
-    let server = Scripted::start(|_, _| error(400, "TransactionConflictException"));
-    let clients = server.clients();
+    let server = wire::serve(|_, _| error(400, "TransactionConflictException"));
+    let clients = wire::clients_of(&server);
     assert_eq!(
         block_on(store(&clients).put(put())),
         Err(StoreError::Conflict)
@@ -154,7 +151,7 @@ fn a_single_write_to_an_item_in_a_transaction_is_in_conflict() {
 
 #[test]
 fn throttling_is_waited_out() {
-    let server = Scripted::start(|n, _| {
+    let server = wire::serve(|n, _| {
         if n < 3 {
             error(400, "ThrottlingException")
         } else {
@@ -167,7 +164,7 @@ fn throttling_is_waited_out() {
     };
     let clients = AwsClients::new(&AwsSettings {
         limits,
-        ..wire::settings(server.port, false)
+        ..wire::settings(server.port(), false)
     })
     .unwrap();
     let start = Instant::now();
@@ -189,9 +186,9 @@ fn lasting_throttling_is_returned_after_the_last_attempt() {
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
     ] {
-        let server = Scripted::start(|_, _| error(400, code));
+        let server = wire::serve(|_, _| error(400, code));
         assert_eq!(
-            block_on(store(&server.clients()).put(put())),
+            block_on(store(&wire::clients_of(&server)).put(put())),
             Err(StoreError::Throttled)
         );
         assert_eq!(server.got().len(), 4, "{code}");
@@ -200,67 +197,67 @@ fn lasting_throttling_is_returned_after_the_last_attempt() {
 
 #[test]
 fn a_failing_service_is_asked_again_and_then_unavailable() {
-    let server = Scripted::start(|_, _| error(500, "InternalServerError"));
-    unavailable(&block_on(store(&server.clients()).get(&key("a"))));
+    let server = wire::serve(|_, _| error(500, "InternalServerError"));
+    unavailable(&block_on(store(&wire::clients_of(&server)).get(&key("a"))));
     assert_eq!(server.got().len(), 4);
 }
 
 #[test]
 fn a_write_that_counts_is_not_repeated_when_its_effect_is_unknown() {
-    let failing = Scripted::start(|_, _| error(500, "InternalServerError"));
+    let failing = wire::serve(|_, _| error(500, "InternalServerError"));
     unavailable(&block_on(
-        store(&failing.clients()).update(update(Change::Add("n", 1))),
+        store(&wire::clients_of(&failing)).update(update(Change::Add("n", 1))),
     ));
     assert_eq!(failing.got().len(), 1);
 
-    let closing = Scripted::start(|_, _| Answer::Close);
+    let closing = wire::serve(|_, _| Answer::Close);
     unavailable(&block_on(
-        store(&closing.clients()).update(update(Change::Add("n", 1))),
+        store(&wire::clients_of(&closing)).update(update(Change::Add("n", 1))),
     ));
     assert_eq!(closing.got().len(), 1);
 
-    let silent = Scripted::start(|_, _| Answer::Silence);
+    let silent = wire::serve(|_, _| Answer::NeverAnswer);
     unavailable(&block_on(
-        store(&wire::hasty_clients(silent.port)).update(update(Change::Add("n", 1))),
+        store(&wire::hasty_clients(silent.port())).update(update(Change::Add("n", 1))),
     ));
     assert_eq!(silent.got().len(), 1);
 
-    let throttled = Scripted::start(|n, _| {
+    let throttled = wire::serve(|n, _| {
         let item = json!({"Attributes": {"pk": {"S": "P"}, "sk": {"S": "a"}, "n": {"N": "1"}}});
         if n == 0 {
             error(400, "ThrottlingException")
         } else {
-            Answer::Json(200, item)
+            wire::json(200, &item)
         }
     });
     let counted =
-        block_on(store(&throttled.clients()).update(update(Change::Add("n", 1)))).unwrap();
+        block_on(store(&wire::clients_of(&throttled)).update(update(Change::Add("n", 1)))).unwrap();
     assert_eq!(counted.attributes["n"], Value::N(1));
     assert_eq!(throttled.got().len(), 2);
 }
 
 fn condition_failed() -> Answer {
     let kind = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException";
-    Answer::Json(
+    wire::json(
         400,
-        json!({"__type": kind, "message": "failed", "Item": raw_key("a")}),
+        &json!({"__type": kind, "message": "failed", "Item": raw_key("a")}),
     )
 }
 
 #[test]
 fn a_condition_that_fails_after_an_unanswered_attempt_is_not_a_verdict() {
     // The first attempt may have been the write that the second one finds.
-    let server = Scripted::start(|n, _| {
+    let server = wire::serve(|n, _| {
         if n == 0 {
             error(500, "InternalServerError")
         } else {
             condition_failed()
         }
     });
-    unavailable(&block_on(store(&server.clients()).put(put())));
+    unavailable(&block_on(store(&wire::clients_of(&server)).put(put())));
     assert_eq!(server.got().len(), 2);
 
-    let server = Scripted::start(|n, _| {
+    let server = wire::serve(|n, _| {
         if n == 0 {
             error(400, "ThrottlingException")
         } else {
@@ -272,29 +269,36 @@ fn a_condition_that_fails_after_an_unanswered_attempt_is_not_a_verdict() {
         existing: Some(item("a")),
     };
     assert_eq!(
-        block_on(store(&server.clients()).put(put())),
+        block_on(store(&wire::clients_of(&server)).put(put())),
         Err(StoreError::ConditionFailed(vec![failed]))
     );
 }
 
 #[test]
 fn all_attempts_of_a_transaction_carry_one_token() {
-    let server = Scripted::start(|n, _| {
+    let server = wire::serve(|n, _| {
         if n < 2 {
             error(500, "InternalServerError")
         } else {
             ok()
         }
     });
-    block_on(store(&server.clients()).transact(transaction())).unwrap();
+    block_on(store(&wire::clients_of(&server)).transact(transaction())).unwrap();
     let got = server.got();
-    let tokens: Vec<&str> = got
+    let tokens: Vec<String> = got
         .iter()
-        .map(|got| got.body["ClientRequestToken"].as_str().unwrap())
+        .map(|got| got.json()["ClientRequestToken"].to_string())
         .collect();
     assert_eq!(tokens.len(), 3);
-    assert!(got.iter().all(|got| got.operation == "TransactWriteItems"));
-    assert!(tokens.iter().all(|token| *token == tokens[0]));
+    assert!(
+        got.iter()
+            .all(|got| wire::operation(got) == "TransactWriteItems")
+    );
+    assert!(
+        tokens
+            .iter()
+            .all(|token| *token == tokens[0] && token != "null")
+    );
 }
 
 #[test]
@@ -304,8 +308,8 @@ fn a_refusal_names_its_code_and_no_contents() {
         "ValidationException",
         "ResourceNotFoundException",
     ] {
-        let server = Scripted::start(|_, _| error(400, code));
-        let result = block_on(store(&server.clients()).get(&key("a")));
+        let server = wire::serve(|_, _| error(400, code));
+        let result = block_on(store(&wire::clients_of(&server)).get(&key("a")));
         assert_eq!(result, Err(StoreError::Refused(format!("400 {code}"))));
         assert_eq!(server.got().len(), 1);
     }
@@ -313,12 +317,15 @@ fn a_refusal_names_its_code_and_no_contents() {
 
 #[test]
 fn a_transaction_still_in_progress_is_not_said_to_have_failed() {
-    let server = Scripted::start(|_, _| error(400, "TransactionInProgressException"));
-    unavailable(&block_on(store(&server.clients()).transact(transaction())));
+    let server = wire::serve(|_, _| error(400, "TransactionInProgressException"));
+    unavailable(&block_on(
+        store(&wire::clients_of(&server)).transact(transaction()),
+    ));
 }
 
 fn written(got: &Got) -> Vec<String> {
-    let requests = got.body["RequestItems"]["t"].as_array().unwrap();
+    let body = got.json();
+    let requests = body["RequestItems"]["t"].as_array().unwrap();
     requests
         .iter()
         .map(|r| {
@@ -332,15 +339,15 @@ fn written(got: &Got) -> Vec<String> {
 
 #[test]
 fn unprocessed_items_go_out_again_alone() {
-    let server = Scripted::start(|n, got| match n {
+    let server = wire::serve(|n, got| match n {
         0 => {
-            let left = got.body["RequestItems"]["t"].as_array().unwrap()[1..].to_vec();
-            Answer::Json(200, json!({"UnprocessedItems": {"t": left}}))
+            let left = got.json()["RequestItems"]["t"].as_array().unwrap()[1..].to_vec();
+            wire::json(200, &json!({"UnprocessedItems": {"t": left}}))
         }
-        _ => Answer::Json(200, json!({"UnprocessedItems": {}})),
+        _ => wire::json(200, &json!({"UnprocessedItems": {}})),
     });
     let items = ["a", "b", "c"].map(item).to_vec();
-    block_on(store(&server.clients()).put_all(items)).unwrap();
+    block_on(store(&wire::clients_of(&server)).put_all(items)).unwrap();
     let got = server.got();
     assert_eq!(
         got.iter().map(written).collect::<Vec<_>>(),
@@ -350,22 +357,23 @@ fn unprocessed_items_go_out_again_alone() {
 
 #[test]
 fn items_never_processed_are_throttled_in_the_end() {
-    let server = Scripted::start(|_, got| {
-        Answer::Json(200, json!({"UnprocessedItems": got.body["RequestItems"]}))
+    let server = wire::serve(|_, got| {
+        wire::json(
+            200,
+            &json!({"UnprocessedItems": got.json()["RequestItems"]}),
+        )
     });
-    let result = block_on(store(&server.clients()).put_all(vec![item("a")]));
+    let result = block_on(store(&wire::clients_of(&server)).put_all(vec![item("a")]));
     assert_eq!(result, Err(StoreError::Throttled));
     assert_eq!(server.got().len(), 6);
 }
 
 #[test]
 fn unprocessed_keys_are_read_again_and_the_order_kept() {
-    let server = Scripted::start(|n, got| {
-        let keys = got.body["RequestItems"]["t"]["Keys"]
-            .as_array()
-            .unwrap()
-            .clone();
-        assert_eq!(got.body["RequestItems"]["t"]["ConsistentRead"], json!(true));
+    let server = wire::serve(|n, got| {
+        let asked = got.json()["RequestItems"]["t"].clone();
+        let keys = asked["Keys"].as_array().unwrap();
+        assert_eq!(asked["ConsistentRead"], json!(true));
         // The last of what was asked for is answered, the rest left.
         let (read, left) = if n < 2 {
             keys.split_at(keys.len() - 1)
@@ -377,21 +385,22 @@ fn unprocessed_keys_are_read_again_and_the_order_kept() {
         } else {
             json!({"t": {"Keys": read}})
         };
-        Answer::Json(
+        wire::json(
             200,
-            json!({"Responses": {"t": left}, "UnprocessedKeys": unprocessed}),
+            &json!({"Responses": {"t": left}, "UnprocessedKeys": unprocessed}),
         )
     });
     let keys = ["c", "a", "b"].map(key);
-    let found = block_on(store(&server.clients()).get_many(&keys)).unwrap();
+    let found = block_on(store(&wire::clients_of(&server)).get_many(&keys)).unwrap();
     assert_eq!(found, ["c", "a", "b"].map(|sk| Some(item(sk))));
     assert_eq!(server.got().len(), 3);
 }
 
 #[test]
 fn messages_that_the_queue_failed_go_out_again_alone() {
-    let server = Scripted::start(|n, got| {
-        let entries = got.body["Entries"].as_array().unwrap();
+    let server = wire::serve(|n, got| {
+        let body = got.json();
+        let entries = body["Entries"].as_array().unwrap();
         let fails = |id: &str| n == 0 && (id == "1" || id == "2");
         let (failed, sent): (Vec<_>, Vec<_>) = entries
             .iter()
@@ -404,12 +413,13 @@ fn messages_that_the_queue_failed_go_out_again_alone() {
             .iter()
             .map(|e| json!({"Id": e["Id"], "SenderFault": false, "Code": "InternalError"}))
             .collect();
-        Answer::Json(200, json!({"Successful": sent, "Failed": failed}))
+        wire::json(200, &json!({"Successful": sent, "Failed": failed}))
     });
-    block_on(queue(&server.clients()).send(QueueName::Enrich, messages(12))).unwrap();
+    block_on(queue(&wire::clients_of(&server)).send(QueueName::Enrich, messages(12))).unwrap();
     let got = server.got();
     let bodies = |got: &Got| -> Vec<String> {
-        let entries = got.body["Entries"].as_array().unwrap();
+        let body = got.json();
+        let entries = body["Entries"].as_array().unwrap();
         entries
             .iter()
             .map(|entry| entry["MessageBody"].as_str().unwrap().to_owned())
@@ -419,7 +429,7 @@ fn messages_that_the_queue_failed_go_out_again_alone() {
     assert_eq!(bodies(&got[0]).len(), 10);
     assert_eq!(bodies(&got[1]), ["1", "2"]);
     assert_eq!(bodies(&got[2]), ["10", "11"]);
-    let entry = &got[0].body["Entries"][0];
+    let entry = got[0].json()["Entries"][0].clone();
     assert_eq!(
         (&entry["DelaySeconds"], &entry["MessageGroupId"]),
         (&json!(2), &json!("tenant"))
@@ -428,24 +438,24 @@ fn messages_that_the_queue_failed_go_out_again_alone() {
 
 #[test]
 fn a_message_that_is_the_senders_fault_is_an_error_at_once() {
-    let server = Scripted::start(|_, _| {
-        Answer::Json(
+    let server = wire::serve(|_, _| {
+        wire::json(
             200,
-            json!({"Successful": [], "Failed": [
+            &json!({"Successful": [], "Failed": [
             {"Id": "0", "SenderFault": true, "Code": "InvalidMessageContents",
                 "Message": "secret-in-message"}]}),
         )
     });
-    let result =
-        block_on(queue(&server.clients()).send(QueueName::Enrich, messages(1))).unwrap_err();
+    let result = block_on(queue(&wire::clients_of(&server)).send(QueueName::Enrich, messages(1)))
+        .unwrap_err();
     assert_eq!(result.0, "a message was refused: InvalidMessageContents");
     assert_eq!(server.got().len(), 1);
 }
 
 #[test]
 fn a_queue_that_fails_or_is_not_known_is_an_error() {
-    let server = Scripted::start(|_, _| error(500, "InternalFailure"));
-    let queue = queue(&server.clients());
+    let server = wire::serve(|_, _| error(500, "InternalFailure"));
+    let queue = queue(&wire::clients_of(&server));
     assert!(block_on(queue.send(QueueName::Enrich, messages(1))).is_err());
     assert!(block_on(queue.postpone(QueueName::Enrich, "r", Duration::ZERO)).is_err());
     let before = server.got().len();
@@ -455,8 +465,9 @@ fn a_queue_that_fails_or_is_not_known_is_an_error() {
 
 #[test]
 fn silence_and_refused_connections_end_within_the_operation_time_out() {
-    let silent = Scripted::start(|_, _| Answer::Silence);
-    for port in [silent.port, wire::closed_port()] {
+    let silent = wire::serve(|_, _| Answer::NeverAnswer);
+    let (_held, closed) = closed_port();
+    for port in [silent.port(), closed] {
         let clients = wire::hasty_clients(port);
         unavailable(&block_on(store(&clients).get(&key("a"))));
         assert!(block_on(queue(&clients).send(QueueName::Enrich, messages(1))).is_err());
@@ -475,16 +486,16 @@ fn capacity_is_asked_for_only_where_it_is_metered() {
     let answer = json!({"ConsumedCapacity": {"TableName": "t", "CapacityUnits": 3.0,
         "Table": {"CapacityUnits": 1.0},
             "GlobalSecondaryIndexes": {"due": {"CapacityUnits": 2.0}}}});
-    let server = Scripted::start(move |_, _| Answer::Json(200, answer.clone()));
-    let plain = wire::clients(server.port, false);
+    let server = wire::serve(move |_, _| wire::json(200, &answer));
+    let plain = wire::clients(server.port(), false);
     block_on(store(&plain).put(put())).unwrap();
     assert!(plain.meter().is_none());
-    assert!(server.got()[0].body["ReturnConsumedCapacity"].is_null());
+    assert!(server.got()[0].json()["ReturnConsumedCapacity"].is_null());
 
-    let metered = wire::clients(server.port, true);
+    let metered = wire::clients(server.port(), true);
     block_on(store(&metered).put(put())).unwrap();
     assert_eq!(
-        server.got()[1].body["ReturnConsumedCapacity"],
+        server.got()[1].json()["ReturnConsumedCapacity"],
         json!("INDEXES")
     );
     let usage = metered.meter().unwrap().snapshot_and_reset()["dynamodb.PutItem"];
@@ -497,41 +508,25 @@ fn capacity_is_asked_for_only_where_it_is_metered() {
 
 #[test]
 fn warming_opens_a_connection_and_never_fails() {
-    let server = Scripted::start(|_, _| ok());
-    block_on(server.clients().warm());
+    let server = wire::serve(|_, _| ok());
+    block_on(wire::clients_of(&server).warm());
     assert_eq!(server.got().len(), 2);
-    block_on(wire::clients(wire::closed_port(), false).warm());
+    let (_held, port) = closed_port();
+    block_on(wire::clients(port, false).warm());
     // It ends although no answer arrives.
-    block_on(Scripted::start(|_, _| Answer::Silence).clients().warm());
-}
-
-/// A certificate for 127.0.0.1 and the PEM of the authority that signed it.
-fn certificate() -> (ServerConfig, String) {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-    let certificate = params.signed_by(&key, &authority).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .unwrap();
-    (config, authority.pem())
+    block_on(wire::clients_of(&wire::serve(|_, _| Answer::NeverAnswer)).warm());
 }
 
 #[test]
 fn an_authority_is_trusted_only_where_the_operator_says_so() {
-    let (config, pem) = certificate();
-    let server = Scripted::start_tls(config, |_, _| ok());
+    let authority = Authority::default();
+    let config = authority.server(&["127.0.0.1"]);
+    let server = blocking(Server::start_tls(config, |_, _| ok()));
     let settings = |extra_ca_pem| AwsSettings {
-        endpoint_url: Some(format!("https://127.0.0.1:{}", server.port)),
+        endpoint_url: Some(server.url("")),
         extra_ca_pem,
         limits: wire::hasty_limits(),
-        ..wire::settings(server.port, false)
+        ..wire::settings(server.port(), false)
     };
     let untrusting = AwsClients::new(&settings(None)).unwrap();
     unavailable(&block_on(store(&untrusting).put(put())));
@@ -539,7 +534,7 @@ fn an_authority_is_trusted_only_where_the_operator_says_so() {
 
     let settings = AwsSettings {
         limits: AwsLimits::default(),
-        ..settings(Some(pem.into_bytes()))
+        ..settings(Some(authority.pem().into_bytes()))
     };
     let trusting = AwsClients::new(&settings).unwrap();
     assert_eq!(block_on(store(&trusting).put(put())), Ok(()));
@@ -548,12 +543,13 @@ fn an_authority_is_trusted_only_where_the_operator_says_so() {
 
 #[test]
 fn a_warmed_connection_is_the_one_that_the_first_call_uses() {
-    let (config, pem) = certificate();
-    let server = Scripted::start_tls(config, |_, _| ok());
+    let authority = Authority::default();
+    let config = authority.server(&["127.0.0.1"]);
+    let server = blocking(Server::start_tls(config, |_, _| ok()));
     let clients = AwsClients::new(&AwsSettings {
-        endpoint_url: Some(format!("https://127.0.0.1:{}", server.port)),
-        extra_ca_pem: Some(pem.into_bytes()),
-        ..wire::settings(server.port, false)
+        endpoint_url: Some(server.url("")),
+        extra_ca_pem: Some(authority.pem().into_bytes()),
+        ..wire::settings(server.port(), false)
     })
     .unwrap();
     block_on(async {

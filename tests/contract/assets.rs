@@ -211,18 +211,18 @@ fn on(kind: EmulatorName) {
 #[test]
 fn a_long_answer_of_trouble_was_taken_for_content_that_is_too_large() {
     let long = json!({"__type": "InternalError", "message": "x".repeat(20_000)});
-    let server = wire::Scripted::start(move |_, _| wire::Answer::Json(500, long.clone()));
-    let assets = server.clients().assets(wire::clock(), wire::entropy());
+    let server = wire::serve(move |_, _| wire::json(500, &long));
+    let assets = wire::clients_of(&server).assets(wire::clock(), wire::entropy());
     let answer = wire::block_on(assets.object(&object("b", "t.csv"), None, 1_000_000));
     assert!(
         matches!(answer, Err(AssetError::Unavailable(_))),
         "{answer:?}"
     );
     assert_eq!(server.got().len(), 4, "and asked again");
-    let server = wire::Scripted::start(|n, _| match n {
+    let server = wire::serve(|n, _| match n {
         0 => wire::error(400, "ThrottlingException"),
-        _ => wire::Answer::Json(200, json!({"Parameter": {"Value": "one"}})),
+        _ => wire::json(200, &json!({"Parameter": {"Value": "one"}})),
     });
-    let assets = server.clients().assets(wire::clock(), wire::entropy());
+    let assets = wire::clients_of(&server).assets(wire::clock(), wire::entropy());
     assert_eq!(wire::block_on(assets.parameter("/a")).as_deref(), Ok("one"));
 }

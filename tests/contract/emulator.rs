@@ -219,7 +219,7 @@ impl Emulator {
     /// # Panics
     /// When it is not installed or does not come up: a suite that was not run has shown nothing.
     pub(crate) fn start(kind: EmulatorName) -> Self {
-        let port = wire::closed_port();
+        let port = testkit::servers::closed_port().1;
         let directory =
             env::temp_dir().join(format!("millrace-contract-{}-{port}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();

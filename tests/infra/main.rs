@@ -13,6 +13,7 @@ mod local;
 mod moved;
 mod policies;
 mod providers;
+mod servers;
 mod sizes;
 mod states;
 mod template;

@@ -1,20 +1,20 @@
-//! A checkout that was copied with what was built in it: its functions work by its own `providers.toml`.
+//! A checkout that was copied with what was built in it: its functions work by its own
+//! `providers.toml`.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
+
+use testkit::servers::{Answer, Server, blocking};
 
 use super::{root, rust_files, source};
 
 /// Far more than an Init takes; only a function that hangs waits so long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What moves cargo's builds.
+/// Variables that move cargo's builds.
 const CARGO_PLACES: [&str; 3] = [
     "CARGO_TARGET_DIR",
     "CARGO_BUILD_TARGET_DIR",
@@ -57,7 +57,7 @@ impl Checkout {
             "submit", "enrich", "status", "dispatch", "sweep", "millrace",
         ] {
             let binary = built().join(name);
-            // They are large, and nobody writes into them.
+            // They are large, and nothing writes into them.
             fs::hard_link(&binary, copy.0.join("target/debug").join(name)).unwrap_or_else(
                 |error| panic!("{}: {error}; build it first: make built", binary.display()),
             );
@@ -77,7 +77,7 @@ impl Checkout {
         fs::write(self.file(), text).unwrap();
     }
 
-    /// What the bundle step says, as `make` runs it there.
+    /// Runs the bundle step there, as `make` does.
     fn bundle(&self) -> Output {
         let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
         let mut command = Command::new(&python);
@@ -111,14 +111,14 @@ impl Checkout {
         self.0.join("target/bundle/enrich/providers.compiled")
     }
 
-    /// What the deployed enrich function logs before its first poll of the Runtime API.
+    /// Returns what the deployed enrich function logs before its first poll of the Runtime API.
     fn init(&self) -> String {
         let task_root = self.0.join("target/bundle/enrich");
-        let (runtime, polled) = endpoint(false);
-        let (aws, _warmed) = endpoint(true);
+        let (runtime, polled) = signalling(Answer::NeverAnswer);
+        let (aws, _warmed) = signalling(Answer::Status(200));
         let mut command = Command::new(task_root.join("bootstrap"));
         command.env_clear().envs([
-            ("AWS_LAMBDA_RUNTIME_API", runtime),
+            ("AWS_LAMBDA_RUNTIME_API", runtime.address.to_string()),
             ("AWS_LAMBDA_FUNCTION_NAME", "enrich".to_owned()),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1024".to_owned()),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
@@ -127,7 +127,7 @@ impl Checkout {
             ("AWS_REGION", "us-east-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "test".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
-            ("AWS_ENDPOINT_URL", format!("http://{aws}")),
+            ("AWS_ENDPOINT_URL", aws.url("")),
             ("LAMBDA_TASK_ROOT", task_root.display().to_string()),
             ("MILLRACE_TABLE", "millrace".to_owned()),
             // Less than some types ask for: the log names each of them.
@@ -156,27 +156,14 @@ impl Drop for Checkout {
     }
 }
 
-/// A server that is sent requests, and answers them or leaves them open.
-fn endpoint(answers: bool) -> (String, mpsc::Receiver<TcpStream>) {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let (sender, requests) = mpsc::channel();
-    thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let mut head = [0; 4096];
-            if stream.read(&mut head).is_ok_and(|read| read > 0) {
-                if answers {
-                    let _ = stream.write_all(
-                        b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-                    );
-                }
-                if sender.send(stream).is_err() {
-                    return;
-                }
-            }
-        }
-    });
-    (address, requests)
+/// Starts a server that gives this answer, and signals each request.
+fn signalling(answer: Answer) -> (Server, mpsc::Receiver<()>) {
+    let (signal, requests) = mpsc::channel();
+    let server = blocking(Server::start(move |_, _| {
+        let _ = signal.send(());
+        answer.clone()
+    }));
+    (server, requests)
 }
 
 const PARSES: &str = "reading providers.toml itself";
@@ -193,7 +180,8 @@ fn a_copied_checkout_deploys_its_own_providers() {
         "{said}"
     );
 
-    let own = "\n[types.moved]\ninputs = [[\"domain\"]]\nwaterfall = [\"brands\"]\nrecord_timeout_s = 97\n";
+    let own = "\n[types.moved]\ninputs = [[\"domain\"]]\nwaterfall = [\"brands\"]\n\
+               record_timeout_s = 97\n";
     let (head, operations) = shipped.split_once("\n[operations.").unwrap();
     copy.edit(&format!("{head}{own}\n[operations.{operations}"));
     copy.bundled();
@@ -207,7 +195,8 @@ fn a_copied_checkout_deploys_its_own_providers() {
         "{said}"
     );
 
-    // What was made of the other directory's file is not trusted, and neither is its absence a reason to stop.
+    // What was made of the other directory's file is not trusted, and neither is its absence a
+    // reason to stop.
     fs::write(copy.compiled(), of_shipped).unwrap();
     let said = copy.init();
     assert!(

@@ -3,18 +3,18 @@
 //! the test allows; a "refused" one is another of the same network. The ranges that are refused are
 //! tested beside the guard, without sockets.
 
-mod servers;
 mod tls;
 
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use servers::{NameServer, Says, Server, ips, read_request};
 use shared::net::{Guard, PlainHttp, ReqwestSender, ResolveError, Resolver, SenderSettings};
 use shared::ports::{HttpAnswer, HttpError, HttpRequest, HttpSender};
 use simple_dns::{RCODE, TYPE};
-use tokio::io::AsyncWriteExt;
+use testkit::names::{NameServer, Says, ips};
+use testkit::servers::{Answer, Got, Reply, Server, Then, closed_port};
+use tokio::net::TcpSocket;
 
 /// The limit for what must end by itself: only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -88,27 +88,25 @@ fn http(head: &str, body: &[u8]) -> Vec<u8> {
     answer
 }
 
+/// Starts a server that answers each connection's first request with these bytes and closes.
+async fn answering(answer: impl AsRef<[u8]>) -> Server {
+    Server::replying(vec![Reply::raw(answer)]).await
+}
+
+/// Starts a server that answers every request with an empty 204 and keeps the connection.
+pub(crate) async fn keeping_open() -> Server {
+    Server::start(empty).await
+}
+
+fn empty(_: usize, _: &Got) -> Answer {
+    Answer::Status(204)
+}
+
 #[tokio::test]
 async fn an_exchange_sends_what_it_is_given_and_returns_what_it_gets() {
-    let (sent, received) = tokio::sync::oneshot::channel();
-    let sent = std::sync::Mutex::new(Some(sent));
-    let server = Server::start(move |mut stream| {
-        let sent = sent.lock().unwrap().take();
-        async move {
-            let request = read_request(&mut stream).await;
-            let _ = stream
-                .write_all(&http(
-                    "202 Accepted\r\nX-Trace: Abc\r\nRetry-After: 5",
-                    b"fine",
-                ))
-                .await;
-            sent.unwrap()
-                .send(String::from_utf8(request).unwrap())
-                .unwrap();
-        }
-    })
-    .await;
-    let mut request = post(format!("{}?a=b#fragment", server.url()));
+    let answer = http("202 Accepted\r\nX-Trace: Abc\r\nRetry-After: 5", b"fine");
+    let server = answering(answer).await;
+    let mut request = post(format!("{}?a=b#fragment", server.url("/hook")));
     request.headers.push(("webhook-id".into(), "evt_1".into()));
     let answer = local().send(request).await.unwrap();
     assert_eq!(
@@ -118,33 +116,32 @@ async fn an_exchange_sends_what_it_is_given_and_returns_what_it_gets() {
     assert_eq!(answer.header("x-trace"), Some("Abc"));
     assert_eq!(answer.header("retry-after"), Some("5"));
 
-    let request = received.await.unwrap();
-    let (head, body) = request.split_once("\r\n\r\n").unwrap();
-    let mut lines = head.lines();
-    assert_eq!(lines.next(), Some("POST /hook?a=b HTTP/1.1"));
-    let mut headers: Vec<_> = lines.collect();
+    let got = server.got().remove(0);
+    assert_eq!(got.line, "POST /hook?a=b HTTP/1.1");
+    let headers = got.headers.iter();
+    let mut headers: Vec<_> = headers.map(|(n, v)| format!("{n}: {v}")).collect();
     headers.sort_unstable();
     let host = format!("host: {}", server.address);
     let expected = [
         "accept: */*",
         "content-length: 2",
         "content-type: application/json",
-        &host,
+        host.as_str(),
         "user-agent: millrace-test",
         "webhook-id: evt_1",
     ];
     assert_eq!(headers, expected);
-    assert_eq!(body, "{}");
+    assert_eq!(got.body, b"{}");
 }
 
 #[tokio::test]
 async fn a_redirect_is_an_answer() {
-    let server = Server::answering(http(
+    let server = answering(http(
         "302 Found\r\nlocation: http://127.9.9.9/latest/meta-data/",
         b"",
     ))
     .await;
-    let answer = send(&local(), server.url()).await.unwrap();
+    let answer = send(&local(), server.url("/hook")).await.unwrap();
     assert_eq!(answer.status, 302);
     assert_eq!(
         answer.header("location"),
@@ -155,117 +152,80 @@ async fn a_redirect_is_an_answer() {
 
 #[tokio::test]
 async fn a_redirect_to_an_allowed_host_is_not_followed_either() {
-    let target = Server::keeping_open().await;
-    let server =
-        Server::answering(http(&format!("307 Go\r\nlocation: {}", target.url()), b"")).await;
-    assert_eq!(send(&local(), server.url()).await.unwrap().status, 307);
+    let target = keeping_open().await;
+    let server = answering(http(
+        &format!("307 Go\r\nlocation: {}", target.url("/hook")),
+        b"",
+    ))
+    .await;
+    assert_eq!(
+        send(&local(), server.url("/hook")).await.unwrap().status,
+        307
+    );
     assert_eq!(target.connections(), 0);
 }
 
 #[tokio::test]
 async fn headers_that_do_not_come_end_at_the_deadline() {
-    let silent = Server::start(|mut stream| async move {
-        read_request(&mut stream).await;
-        std::future::pending::<()>().await;
-    })
-    .await;
+    let silent = Server::start(|_, _| Answer::NeverAnswer).await;
     assert_eq!(
-        send_until_deadline(&local(), silent.url()).await,
+        send_until_deadline(&local(), silent.url("/hook")).await,
         Err(HttpError::Timeout)
     );
 }
 
 #[tokio::test]
 async fn dripped_headers_end_at_the_deadline() {
-    let dripping = Server::start(|mut stream| async move {
-        read_request(&mut stream).await;
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n").await;
-        while stream.write_all(b"x: y\r\n").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
+    let drip = Then::repeat("x: y\r\n", Duration::from_millis(50));
+    let dripping = Server::replying(vec![Reply::raw("HTTP/1.1 200 OK\r\n").then(drip)]).await;
     assert_eq!(
-        send_until_deadline(&local(), dripping.url()).await,
+        send_until_deadline(&local(), dripping.url("/hook")).await,
         Err(HttpError::Timeout)
     );
 }
 
 #[tokio::test]
 async fn a_dripped_body_ends_at_the_deadline() {
-    let (closed, closing) = tokio::sync::oneshot::channel();
-    let closed = std::sync::Mutex::new(Some(closed));
-    let dripping = Server::start(move |mut stream| {
-        let closed = closed.lock().unwrap().take();
-        async move {
-            read_request(&mut stream).await;
-            let _ = stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
-                .await;
-            while stream.write_all(b"x").await.is_ok() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            let _ = closed.unwrap().send(());
-        }
-    })
-    .await;
-    let (answer, cause) = cut(send_until_deadline(&local(), dripping.url()).await);
+    let drip = Then::repeat("x", Duration::from_millis(50));
+    let reply = Reply::new(200, "").header("content-length", "1000");
+    let dripping = Server::replying(vec![reply.then(drip)]).await;
+    let (answer, cause) = cut(send_until_deadline(&local(), dripping.url("/hook")).await);
     assert_eq!((answer.status, cause), (200, HttpError::Timeout));
     assert!(
         !answer.body.is_empty() && answer.body.iter().all(|byte| *byte == b'x'),
         "what came is kept"
     );
-    tokio::time::timeout(PATIENCE, closing)
-        .await
-        .expect("the connection is closed at the deadline")
-        .unwrap();
+    // The connection is closed at the deadline.
+    dripping.ended(0).await;
 }
 
 #[tokio::test]
 async fn an_endless_body_is_cut_and_its_connection_dropped() {
-    let (closed, closing) = tokio::sync::oneshot::channel();
-    let closed = std::sync::Mutex::new(Some(closed));
-    let endless = Server::start(move |mut stream| {
-        let closed = closed.lock().unwrap().take();
-        async move {
-            read_request(&mut stream).await;
-            let _ = stream
-                .write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
-                .await;
-            let block = vec![b'x'; 64 * 1024];
-            let mut written = 0;
-            while stream.write_all(&block).await.is_ok() {
-                written += block.len();
-            }
-            let _ = closed.unwrap().send(written);
-        }
-    })
-    .await;
-    let answer = send(&local(), endless.url()).await.unwrap();
+    let reply = Reply::new(200, "").header("connection", "close");
+    let go_on = Then::repeat([b'x'; 64 * 1024], Duration::ZERO);
+    let endless = Server::replying(vec![reply.then(go_on)]).await;
+    let answer = send(&local(), endless.url("/hook")).await.unwrap();
     assert_eq!(
         (answer.status, answer.body.len(), answer.truncated),
         (200, 1000, true)
     );
-    let written = tokio::time::timeout(PATIENCE, closing)
-        .await
-        .expect("the connection is dropped")
-        .unwrap();
+    let written = endless.ended(0).await.written;
     // The buffers of the kernel on both sides, and no more.
     assert!(written < 32 * 1024 * 1024, "{written} bytes were taken");
 }
 
 #[tokio::test]
 async fn a_body_of_exactly_the_limit_is_whole() {
-    let server = Server::answering(http("200 OK", &[b'x'; 1000])).await;
-    let answer = send(&local(), server.url()).await.unwrap();
+    let server = answering(http("200 OK", &[b'x'; 1000])).await;
+    let answer = send(&local(), server.url("/hook")).await.unwrap();
     assert_eq!((answer.body.len(), answer.truncated), (1000, false));
-    let server = Server::answering(http("200 OK", &[b'x'; 1001])).await;
-    let answer = send(&local(), server.url()).await.unwrap();
+    let server = answering(http("200 OK", &[b'x'; 1001])).await;
+    let answer = send(&local(), server.url("/hook")).await.unwrap();
     assert_eq!((answer.body.len(), answer.truncated), (1000, true));
     let answer = local()
         .send(HttpRequest {
             max_response_bytes: 0,
-            ..post(server.url())
+            ..post(server.url("/hook"))
         })
         .await
         .unwrap();
@@ -282,31 +242,39 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 async fn a_gzip_bomb_is_cut_after_unpacking() {
     let bomb = gzip(&vec![b'0'; 64 * 1024 * 1024]);
     assert!(bomb.len() < 100_000);
-    let server = Server::answering(http("200 OK\r\ncontent-encoding: gzip", &bomb)).await;
+    let server = answering(http("200 OK\r\ncontent-encoding: gzip", &bomb)).await;
     let sender = ReqwestSender::new(SenderSettings {
         decompress: true,
         ..settings(&["127.0.0.0/8"])
     })
     .unwrap();
-    let answer = send(&sender, server.url()).await.unwrap();
+    let answer = send(&sender, server.url("/hook")).await.unwrap();
     assert_eq!((answer.body, answer.truncated), (vec![b'0'; 1000], true));
 }
 
 #[tokio::test]
 async fn gzip_is_unpacked_only_where_asked_for() {
     let packed = gzip(b"plain");
-    let server = Server::answering(http("200 OK\r\ncontent-encoding: gzip", &packed)).await;
-    assert_eq!(send(&local(), server.url()).await.unwrap().body, packed);
+    let server = answering(http("200 OK\r\ncontent-encoding: gzip", &packed)).await;
+    assert_eq!(
+        send(&local(), server.url("/hook")).await.unwrap().body,
+        packed
+    );
     let sender = ReqwestSender::new(SenderSettings {
         decompress: true,
         ..settings(&["127.0.0.0/8"])
     })
     .unwrap();
-    assert_eq!(send(&sender, server.url()).await.unwrap().body, b"plain");
-    let broken =
-        Server::answering(http("200 OK\r\ncontent-encoding: gzip", b"no gzip at all")).await;
     assert_eq!(
-        send(&sender, broken.url()).await.unwrap_err().class(),
+        send(&sender, server.url("/hook")).await.unwrap().body,
+        b"plain"
+    );
+    let broken = answering(http("200 OK\r\ncontent-encoding: gzip", b"no gzip at all")).await;
+    assert_eq!(
+        send(&sender, broken.url("/hook"))
+            .await
+            .unwrap_err()
+            .class(),
         "protocol"
     );
 }
@@ -314,21 +282,24 @@ async fn gzip_is_unpacked_only_where_asked_for() {
 #[tokio::test]
 async fn headers_beyond_the_limits_are_bounded() {
     let many = "x: y\r\n".repeat(101);
-    let server = Server::answering(format!(
+    let server = answering(format!(
         "HTTP/1.1 200 OK\r\n{many}content-length: 0\r\n\r\n"
     ))
     .await;
     assert_eq!(
-        send(&local(), server.url()).await.unwrap_err().class(),
+        send(&local(), server.url("/hook"))
+            .await
+            .unwrap_err()
+            .class(),
         "protocol"
     );
     let long = "y".repeat(40_000);
-    let server = Server::answering(http(
+    let server = answering(http(
         &format!("200 OK\r\nlong: {long}\r\nretry-after: 3"),
         b"",
     ))
     .await;
-    let answer = send(&local(), server.url()).await.unwrap();
+    let answer = send(&local(), server.url("/hook")).await.unwrap();
     assert_eq!(
         (answer.header("long"), answer.header("retry-after")),
         (None, Some("3"))
@@ -337,33 +308,37 @@ async fn headers_beyond_the_limits_are_bounded() {
 
 #[tokio::test]
 async fn broken_exchanges_are_protocol_errors() {
-    let closing = Server::start(|mut stream| async move {
-        read_request(&mut stream).await;
-    })
-    .await;
+    let closing = Server::start(|_, _| Answer::Close).await;
     assert_eq!(
-        send(&local(), closing.url()).await.unwrap_err().class(),
+        send(&local(), closing.url("/hook"))
+            .await
+            .unwrap_err()
+            .class(),
         "protocol"
     );
-    let resetting = Server::start(|mut stream| async move {
-        read_request(&mut stream).await;
-        stream.set_zero_linger().unwrap();
-    })
-    .await;
+    let resetting = Server::start(|_, _| Answer::Reset).await;
     assert_eq!(
-        send(&local(), resetting.url()).await.unwrap_err().class(),
+        send(&local(), resetting.url("/hook"))
+            .await
+            .unwrap_err()
+            .class(),
         "protocol"
     );
-    let other = Server::answering("SSH-2.0-OpenSSH_9.6\r\n\r\n").await;
+    let other = answering("SSH-2.0-OpenSSH_9.6\r\n\r\n").await;
     assert_eq!(
-        send(&local(), other.url()).await.unwrap_err().class(),
+        send(&local(), other.url("/hook"))
+            .await
+            .unwrap_err()
+            .class(),
         "protocol"
     );
     let twice =
-        Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab")
-            .await;
+        answering("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab").await;
     assert_eq!(
-        send(&local(), twice.url()).await.unwrap_err().class(),
+        send(&local(), twice.url("/hook"))
+            .await
+            .unwrap_err()
+            .class(),
         "protocol"
     );
     assert_eq!(closing.connections(), 1, "nothing is sent twice");
@@ -379,7 +354,7 @@ fn cut(answer: Result<HttpAnswer, HttpError>) -> (HttpAnswer, HttpError) {
 }
 
 /// The rest of an answer after a head of this status with a `Retry-After`: the body's fault, the
-/// bytes, the part that arrives, the fault's class. The last one drips until the deadline.
+/// bytes, the part that arrives, the fault's class. The last one hangs until the deadline.
 const BROKEN_BODIES: &[(&str, &str, &str, &str)] = &[
     (
         "closed too early",
@@ -439,28 +414,18 @@ async fn a_broken_body_takes_nothing_from_its_head() {
         // A 204 has no body, whatever its headers say, so nothing of it can break.
         for &(how, rest, body, class) in BROKEN_BODIES.iter().filter(|_| status != 204) {
             let answer = format!("HTTP/1.1 {status} X\r\nretry-after: 7\r\n{rest}");
-            let server = Server::start(move |mut stream| {
-                let answer = answer.clone();
-                async move {
-                    read_request(&mut stream).await;
-                    let _ = stream.write_all(answer.as_bytes()).await;
-                    match how {
-                        // A reset discards what the other side has not yet read from its socket.
-                        "reset" => {
-                            tokio::time::sleep(SHORT).await;
-                            let _ = stream.set_zero_linger();
-                        }
-                        "dripping" => std::future::pending().await,
-                        _ => {}
-                    }
-                }
-            })
-            .await;
+            let then = match how {
+                // A reset discards what the other side has not yet read from its socket.
+                "reset" => Then::Reset(SHORT),
+                "dripping" => Then::Hold,
+                _ => Then::Close,
+            };
+            let server = Server::replying(vec![Reply::raw(answer).then(then)]).await;
             let deadline = if how == "dripping" { SHORT } else { PATIENCE };
             let (answer, cause) = cut(sender
                 .send(HttpRequest {
                     deadline,
-                    ..post(server.url())
+                    ..post(server.url("/hook"))
                 })
                 .await);
             assert_eq!(
@@ -476,12 +441,12 @@ async fn a_broken_body_takes_nothing_from_its_head() {
             );
             assert_eq!(server.connections(), 1, "{status} {how}");
         }
-        let huge = Server::answering(http(
+        let huge = answering(http(
             &format!("{status} X\r\nretry-after: 7"),
             &[b'x'; 5000],
         ))
         .await;
-        let answer = send(&sender, huge.url()).await.unwrap();
+        let answer = send(&sender, huge.url("/hook")).await.unwrap();
         assert_eq!(
             (answer.status, answer.header("retry-after")),
             (status, Some("7"))
@@ -499,15 +464,12 @@ async fn a_broken_body_takes_nothing_from_its_head() {
 
 #[tokio::test]
 async fn what_came_of_a_cut_body_is_bounded_too() {
-    let endless = Server::start(|mut stream| async move {
-        read_request(&mut stream).await;
-        let _ = stream
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n")
-            .await;
-        let _ = stream.write_all(&[b'x'; 4000]).await;
-    })
-    .await;
-    let answer = send(&local(), endless.url()).await.unwrap();
+    let cut_off = [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n",
+        &[b'x'; 4000][..],
+    ];
+    let endless = answering(cut_off.concat()).await;
+    let answer = send(&local(), endless.url("/hook")).await.unwrap();
     assert_eq!(
         (answer.body.len(), answer.truncated),
         (1000, true),
@@ -515,21 +477,13 @@ async fn what_came_of_a_cut_body_is_bounded_too() {
     );
     let request = HttpRequest {
         max_response_bytes: 4500,
-        ..post(endless.url())
+        ..post(endless.url("/hook"))
     };
     let (answer, cause) = cut(local().send(request).await);
     assert_eq!(
         (answer.body.len(), answer.truncated, cause.class()),
         (4000, false, "protocol")
     );
-}
-
-/// A port without a listener, reserved as long as the socket lives.
-fn closed_port() -> (tokio::net::TcpSocket, u16) {
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let port = socket.local_addr().unwrap().port();
-    (socket, port)
 }
 
 #[tokio::test]
@@ -543,13 +497,13 @@ async fn a_closed_port_is_a_connect_error() {
 
 #[tokio::test]
 async fn what_cannot_be_sent_is_refused_before_a_connection() {
-    let server = Server::keeping_open().await;
+    let server = keeping_open().await;
     let refused = async |name: &str, value: &str| {
         let headers = vec![(name.to_owned(), value.to_owned())];
         let error = local()
             .send(HttpRequest {
                 headers,
-                ..post(server.url())
+                ..post(server.url("/hook"))
             })
             .await
             .unwrap_err();
@@ -571,7 +525,7 @@ async fn what_cannot_be_sent_is_refused_before_a_connection() {
         let error = local()
             .send(HttpRequest {
                 method: method.into(),
-                ..post(server.url())
+                ..post(server.url("/hook"))
             })
             .await
             .unwrap_err();
@@ -588,7 +542,7 @@ async fn what_cannot_be_sent_is_refused_before_a_connection() {
 
 #[tokio::test]
 async fn literals_are_refused_in_every_form_before_a_connection() {
-    let server = Server::keeping_open().await;
+    let server = keeping_open().await;
     let closed = ReqwestSender::new(settings(&[])).unwrap();
     for host in [
         "127.0.0.1",
@@ -648,7 +602,7 @@ async fn the_systems_resolver_is_filtered_too() {
 
 #[tokio::test]
 async fn a_name_with_only_refused_addresses_is_blocked() {
-    let server = Server::keeping_open().await;
+    let server = keeping_open().await;
     for addresses in [
         &["127.0.0.1"][..],
         &["127.0.0.1", "127.9.9.9", "::1"],
@@ -687,16 +641,11 @@ async fn of_a_name_with_both_only_the_good_address_is_used() {
 
 /// Servers at 127.0.0.2 and 127.0.0.3, on the same port.
 async fn two_at_one_port() -> (Server, Server) {
-    let serve = |mut stream: tokio::net::TcpStream| async move {
-        while !read_request(&mut stream).await.is_empty() {
-            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
-        }
-    };
     loop {
-        let good = Server::start_at("127.0.0.2:0".parse().unwrap(), serve).await;
+        let good = Server::start_at("127.0.0.2:0".parse().unwrap(), empty).await;
         let other = std::net::SocketAddr::new("127.0.0.3".parse().unwrap(), good.port());
-        if std::net::TcpListener::bind(other).is_ok() {
-            return (good, Server::start_at(other, serve).await);
+        if TcpSocket::new_v4().unwrap().bind(other).is_ok() {
+            return (good, Server::start_at(other, empty).await);
         }
     }
 }
@@ -799,7 +748,7 @@ async fn a_silent_name_server_is_given_up_on_before_a_long_deadline() {
 
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_again() {
-    let server = Server::keeping_open().await;
+    let server = keeping_open().await;
     let names = NameServer::start(|_, before| match before {
         0 | 1 => Says::Nothing,
         _ => Says::Addresses(ips(&["127.0.0.1"])),
@@ -815,7 +764,7 @@ async fn a_lost_answer_is_asked_for_again() {
 
 #[tokio::test]
 async fn a_cut_answer_is_asked_for_over_tcp() {
-    let server = Server::keeping_open().await;
+    let server = keeping_open().await;
     let names = NameServer::start(|_, _| Says::OverTcp(ips(&["127.9.9.9", "127.0.0.1"]))).await;
     let answer = send(
         &asking(&names, &["127.0.0.0/8"]),
@@ -844,7 +793,7 @@ async fn an_answer_under_another_id_is_ignored() {
 
 #[tokio::test]
 async fn localhost_is_never_asked_for() {
-    let server = Server::keeping_open().await;
+    let server = keeping_open().await;
     let names = NameServer::with(&["127.0.0.9"]).await;
     let sender = asking(&names, &["127.0.0.0/8"]);
     let answer = send(&sender, format!("http://api.localhost:{}/", server.port())).await;
@@ -869,51 +818,35 @@ async fn errors_name_no_address() {
 
 #[tokio::test]
 async fn connections_are_kept_only_where_asked_for_and_can_be_forgotten() {
-    let server = Server::keeping_open().await;
+    let server = keeping_open().await;
     let single = local();
     for _ in 0..3 {
-        send(&single, server.url()).await.unwrap();
+        send(&single, server.url("/hook")).await.unwrap();
     }
     assert_eq!(server.connections(), 3);
-    let server = Server::keeping_open().await;
+    let server = keeping_open().await;
     let keeping = ReqwestSender::new(SenderSettings {
         keep_idle: PATIENCE,
         ..settings(&["127.0.0.0/8"])
     })
     .unwrap();
     for _ in 0..3 {
-        send(&keeping, server.url()).await.unwrap();
+        send(&keeping, server.url("/hook")).await.unwrap();
     }
     assert_eq!(server.connections(), 1);
     keeping.forget_connections();
-    send(&keeping, server.url()).await.unwrap();
+    send(&keeping, server.url("/hook")).await.unwrap();
     assert_eq!(server.connections(), 2);
 }
 
 #[tokio::test]
 async fn a_dropped_request_closes_its_connection() {
-    let (closed, closing) = tokio::sync::oneshot::channel();
-    let (came, coming) = tokio::sync::oneshot::channel();
-    let ends = std::sync::Mutex::new(Some((came, closed)));
-    let server = Server::start(move |mut stream| {
-        let ends = ends.lock().unwrap().take();
-        async move {
-            let (came, closed) = ends.unwrap();
-            read_request(&mut stream).await;
-            came.send(()).unwrap();
-            let _ = closed.send(read_request(&mut stream).await.is_empty());
-        }
-    })
-    .await;
+    let server = Server::start(|_, _| Answer::NeverAnswer).await;
     let sender = local();
     tokio::select! {
-        answer = send(&sender, server.url()) => panic!("{answer:?}"),
-        came = coming => came.unwrap(),
+        answer = send(&sender, server.url("/hook")) => panic!("{answer:?}"),
+        _ = server.wait("request", |got| !got.is_empty()) => {}
     }
-    assert!(
-        tokio::time::timeout(PATIENCE, closing)
-            .await
-            .expect("it is closed")
-            .unwrap()
-    );
+    server.ended(0).await;
+    assert_eq!(server.got().len(), 1);
 }

@@ -2,10 +2,4 @@
 
 mod http;
 mod limits;
-#[path = "../net/servers.rs"]
-#[allow(
-    dead_code,
-    reason = "the same servers are those of the tests of the HTTP client, which need all of them"
-)]
-mod servers;
 mod web;

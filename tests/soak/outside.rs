@@ -264,6 +264,8 @@ mod tests {
         let got = Got {
             at: Timestamp(0),
             peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            server_name: None,
+            line: String::new(),
             path: "/lookup/k.1".to_owned(),
             headers: Vec::new(),
             body: Vec::new(),
@@ -288,6 +290,8 @@ mod tests {
         let mut got = Got {
             at: Timestamp(0),
             peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            server_name: None,
+            line: String::new(),
             path: String::new(),
             headers: vec![
                 header("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),

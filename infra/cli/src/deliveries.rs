@@ -230,8 +230,8 @@ pub(crate) async fn webhook_rotate(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::tests::client;
-    use crate::server::{Reply, serve};
+    use crate::api::tests::{client, problem};
+    use testkit::servers::{Reply, Server};
 
     const TEST: &str = "dlv_01ARZ3NDEKTSV4RRFFQ69G5FAV_0";
 
@@ -239,7 +239,7 @@ mod tests {
         let delivery = json!({"id": TEST, "type": "webhook.test", "url": "u", "state": state,
             "log": log,
             "next_attempt_at": next});
-        Reply::json(200, &delivery.to_string())
+        Reply::new(200, delivery.to_string())
     }
 
     #[tokio::test]
@@ -275,26 +275,23 @@ mod tests {
                 then.iter()
                     .map(|(state, next, log)| test_delivery(state, next, log)),
             );
-            let server = serve(replies.collect()).await;
+            let server = Server::replying(replies.collect()).await;
             assert_eq!(
-                webhook_test(&client(&server.base), "u", true, false).await,
+                webhook_test(&client(&server.url("/base")), "u", true, false).await,
                 wanted
             );
-            assert_eq!(server.seen().len(), then.len() + 1);
+            assert_eq!(server.got().len(), then.len() + 1);
         }
-        let server = serve(vec![test_delivery("pending", soon, &none)]).await;
+        let server = Server::replying(vec![test_delivery("pending", soon, &none)]).await;
         assert_eq!(
-            webhook_test(&client(&server.base), "u", false, false).await,
+            webhook_test(&client(&server.url("/base")), "u", false, false).await,
             Ok(())
         );
-        assert_eq!(server.seen().len(), 1);
-        let server = serve(vec![
-            test_delivery("pending", soon, &none),
-            Reply::problem(403),
-        ])
-        .await;
+        assert_eq!(server.got().len(), 1);
+        let server =
+            Server::replying(vec![test_delivery("pending", soon, &none), problem(403)]).await;
         assert_eq!(
-            webhook_test(&client(&server.base), "u", true, false).await,
+            webhook_test(&client(&server.url("/base")), "u", true, false).await,
             Err(Failure::Reported)
         );
     }
@@ -306,10 +303,12 @@ mod tests {
             TEST.to_lowercase(),
             TEST.replace("dlv_", "evt_"),
         ] {
-            let server = serve(vec![test_delivery("delivered", "", &json!([]))]).await;
+            let server = Server::replying(vec![test_delivery("delivered", "", &json!([]))]).await;
             let of = DeliveriesOf::parse(&id).unwrap();
-            deliveries(&client(&server.base), &of, false).await.unwrap();
-            assert_eq!(server.seen()[0].path, format!("/base/v1/deliveries/{TEST}"));
+            deliveries(&client(&server.url("/base")), &of, false)
+                .await
+                .unwrap();
+            assert_eq!(server.got()[0].path, format!("/base/v1/deliveries/{TEST}"));
         }
         assert!(matches!(
             DeliveriesOf::parse("job_01arz3ndektsv4rrffq69g5fav"),

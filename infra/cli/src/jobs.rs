@@ -140,8 +140,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::tests::client;
-    use crate::server::{Reply, serve};
+    use crate::api::tests::{client, problem};
+    use testkit::servers::{Reply, Server};
 
     #[tokio::test]
     async fn a_list_of_jobs_has_the_state_of_each_webhook() {
@@ -156,15 +156,18 @@ mod tests {
             ),
             (Value::Null, "-"),
         ] {
-            let server = serve(vec![Reply::json(
+            let server = Server::replying(vec![Reply::new(
                 200,
-                &json!({"deliveries": [first]}).to_string(),
+                json!({"deliveries": [first]}).to_string(),
             )])
             .await;
-            assert_eq!(webhook(&client(&server.base), "job_1").await, wanted);
+            assert_eq!(
+                webhook(&client(&server.url("/base")), "job_1").await,
+                wanted
+            );
         }
-        let server = serve(vec![Reply::problem(403)]).await;
-        assert_eq!(webhook(&client(&server.base), "job_1").await, "?");
+        let server = Server::replying(vec![problem(403)]).await;
+        assert_eq!(webhook(&client(&server.url("/base")), "job_1").await, "?");
         assert!(row(&json!({"id": "job_1", "name": "n"}), "pending").contains(" pending   "));
     }
 }

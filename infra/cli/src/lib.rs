@@ -22,8 +22,6 @@ pub mod records;
 mod results;
 mod sample;
 mod screen;
-#[cfg(test)]
-mod server;
 mod settings;
 mod submit;
 mod tenant;

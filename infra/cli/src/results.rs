@@ -294,8 +294,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::tests::client;
-    use crate::server::{Reply, serve};
+    use crate::api::tests::{client, problem};
+    use testkit::servers::{Reply, Server};
 
     fn args(format: OutputFormat, output: PathBuf, status: &[&str]) -> Results {
         let jobs = vec![JobId::parse("job_01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap()];
@@ -309,9 +309,9 @@ mod tests {
     }
 
     fn page(lines: &[Value], next: Option<&str>) -> Reply {
-        Reply::json(
+        Reply::new(
             200,
-            &json!({"results": lines, "next_cursor": next}).to_string(),
+            json!({"results": lines, "next_cursor": next}).to_string(),
         )
     }
 
@@ -336,10 +336,11 @@ mod tests {
     #[tokio::test]
     async fn pages_become_one_table_and_the_file_appears_whole() {
         let [first, second] = lines();
-        let server = serve(vec![page(&[first], Some("1.0")), page(&[second], None)]).await;
+        let server =
+            Server::replying(vec![page(&[first], Some("1.0")), page(&[second], None)]).await;
         let place = directory("table");
         results(
-            &client(&server.base),
+            &client(&server.url("/base")),
             &args(OutputFormat::Csv, place.join("r.csv"), &[]),
         )
         .await
@@ -362,12 +363,14 @@ mod tests {
         let line = json!({"index": 0, "id": "\u{ff1d}1+1", "status": "found",
             "input": {"n": "M\u{fc}ller"}, "metadata": {"a": "\u{ff20}x"},
             "data": {}, "credits": 1, "error": null});
-        let server = serve(vec![page(&[line], None)]).await;
+        let server = Server::replying(vec![page(&[line], None)]).await;
         let excel = Results {
             excel: true,
             ..args(OutputFormat::Csv, place.join("r.csv"), &[])
         };
-        results(&client(&server.base), &excel).await.unwrap();
+        results(&client(&server.url("/base")), &excel)
+            .await
+            .unwrap();
         let expected = "\u{feff}index,id,status,input.n,metadata.a,credits,error\r\n\
             0,'\u{ff1d}1+1,found,M\u{fc}ller,'\u{ff20}x,1,\r\n";
         assert_eq!(
@@ -379,7 +382,7 @@ mod tests {
             ..args(OutputFormat::Ndjson, place.join("r"), &[])
         };
         assert!(matches!(
-            results(&client(&server.base), &wrong).await,
+            results(&client(&server.url("/base")), &wrong).await,
             Err(Failure::Usage(_))
         ));
         std::fs::remove_dir_all(place).unwrap();
@@ -390,9 +393,9 @@ mod tests {
         let place = directory("lines");
         let line =
             json!({"index": 0, "status": "found", "data": {"a": "b\u{2028}c\u{2029}d\u{85}e"}});
-        let server = serve(vec![page(std::slice::from_ref(&line), None)]).await;
+        let server = Server::replying(vec![page(std::slice::from_ref(&line), None)]).await;
         results(
-            &client(&server.base),
+            &client(&server.url("/base")),
             &args(OutputFormat::Ndjson, place.join("r"), &[]),
         )
         .await
@@ -409,14 +412,14 @@ mod tests {
     #[tokio::test]
     async fn outcomes_are_chosen_and_json_is_an_array() {
         let place = directory("chosen");
-        let server = serve(vec![page(&lines(), None)]).await;
+        let server = Server::replying(vec![page(&lines(), None)]).await;
         for (format, status, expected) in [
             (OutputFormat::Json, vec![], 2),
             (OutputFormat::Json, vec!["failed"], 1),
             (OutputFormat::Json, vec!["skipped"], 0),
         ] {
             results(
-                &client(&server.base),
+                &client(&server.url("/base")),
                 &args(format, place.join("r"), &status),
             )
             .await
@@ -426,7 +429,7 @@ mod tests {
             assert_eq!(read.len(), expected);
         }
         results(
-            &client(&server.base),
+            &client(&server.url("/base")),
             &args(OutputFormat::Ndjson, place.join("r"), &["found"]),
         )
         .await
@@ -442,10 +445,10 @@ mod tests {
     async fn a_failure_on_the_way_leaves_the_file_as_it_was() {
         let place = directory("kept");
         std::fs::write(place.join("r"), "before").unwrap();
-        let server = serve(vec![page(&lines(), Some("1.0")), Reply::problem(404)]).await;
+        let server = Server::replying(vec![page(&lines(), Some("1.0")), problem(404)]).await;
         assert!(
             results(
-                &client(&server.base),
+                &client(&server.url("/base")),
                 &args(OutputFormat::Ndjson, place.join("r"), &[])
             )
             .await
@@ -460,14 +463,14 @@ mod tests {
     async fn a_running_job_gives_what_it_has() {
         let place = directory("running");
         let job = json!({"status": "running", "counts": {"total": 9}}).to_string();
-        let server = serve(vec![
+        let server = Server::replying(vec![
             page(&lines(), Some("1.0")),
             page(&[], Some("1.0")),
-            Reply::json(200, &job),
+            Reply::new(200, job),
         ])
         .await;
         results(
-            &client(&server.base),
+            &client(&server.url("/base")),
             &args(OutputFormat::Ndjson, place.join("r"), &[]),
         )
         .await
@@ -479,7 +482,7 @@ mod tests {
                 .count(),
             2
         );
-        assert_eq!(server.seen().len(), 3);
+        assert_eq!(server.got().len(), 3);
         std::fs::remove_dir_all(place).unwrap();
     }
 }

@@ -396,7 +396,7 @@ mod tests {
         );
     }
     use crate::api::tests::client;
-    use crate::server::{Reply, serve};
+    use testkit::servers::{Reply, Server};
 
     fn job(status: &str, found: u64) -> String {
         format!(
@@ -426,34 +426,34 @@ mod tests {
 
     #[tokio::test]
     async fn following_asks_for_changes_and_ends_with_the_job() {
-        let server = serve(vec![
-            Reply::json(200, &job("running", 2)).header("etag", "\"a\""),
-            Reply::json(304, ""),
-            Reply::json(200, &job("completed", 9)).header("etag", "\"b\""),
+        let server = Server::replying(vec![
+            Reply::new(200, job("running", 2)).header("etag", "\"a\""),
+            Reply::new(304, ""),
+            Reply::new(200, job("completed", 9)).header("etag", "\"b\""),
         ])
         .await;
         watch(
-            &client(&server.base),
+            &client(&server.url("/base")),
             &[JobId::parse("job_01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap()],
             false,
         )
         .await
         .unwrap();
-        let seen = server.seen();
+        let seen = server.got();
         assert_eq!(seen.len(), 3);
         assert_eq!(
-            (seen[0].header("prefer"), seen[0].header("if-none-match")),
+            (seen[0].get("prefer"), seen[0].get("if-none-match")),
             (None, None)
         );
         assert_eq!(
-            (seen[2].header("prefer"), seen[2].header("if-none-match")),
+            (seen[2].get("prefer"), seen[2].get("if-none-match")),
             (Some("wait=20"), Some("\"a\""))
         );
 
-        let server = serve(vec![Reply::json(200, &job("canceled", 1))]).await;
+        let server = Server::replying(vec![Reply::new(200, job("canceled", 1))]).await;
         let id = JobId::parse("job_01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap();
         assert_eq!(
-            watch(&client(&server.base), &[id], false).await,
+            watch(&client(&server.url("/base")), &[id], false).await,
             Err(Failure::Ended)
         );
     }

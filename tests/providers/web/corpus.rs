@@ -16,6 +16,7 @@ use shared::ports::{Clock, DnsKind, DnsRecord};
 use shared::providers::Confidence;
 use shared::providers::kinds::READERS;
 use shared::providers::{Answer, Provider, Question, build};
+use testkit::servers::Reply;
 
 use super::PATIENCE;
 use super::internet::{Internet, Page};
@@ -393,7 +394,7 @@ impl Clock for Then {
     }
 }
 
-async fn internet(host: &str, serve: impl Fn(&str) -> Page + Send + Sync + 'static) -> Internet {
+async fn internet(host: &str, serve: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Internet {
     let mut net = Internet::start(&[host], move |_, path| serve(path)).await;
     net.ports.clock = Arc::new(Then);
     net

@@ -2,12 +2,10 @@
 //! believes that it speaks to ports 443 and 80.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use shared::lambda::system::{NoAssets, SystemClock, SystemEntropy};
 use shared::net::{PlainHttp, ReqwestSender, SenderSettings};
 use shared::ports::{
@@ -15,120 +13,52 @@ use shared::ports::{
 };
 use shared::providers::Ports;
 use simple_dns::RCODE;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use testkit::authority::Authority;
+use testkit::names::{NameServer, Says, ips};
+use testkit::servers::{Answer, Got, Reply, Server, Then};
 use url::Url;
 
-use crate::servers::{NameServer, Says, Server, ips, read_request};
-
-/// A site's answer.
-#[derive(Debug, Clone)]
-pub(super) struct Page {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-    then: Then,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Then {
-    End,
-    /// The body never ends.
-    GoOn,
-    /// The same, one byte a second.
-    Drip,
-    /// Not even a status arrives.
-    NeverAnswer,
-}
+/// The answers of sites.
+pub(super) enum Page {}
 
 impl Page {
-    pub(super) fn status(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-            then: Then::End,
-        }
+    pub(super) fn status(status: u16) -> Reply {
+        Reply::new(status, "")
     }
 
-    pub(super) fn html(body: Vec<u8>) -> Self {
+    pub(super) fn html(body: Vec<u8>) -> Reply {
         Self::html_as("text/html", body)
     }
 
-    pub(super) fn html_as(content_type: &str, body: Vec<u8>) -> Self {
-        Self {
-            body,
-            ..Self::status(200)
-        }
-        .header("content-type", content_type)
+    pub(super) fn html_as(content_type: &str, body: Vec<u8>) -> Reply {
+        Reply::new(200, body).header("content-type", content_type)
     }
 
-    pub(super) fn text(body: &str) -> Self {
+    pub(super) fn text(body: &str) -> Reply {
         Self::html_as("text/plain", body.as_bytes().to_vec())
     }
 
-    pub(super) fn redirect(to: &str) -> Self {
+    pub(super) fn redirect(to: &str) -> Reply {
         Self::status(301).header("location", to)
     }
 
-    pub(super) fn silence() -> Self {
-        Self {
-            then: Then::NeverAnswer,
-            ..Self::status(200)
-        }
+    /// Not even a status arrives.
+    pub(super) fn silence() -> Reply {
+        Reply::raw("").then(Then::Hold)
     }
 
-    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
+    /// The body never ends.
+    pub(super) fn endless(start: Reply) -> Reply {
+        start.then(Then::repeat([b' '; 8192], Duration::ZERO))
     }
 
-    pub(super) fn endless(self) -> Self {
-        Self {
-            then: Then::GoOn,
-            ..self
-        }
-    }
-
-    pub(super) fn dripping(self) -> Self {
-        Self {
-            then: Then::Drip,
-            ..self
-        }
-    }
-
-    async fn write(self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
-        if self.then == Then::NeverAnswer {
-            // Until the other side is gone.
-            return stream.read_u8().await.map(drop);
-        }
-        let mut head = format!("HTTP/1.1 {} X\r\nconnection: close\r\n", self.status);
-        for (name, value) in &self.headers {
-            head.extend([name, ": ", value, "\r\n"]);
-        }
-        if self.then == Then::End {
-            head.extend(["content-length: ", &self.body.len().to_string(), "\r\n"]);
-        }
-        stream.write_all(format!("{head}\r\n").as_bytes()).await?;
-        stream.write_all(&self.body).await?;
-        loop {
-            match self.then {
-                Then::GoOn => stream.write_all(&[b' '; 8192]).await?,
-                Then::Drip => {
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                    stream.write_all(b" ").await?;
-                    stream.flush().await?;
-                }
-                Then::End | Then::NeverAnswer => return stream.shutdown().await,
-            }
-        }
+    /// The body never ends, and comes at one byte a second.
+    pub(super) fn dripping(start: Reply) -> Reply {
+        start.then(Then::repeat(" ", Duration::from_secs(1)))
     }
 }
 
-type Serve = Arc<dyn Fn(&str, &str) -> Page + Send + Sync>;
+type Serve = Arc<dyn Fn(&str, &str) -> Reply + Send + Sync>;
 type Log = Arc<Mutex<Vec<String>>>;
 type Zone = Arc<Mutex<BTreeMap<(String, DnsKind), Result<Vec<DnsRecord>, DnsFailure>>>>;
 
@@ -141,70 +71,44 @@ pub(super) struct Internet {
 }
 
 impl Internet {
-    /// Sites by https at these hosts. `private.test` has a private address, and `stranger.test`
-    /// shows another host's certificate; no other name exists.
+    /// Starts sites by https at these hosts. `private.test` has a private address, and
+    /// `stranger.test` shows another host's certificate; no other name exists.
     pub(super) async fn start(
         hosts: &[&str],
-        serve: impl Fn(&str, &str) -> Page + Send + Sync + 'static,
+        serve: impl Fn(&str, &str) -> Reply + Send + Sync + 'static,
     ) -> Self {
         Self::build(hosts, true, false, Arc::new(serve)).await
     }
 
-    /// Sites by plain http alone, which the sender accepts or not.
+    /// Starts sites by plain http alone, which the sender accepts or not.
     pub(super) async fn plain(
         hosts: &[&str],
         allow_http: bool,
-        serve: impl Fn(&str, &str) -> Page + Send + Sync + 'static,
+        serve: impl Fn(&str, &str) -> Reply + Send + Sync + 'static,
     ) -> Self {
         Self::build(hosts, false, allow_http, Arc::new(serve)).await
     }
 
     async fn build(hosts: &[&str], tls: bool, allow_http: bool, serve: Serve) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
+        let authority = Authority::default();
         let named: Vec<String> = hosts.iter().map(|h| (*h).to_owned()).collect();
-        let certificate = CertificateParams::new(named.clone())
-            .unwrap()
-            .signed_by(&key, &authority)
-            .unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
-            )
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
         let log = Log::default();
-
-        let (log_tls, serve_tls) = (Arc::clone(&log), Arc::clone(&serve));
-        let https = Server::start(move |stream| {
-            let (acceptor, log, serve) = (
-                acceptor.clone(),
-                Arc::clone(&log_tls),
-                Arc::clone(&serve_tls),
-            );
-            async move {
-                if let Some(mut stream) = if tls {
-                    acceptor.accept(stream).await.ok()
-                } else {
-                    None
-                } {
-                    answer(&mut stream, "https", &log, &serve).await;
-                }
+        let site = |scheme: &'static str| {
+            let (log, serve) = (Arc::clone(&log), Arc::clone(&serve));
+            move |_: usize, got: &Got| {
+                let host = got.header("host").split(':').next().unwrap_or_default();
+                log.lock()
+                    .unwrap()
+                    .push(format!("{scheme}://{host} {}", head(got)));
+                Answer::Full(serve(host, &got.path))
             }
-        })
-        .await;
-        let (log_plain, serve_plain) = (Arc::clone(&log), serve);
-        let http = Server::start(move |mut stream| {
-            let (log, serve) = (Arc::clone(&log_plain), Arc::clone(&serve_plain));
-            async move { answer(&mut stream, "http", &log, &serve).await }
-        })
-        .await;
+        };
+        let https = if tls {
+            Server::start_tls(authority.server(hosts), site("https")).await
+        } else {
+            Server::interrupting(Answer::Close).await
+        };
+        let http = Server::start(site("http")).await;
 
         let says = named.clone();
         let names = NameServer::start(move |name, _| match name {
@@ -281,26 +185,10 @@ impl Internet {
     }
 }
 
-async fn answer(
-    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    scheme: &str,
-    log: &Log,
-    serve: &Serve,
-) {
-    let request = String::from_utf8(read_request(stream).await).unwrap();
-    let Some(path) = request.split(' ').nth(1) else {
-        return;
-    };
-    let host = request
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .unwrap_or_default();
-    let host = host.split(':').next().unwrap_or_default();
-    log.lock()
-        .unwrap()
-        .push(format!("{scheme}://{host} {request}"));
-    // The other side may close before the end: that is under test.
-    let _ = serve(host, path).write(stream).await;
+fn head(got: &Got) -> String {
+    let headers = got.headers.iter();
+    let headers: String = headers.map(|(n, v)| format!("{n}: {v}\r\n")).collect();
+    format!("{}\r\n{headers}", got.line)
 }
 
 /// Sends requests for ports 443 and 80 to the sites; all others go through the sender.

@@ -18,6 +18,7 @@ use shared::ports::{DnsKind, DnsRecord};
 use shared::providers::kinds::READERS;
 use shared::providers::waterfall::{Request, WaterfallOutcome};
 use shared::providers::{Answer, Provider, Question, Registry, build};
+use testkit::servers::Reply;
 
 use self::internet::{Internet, Page};
 
@@ -263,7 +264,7 @@ async fn bodies_without_end_are_cut_and_read() {
             }
             (_, "/robots.txt") => Page::status(404),
             ("bomb.test", _) => Page::html(page.clone()).header("content-encoding", "gzip"),
-            ("endless.test", _) => Page::html(b"<title>Endless</title>".to_vec()).endless(),
+            ("endless.test", _) => Page::endless(Page::html(b"<title>Endless</title>".to_vec())),
             _ => Page::html(b"<title>Robots bomb</title>".to_vec()),
         },
     )
@@ -287,9 +288,9 @@ async fn slow_and_silent_sites_end_at_the_time_out() {
     let net = Internet::start(
         &["drip.test", "silent.test", "robots-drip.test"],
         |host, path| match (host, path) {
-            ("robots-drip.test", "/robots.txt") => Page::text("User-agent: *\n").dripping(),
+            ("robots-drip.test", "/robots.txt") => Page::dripping(Page::text("User-agent: *\n")),
             (_, "/robots.txt") => Page::status(404),
-            ("drip.test", _) => Page::html(b"<title>Drip</title>".to_vec()).dripping(),
+            ("drip.test", _) => Page::dripping(Page::html(b"<title>Drip</title>".to_vec())),
             _ => Page::silence(),
         },
     )
@@ -352,7 +353,7 @@ async fn redirects_end_and_lead_nowhere_inside() {
 }
 
 /// A page as gzip, under any name of the coding.
-fn packed_as(coding: &str, html: &str) -> Page {
+fn packed_as(coding: &str, html: &str) -> Reply {
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
     packed.write_all(html.as_bytes()).unwrap();
     Page::html(packed.finish().unwrap()).header("content-encoding", coding)

@@ -1,11 +1,17 @@
 use super::*;
-use crate::server::{Reply, ScriptedServer, serve};
+use testkit::servers::{Reply, Server, closed_port};
 
 /// A client of a server on loopback that does not wait between tries.
 pub(crate) fn client(base: &str) -> Api {
     let mut api = Api::new(base, "mr_test", Arc::new(Screen::new())).unwrap();
     api.first_wait = Duration::from_millis(1);
     api
+}
+
+/// A problem document of Millrace's.
+pub(crate) fn problem(status: u16) -> Reply {
+    let body = r#"{"type": "urn:millrace:problem:test", "title": "No", "detail": "because"}"#;
+    Reply::new(status, body)
 }
 
 #[test]
@@ -80,29 +86,29 @@ fn retry_after_is_seconds_or_a_date() {
 #[tokio::test]
 async fn tries_again_with_the_same_key_and_body() {
     let answers = vec![
-        Reply::problem(429).header("retry-after", "0"),
-        Reply::json(500, r#"{"message": "Internal Server Error"}"#),
-        Reply::broken(),
-        Reply::problem(503).header("retry-after", "0"),
-        Reply::json(202, r#"{"id": "x"}"#),
+        problem(429).header("retry-after", "0"),
+        Reply::new(500, r#"{"message": "Internal Server Error"}"#),
+        Reply::raw(""),
+        problem(503).header("retry-after", "0"),
+        Reply::new(202, r#"{"id": "x"}"#),
     ];
-    let server: ScriptedServer = serve(answers).await;
+    let server = Server::replying(answers).await;
     let request = Request::post("/v1/jobs", b"{}".to_vec(), "key-1".to_owned());
-    let answer = client(&server.base).send(request).await.unwrap();
+    let answer = client(&server.url("/base")).send(request).await.unwrap();
     assert_eq!(answer.status, 202);
-    let seen = server.seen();
+    let seen = server.got();
     assert_eq!(seen.len(), 5);
     for request in seen {
-        assert_eq!(request.header("idempotency-key"), Some("key-1"));
-        assert_eq!(request.header("authorization"), Some("Bearer mr_test"));
+        assert_eq!(request.get("idempotency-key"), Some("key-1"));
+        assert_eq!(request.get("authorization"), Some("Bearer mr_test"));
         assert_eq!(request.body, b"{}");
     }
 }
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_given_up_on_soon() {
-    let server = serve(vec![Reply::broken()]).await;
-    let error = client(&server.base)
+    let server = Server::replying(vec![Reply::raw("")]).await;
+    let error = client(&server.url("/base"))
         .send(Request::get("/v1/account"))
         .await
         .unwrap_err();
@@ -110,27 +116,27 @@ async fn a_server_that_is_not_there_is_given_up_on_soon() {
         matches!(&error, ApiError::Silent(why) if why.contains("does not answer")),
         "{error:?}"
     );
-    assert_eq!(server.seen().len(), 4);
+    assert_eq!(server.got().len(), 4);
 }
 
 #[tokio::test]
 async fn a_refusal_and_a_fault_of_the_api_are_final() {
     for status in [400, 402, 422, 500, 301] {
-        let server = serve(vec![Reply::problem(status)]).await;
-        let error = client(&server.base)
+        let server = Server::replying(vec![problem(status)]).await;
+        let error = client(&server.url("/base"))
             .send(Request::get("/v1/account"))
             .await
             .unwrap_err();
         assert!(error.is(status), "{status}: {error:?}");
-        assert_eq!(server.seen().len(), 1);
+        assert_eq!(server.got().len(), 1);
     }
 }
 
 #[tokio::test]
 async fn a_local_stack_that_is_gone_is_named_with_its_remedy() {
     let reported = async |reply: Reply| {
-        let server = serve(vec![reply]).await;
-        client(&server.base)
+        let server = Server::replying(vec![reply]).await;
+        client(&server.url("/base"))
             .send(Request::get("/v1/account"))
             .await
             .unwrap_err()
@@ -138,29 +144,21 @@ async fn a_local_stack_that_is_gone_is_named_with_its_remedy() {
     };
     let remedy = "set -a; . infra/local/.env; set +a";
     for gone in [
-        Reply::json(404, r#"{"message": "Not Found"}"#),
-        Reply::json(403, r#"{"message": "Forbidden"}"#),
-        Reply::problem(401),
-        Reply::broken(),
+        Reply::new(404, r#"{"message": "Not Found"}"#),
+        Reply::new(403, r#"{"message": "Forbidden"}"#),
+        problem(401),
+        Reply::raw(""),
     ] {
         let reported = reported(gone).await;
         assert!(reported.ends_with(remedy), "{reported}");
     }
     // Millrace's own answer, or a fault, does not point to another stack.
-    for there in [
-        Reply::problem(404),
-        Reply::problem(403),
-        Reply::json(400, "{}"),
-    ] {
+    for there in [problem(404), problem(403), Reply::new(400, "{}")] {
         let reported = reported(there).await;
         assert!(!reported.contains(remedy), "{reported}");
     }
-    let refused = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let base = format!(
-        "http://{}/_aws/execute-api/ab12",
-        refused.local_addr().unwrap()
-    );
-    drop(refused);
+    let (_held, port) = closed_port();
+    let base = format!("http://127.0.0.1:{port}/_aws/execute-api/ab12");
     let error = client(&base)
         .send(Request::get("/v1/account"))
         .await
@@ -178,12 +176,12 @@ async fn a_local_stack_that_is_gone_is_named_with_its_remedy() {
 #[tokio::test]
 async fn cursors_are_followed_to_the_end_and_to_a_standstill() {
     let page = |lines: &str, next: &str| {
-        Reply::json(
+        Reply::new(
             200,
-            &format!(r#"{{"results": {lines}, "next_cursor": {next}}}"#),
+            format!(r#"{{"results": {lines}, "next_cursor": {next}}}"#),
         )
     };
-    let server = serve(vec![
+    let server = Server::replying(vec![
         page("[1, 2]", "\"1.0\""),
         page("[3]", "\"2.0\""),
         page("[4]", "null"),
@@ -196,27 +194,36 @@ async fn cursors_are_followed_to_the_end_and_to_a_standstill() {
     };
     let request = Request::get("/v1/jobs/j/results").query("limit", "2");
     assert!(
-        follow(&client(&server.base), &request, "results", &mut take)
-            .await
-            .unwrap()
+        follow(
+            &client(&server.url("/base")),
+            &request,
+            "results",
+            &mut take
+        )
+        .await
+        .unwrap()
     );
     assert_eq!(seen, [1, 2, 3, 4]);
-    let paths: Vec<String> = server.seen().iter().map(|r| r.path.clone()).collect();
+    let paths: Vec<String> = server.got().iter().map(|r| r.path.clone()).collect();
     assert_eq!(paths[0], "/base/v1/jobs/j/results?limit=2");
     assert_eq!(paths[1], "/base/v1/jobs/j/results?limit=2&cursor=1.0");
     assert_eq!(paths[2], "/base/v1/jobs/j/results?limit=2&cursor=2.0");
 
-    let server = serve(vec![page("[1]", "\"1.0\""), page("[]", "\"1.0\"")]).await;
+    let server = Server::replying(vec![page("[1]", "\"1.0\""), page("[]", "\"1.0\"")]).await;
     assert!(
-        !follow(&client(&server.base), &request, "results", |_| Ok(true))
-            .await
-            .unwrap()
+        !follow(&client(&server.url("/base")), &request, "results", |_| Ok(
+            true
+        ))
+        .await
+        .unwrap()
     );
-    assert_eq!(server.seen().len(), 2);
-    let server = serve(vec![page("[1]", "\"1.0\""), page("[1]", "\"1.0\"")]).await;
+    assert_eq!(server.got().len(), 2);
+    let server = Server::replying(vec![page("[1]", "\"1.0\""), page("[1]", "\"1.0\"")]).await;
     assert!(
-        follow(&client(&server.base), &request, "results", |_| Ok(true))
-            .await
-            .is_err()
+        follow(&client(&server.url("/base")), &request, "results", |_| Ok(
+            true
+        ))
+        .await
+        .is_err()
     );
 }

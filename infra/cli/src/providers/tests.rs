@@ -17,8 +17,8 @@ use super::machine::{assets, ports, watch};
 use super::trial::{Trial, asked, outcome_text, record, registry_of};
 use crate::account::Account;
 use crate::failure::Failure;
-use crate::server::{Reply, serve};
 use crate::settings::CliSettings;
+use testkit::servers::{Reply, Server};
 
 /// A directory of its own with a `providers.toml` and settings; gone with the test.
 struct Bundle(PathBuf);
@@ -230,14 +230,14 @@ async fn every_fault_is_told_and_no_secret() {
 
 #[tokio::test]
 async fn a_dry_call_asks_each_provider_once() {
-    let served = serve(vec![
-        Reply::json(200, r#"{"name": "A"}"#),
-        Reply::json(404, "{}"),
+    let served = Server::replying(vec![
+        Reply::new(200, r#"{"name": "A"}"#),
+        Reply::new(404, "{}"),
     ])
     .await;
     let bundle = Bundle::new(
         "dry",
-        &upstreams_at(&served.base),
+        &upstreams_at(&served.url("/base")),
         &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"),
     );
     let report = bundle.report(true).await;
@@ -250,17 +250,17 @@ async fn a_dry_call_asks_each_provider_once() {
         "{}",
         report.text
     );
-    let seen = served.seen();
+    let seen = served.got();
     assert_eq!(
         seen.iter().map(|s| s.path.as_str()).collect::<Vec<_>>(),
         ["/base/first/wikimedia.org", "/base/second/wikimedia.org"]
     );
-    assert_eq!(seen[1].header("authorization"), Some("Bearer hidden"));
+    assert_eq!(seen[1].get("authorization"), Some("Bearer hidden"));
 
-    let served = serve(vec![Reply::json(500, "{}")]).await;
+    let served = Server::replying(vec![Reply::new(500, "{}")]).await;
     let bundle = Bundle::new(
         "down",
-        &upstreams_at(&served.base),
+        &upstreams_at(&served.url("/base")),
         &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"),
     );
     let report = bundle.report(true).await;
@@ -275,14 +275,14 @@ async fn a_dry_call_asks_each_provider_once() {
 
 #[tokio::test]
 async fn a_record_runs_through_its_types_waterfall() {
-    let served = serve(vec![
-        Reply::json(404, "{}"),
-        Reply::json(200, r#"{"name": "B"}"#),
+    let served = Server::replying(vec![
+        Reply::new(404, "{}"),
+        Reply::new(200, r#"{"name": "B"}"#),
     ])
     .await;
     let bundle = Bundle::new(
         "run",
-        &upstreams_at(&served.base),
+        &upstreams_at(&served.url("/base")),
         &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"),
     );
     let outcome = bundle.outcome(&args("company", Some("stripe.com"))).await;
@@ -292,7 +292,7 @@ async fn a_record_runs_through_its_types_waterfall() {
         shown,
         "found, 7 credits, 1,234 ms\n  name  B  second, confidence 0.5, theirs"
     );
-    assert_eq!(served.seen().len(), 2);
+    assert_eq!(served.got().len(), 2);
 
     let names = vec![("last_name".to_owned(), json!("Doe"))];
     let outcome = bundle
@@ -309,8 +309,8 @@ async fn a_record_runs_through_its_types_waterfall() {
 
 #[tokio::test]
 async fn what_other_providers_lack_is_no_matter() {
-    let served = serve(vec![Reply::json(200, r#"{"name": "A"}"#)]).await;
-    let bundle = Bundle::new("lack", &upstreams_at(&served.base), LOOPBACK);
+    let served = Server::replying(vec![Reply::new(200, r#"{"name": "A"}"#)]).await;
+    let bundle = Bundle::new("lack", &upstreams_at(&served.url("/base")), LOOPBACK);
     let only = Enrich {
         providers: Some(vec!["first".to_owned()]),
         ..args("company", Some("stripe.com"))
@@ -471,8 +471,8 @@ fn later_at(base: &str, more: &str) -> String {
 
 #[tokio::test]
 async fn nobody_waits_here_for_a_callback() {
-    let served = serve(vec![Reply::json(202, r#"{"id": 7}"#)]).await;
-    let bundle = Bundle::new("callback", &later_at(&served.base, ""), LOOPBACK);
+    let served = Server::replying(vec![Reply::new(202, r#"{"id": 7}"#)]).await;
+    let bundle = Bundle::new("callback", &later_at(&served.url("/base"), ""), LOOPBACK);
     let settings = bundle.settings();
     let config = asked(parse_config(READERS, &bundle.0).unwrap(), "company", None);
     let registry =
@@ -494,7 +494,7 @@ async fn nobody_waits_here_for_a_callback() {
         ),
         "{text}"
     );
-    assert_eq!(served.seen().len(), 1);
+    assert_eq!(served.got().len(), 1);
 }
 
 #[tokio::test]
@@ -535,10 +535,10 @@ async fn what_is_waited_for_is_said() {
 
 #[tokio::test]
 async fn a_dry_call_can_be_of_some_alone() {
-    let served = serve(vec![Reply::json(200, r#"{"label": "A"}"#)]).await;
+    let served = Server::replying(vec![Reply::new(200, r#"{"label": "A"}"#)]).await;
     let bundle = Bundle::new(
         "some",
-        &upstreams_at(&served.base),
+        &upstreams_at(&served.url("/base")),
         &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"),
     );
     let settings = bundle.settings();
@@ -558,7 +558,7 @@ async fn a_dry_call_can_be_of_some_alone() {
         "{}",
         report.text
     );
-    assert_eq!(served.seen().len(), 1);
+    assert_eq!(served.got().len(), 1);
     let unknown = Printed::of_some(&bundle.0, &settings, true, &["second", "third"])
         .await
         .err();
@@ -572,8 +572,8 @@ async fn a_dry_call_can_be_of_some_alone() {
 
 #[tokio::test]
 async fn a_dry_call_of_one_does_not_need_what_another_lacks() {
-    let served = serve(vec![Reply::json(200, r#"{"name": "A"}"#)]).await;
-    let bundle = Bundle::new("alone", &upstreams_at(&served.base), LOOPBACK);
+    let served = Server::replying(vec![Reply::new(200, r#"{"name": "A"}"#)]).await;
+    let bundle = Bundle::new("alone", &upstreams_at(&served.url("/base")), LOOPBACK);
     let report = Printed::of_some(&bundle.0, &bundle.settings(), true, &["first"])
         .await
         .unwrap();
@@ -588,12 +588,12 @@ async fn a_dry_call_of_one_does_not_need_what_another_lacks() {
 
 /// Returns what a dry call of a provider with this mapping makes of this answer.
 async fn dry_call(name: &str, mapping: &str, answer: &str) -> String {
-    let served = serve(vec![Reply::json(200, answer)]).await;
+    let served = Server::replying(vec![Reply::new(200, answer)]).await;
     let toml = format!(
         "[types.t]\ninputs = [[\"domain\"]]\nwaterfall = [\"a\"]\n[providers.a]\nkind = \"http\"\n\
          retries = 0\n\
          url = \"{}/a\"\n{mapping}\n",
-        served.base
+        served.url("/base")
     );
     let bundle = Bundle::new(name, &toml, LOOPBACK);
     let report = bundle.report(true).await;
@@ -729,10 +729,10 @@ fn a_file_is_compiled_where_it_is_right_and_named_where_it_is_wrong() {
 
 #[tokio::test]
 async fn nothing_found_tells_the_last_status() {
-    let served = serve(vec![Reply::json(404, "{}")]).await;
+    let served = Server::replying(vec![Reply::new(404, "{}")]).await;
     let bundle = Bundle::new(
         "nothing",
-        &upstreams_at(&served.base),
+        &upstreams_at(&served.url("/base")),
         &format!("{LOOPBACK}MILLRACE_TEST_KEY=hidden\n"),
     );
     let settings = bundle.settings();
@@ -767,7 +767,7 @@ async fn nothing_found_tells_the_last_status() {
 #[tokio::test]
 async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_shown() {
     let parameter = r#"{"Parameter": {"Name": "/millrace/key", "Value": "hidden"}}"#;
-    let table = Reply::json(200, "domain,city\na.com,Bremen\n").header("etag", "\"1\"");
+    let table = Reply::new(200, "domain,city\na.com,Bremen\n").header("etag", "\"1\"");
     let toml = "[types.city]\ninputs = [[\"domain\"]]\nwaterfall = [\"table\", \"keyed\"]\n\
          [providers.keyed]\nkind = \"http\"\nurl = \"https://api.example.com/\"\n\
          fields = { name = \"/name\" }\n\
@@ -783,8 +783,8 @@ async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_show
              AWS_ENDPOINT_URL={base}\n"
         )
     };
-    let served = serve(vec![Reply::json(200, parameter), table.clone()]).await;
-    let bundle = Bundle::new("account", toml, &account(&served.base));
+    let served = Server::replying(vec![Reply::new(200, parameter), table.clone()]).await;
+    let bundle = Bundle::new("account", toml, &account(&served.url("/base")));
     let report = bundle.report(false).await;
     assert_eq!(report.faults, 0, "{}", report.text);
     assert!(
@@ -802,20 +802,17 @@ async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_show
         report.text
     );
     assert!(!report.text.contains("hidden"), "{}", report.text);
-    let seen = served.seen();
-    assert_eq!(
-        seen[0].header("x-amz-target"),
-        Some("AmazonSSM.GetParameter")
-    );
+    let seen = served.got();
+    assert_eq!(seen[0].get("x-amz-target"), Some("AmazonSSM.GetParameter"));
     assert_eq!(seen[1].path.split('?').next(), Some("/tables/cities.csv"));
 
     let gone = r#"{"__type": "ParameterNotFound"}"#;
-    let served = serve(vec![
-        Reply::json(400, gone),
-        Reply::json(403, "<Error><Code>AccessDenied</Code></Error>"),
+    let served = Server::replying(vec![
+        Reply::new(400, gone),
+        Reply::new(403, "<Error><Code>AccessDenied</Code></Error>"),
     ])
     .await;
-    let bundle = Bundle::new("no-account", toml, &account(&served.base));
+    let bundle = Bundle::new("no-account", toml, &account(&served.url("/base")));
     let report = bundle.report(false).await;
     assert_eq!(report.faults, 2, "{}", report.text);
     for part in [
@@ -831,8 +828,8 @@ async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_show
         );
     }
 
-    let served = serve(vec![table]).await;
-    let bundle = Bundle::new("city", toml, &account(&served.base));
+    let served = Server::replying(vec![table]).await;
+    let bundle = Bundle::new("city", toml, &account(&served.url("/base")));
     let settings = bundle.settings();
     let config = asked(
         parse_config(READERS, &bundle.0).unwrap(),

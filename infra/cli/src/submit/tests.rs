@@ -1,7 +1,7 @@
 use super::*;
-use crate::api::tests::client;
+use crate::api::tests::{client, problem};
 use crate::args::{Cli, Command};
-use crate::server::{Reply, serve};
+use testkit::servers::{Reply, Server};
 
 const ACCOUNT: &str = r#"{"tenant": "t", "types": [{"type": "company", "inputs": [["domain"]]}]}"#;
 
@@ -49,18 +49,18 @@ async fn bad_rows_are_sent_unless_all_are_or_the_caller_is_strict() {
         (bad.clone(), vec![], None),
     ] {
         std::fs::write(&file, format!("domain,note\n{rows}")).unwrap();
-        let answer = Reply::json(
+        let answer = Reply::new(
             202,
             r#"{"id": "job_1", "errors": [{"pointer": "/records/0/input", "detail": "is bad"}]}"#,
         );
-        let server = serve(vec![Reply::json(200, ACCOUNT), answer]).await;
+        let server = Server::replying(vec![Reply::new(200, ACCOUNT), answer]).await;
         let args = Submit {
             file: file.clone(),
             ..submit_args(&more)
         };
-        let answer = submit(&client(&server.base), &args).await;
+        let answer = submit(&client(&server.url("/base")), &args).await;
         let sent: Vec<Value> = server
-            .seen()
+            .got()
             .iter()
             .skip(1)
             .map(|r| serde_json::from_slice(&r.body).unwrap())
@@ -108,10 +108,10 @@ fn events_go_where_they_are_asked_for() {
 
 #[tokio::test]
 async fn parts_share_the_budget_and_derive_their_keys() {
-    let server = serve(vec![Reply::json(202, QUEUED)]).await;
+    let server = Server::replying(vec![Reply::new(202, QUEUED)]).await;
     let args = submit_args(&["--max-credits", "10", "--name", "leads"]);
     let jobs = send_parts(
-        &client(&server.base),
+        &client(&server.url("/base")),
         &args,
         &records(5),
         &[0..2, 2..4, 4..5],
@@ -121,11 +121,11 @@ async fn parts_share_the_budget_and_derive_their_keys() {
     .unwrap();
     assert_eq!(jobs.len(), 3);
     let seen: Vec<(Option<String>, Value)> = server
-        .seen()
+        .got()
         .iter()
         .map(|r| {
             (
-                r.header("idempotency-key").map(str::to_owned),
+                r.get("idempotency-key").map(str::to_owned),
                 serde_json::from_slice(&r.body).unwrap(),
             )
         })
@@ -155,10 +155,10 @@ async fn parts_share_the_budget_and_derive_their_keys() {
 #[tokio::test]
 async fn a_refused_part_names_lines_and_how_to_go_on() {
     let fault = r#"{"type": "urn:millrace:problem:invalid", "title": "No", "errors": [{"pointer": "/records/1/input/domain", "detail": "is bad"}]}"#;
-    let server = serve(vec![Reply::json(202, QUEUED), Reply::json(400, fault)]).await;
+    let server = Server::replying(vec![Reply::new(202, QUEUED), Reply::new(400, fault)]).await;
     let args = submit_args(&[]);
     let sent = send_parts(
-        &client(&server.base),
+        &client(&server.url("/base")),
         &args,
         &records(4),
         &[0..2, 2..4],
@@ -176,20 +176,24 @@ async fn a_refused_part_names_lines_and_how_to_go_on() {
 
 #[tokio::test]
 async fn types_come_from_the_account_unless_the_key_may_not_read() {
-    let server = serve(vec![Reply::json(200, ACCOUNT)]).await;
+    let server = Server::replying(vec![Reply::new(200, ACCOUNT)]).await;
     assert_eq!(
-        find_kind(&client(&server.base), "company")
+        find_kind(&client(&server.url("/base")), "company")
             .await
             .unwrap()
             .unwrap()
             .inputs,
         [["domain"]]
     );
-    let unknown = find_kind(&client(&server.base), "tech").await.unwrap_err();
+    let unknown = find_kind(&client(&server.url("/base")), "tech")
+        .await
+        .unwrap_err();
     assert!(matches!(unknown, Failure::Usage(text) if text.contains("offers company")));
-    let server = serve(vec![Reply::problem(403)]).await;
+    let server = Server::replying(vec![problem(403)]).await;
     assert_eq!(
-        find_kind(&client(&server.base), "company").await.unwrap(),
+        find_kind(&client(&server.url("/base")), "company")
+            .await
+            .unwrap(),
         None
     );
 }
@@ -197,18 +201,18 @@ async fn types_come_from_the_account_unless_the_key_may_not_read() {
 #[tokio::test]
 async fn an_interrupted_submission_says_what_was_started_and_how_to_go_on() {
     let second = QUEUED.replace("job_1", "job_2");
-    let server = serve(vec![
-        Reply::json(202, QUEUED),
-        Reply::json(202, &second),
-        Reply::problem(503),
+    let server = Server::replying(vec![
+        Reply::new(202, QUEUED),
+        Reply::new(202, second),
+        problem(503),
     ])
     .await;
     let stop = async {
-        while server.seen().len() < 3 {
+        while server.got().len() < 3 {
             tokio::task::yield_now().await;
         }
     };
-    let (api, args) = (client(&server.base), submit_args(&[]));
+    let (api, args) = (client(&server.url("/base")), submit_args(&[]));
     let failed = send_until(
         &api,
         &args,

@@ -1,4 +1,5 @@
-//! Hello, world. Without a log, a client or a second thread, so that nothing flatters the functions measured beside it.
+//! Hello, world. Without a log, a client or a second thread, so that nothing flatters the functions
+//! measured beside it.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::de::IgnoredAny;

@@ -1,9 +1,10 @@
-//! What the waterfall takes by itself: records a second on one processor where no provider takes any time, beside the same
-//! bytes merely parsed and serialised.
+//! The cost of the waterfall by itself: records a second on one processor where no provider takes
+//! any time, beside the same bytes merely parsed and serialised.
 //!
-//! A record is read from JSON as a chunk holds it, goes through two providers of which the first says no and the second
-//! finds eight fields, and is written as a line of results. Beside it the record's text is parsed and the line's text is
-//! parsed and serialised by `serde_json`, which is what nobody could do without.
+//! A record is read from JSON as a chunk holds it. It goes through two providers, of which the
+//! first finds nothing and the second eight fields, and is written as a line of results. Beside it
+//! the record's text is parsed, and the line's text is parsed and serialised, by `serde_json`:
+//! every implementation has to do that.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -97,7 +98,7 @@ fn records() -> Vec<String> {
     (0..RECORDS).map(|n| record(n).to_string()).collect()
 }
 
-/// Every record through the waterfall; the bytes written.
+/// Sends every record through the waterfall, and returns the lines written.
 async fn enrich(
     registry: &Registry,
     ports: &Ports,
@@ -118,7 +119,7 @@ async fn enrich(
             cache: None,
         };
         let WaterfallOutcome::Done(outcome) = waterfall.run(&request, None, ports).await else {
-            return Err("nobody answers later here".into());
+            return Err("no provider answers later here".into());
         };
         lines.push(serde_json::to_string(
             &ResultLine {
@@ -132,7 +133,7 @@ async fn enrich(
     Ok(lines)
 }
 
-/// The same bytes, parsed and serialised.
+/// Parses and serialises the same bytes.
 fn merely(records: &[String], lines: &[String]) -> Result<usize, Box<dyn Error>> {
     let mut bytes = 0;
     for (record, line) in records.iter().zip(lines) {
@@ -183,7 +184,8 @@ fn run() -> Result<(), Box<dyn Error>> {
     let rate = |took: Duration| f64::from(RECORDS) / took.as_secs_f64();
     let (ours, theirs) = (median(ours), median(theirs));
     println!(
-        "The waterfall by itself, {RECORDS} records of {} bytes in and {} out, one processor, medians of {RUNS} runs",
+        "The waterfall by itself, {RECORDS} records of {} bytes in and {} out, one processor, \
+         medians of {RUNS} runs",
         size(&records),
         size(&lines)
     );
