@@ -1,4 +1,5 @@
-//! What the upstreams that answer later saw: how often, how many at once, what twice, and what became of their callbacks.
+//! Judges what the upstreams that answer later saw: how often they were asked, by how many requests
+//! at once, what twice, and what became of their callbacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,22 +14,22 @@ const TOLERANCE: f64 = 0.1;
 /// Times are noted to the millisecond, and some are the sum of two.
 const ROUNDED: Duration = Duration::from_millis(5);
 
-/// What the functions may do to an upstream, by `tests/soak/providers.toml`.
+/// The limits that the functions keep at an upstream, by `tests/soak/providers.toml`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct UpstreamLimits {
     /// Requests a second.
     pub(crate) rate: f64,
     /// Of one instance.
     pub(crate) concurrency: usize,
-    /// Whoever asks waits so long for an answer: no request is later on its way.
+    /// The longest wait of a sender for its answer: no request is on its way for longer.
     pub(crate) timeout: Duration,
-    /// After so long a question is given up.
+    /// The time after which a question is given up.
     pub(crate) give_up: Duration,
-    /// So many failures in a row open the circuit.
+    /// Failures in a row that open the circuit.
     pub(crate) failures: usize,
-    /// For at least so long.
+    /// The shortest time for which the circuit is open.
     pub(crate) open: Duration,
-    /// An answer is kept so long.
+    /// The time for which an answer is cached.
     pub(crate) kept: Option<Duration>,
 }
 
@@ -52,7 +53,7 @@ pub(crate) struct Asked {
     pub(crate) taken: bool,
     /// It was answered as it should, and its sender was there.
     pub(crate) answered: bool,
-    /// So long its sender was asked to wait.
+    /// The time that its sender was asked to wait.
     pub(crate) wait: Option<Duration>,
 }
 
@@ -66,7 +67,7 @@ pub(crate) struct Question {
     pub(crate) about: String,
     /// When it was first taken.
     pub(crate) taken: Duration,
-    /// From when on whoever asks is told the answer; `None`: never.
+    /// The time from which a poll gets the answer; `None`: never.
     pub(crate) ready: Option<Duration>,
     /// It is answered at once.
     pub(crate) direct: bool,
@@ -76,7 +77,7 @@ pub(crate) struct Question {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Post {
     pub(crate) question: String,
-    /// Nobody signed its URL.
+    /// Its URL has no valid signature.
     pub(crate) forged: bool,
     /// The answer in it.
     pub(crate) says: Option<String>,
@@ -111,7 +112,7 @@ pub(crate) struct Later {
     pub(crate) faults: BTreeMap<String, Vec<(Duration, String)>>,
 }
 
-/// What there was of it.
+/// The numbers of the report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) questions: usize,
@@ -267,8 +268,9 @@ fn while_dead(dead: &Dead, limits: &UpstreamLimits, asked: &[&Asked], tally: &mu
     }
 }
 
-/// A question is put once more where the instance had ended that had put it, where its answer was lost, where a write failed
-/// that was to remember it, and where the message that began a chunk was sent twice and its first run needs no hold.
+/// A question is put once more if the instance that had put it had ended, if its answer was lost, if
+/// a write failed that was to remember it, or if the message that began a chunk was sent twice and
+/// its first run needs no lease.
 fn bought_once(seen: &Seen, tally: &mut Tally) {
     let mut taken: BTreeMap<&str, Vec<&Asked>> = BTreeMap::new();
     for asked in seen
@@ -284,7 +286,7 @@ fn bought_once(seen: &Seen, tally: &mut Tally) {
             tally.wrong(
                 BOUGHT,
                 None,
-                format!("nobody asked {question} of {}", taken[0].provider),
+                format!("no record asked {question} of {}", taken[0].provider),
             );
             continue;
         };
@@ -297,7 +299,7 @@ fn bought_once(seen: &Seen, tally: &mut Tally) {
                 .iter()
                 .any(|(at, operation)| match operation.as_str() {
                     "PutItem" | "BatchWriteItem" => between.contains(at),
-                    // Where upstreams call back, whoever comes second finds the chunk held.
+                    // If the upstream calls back, the second run finds the chunk leased.
                     "SendMessageBatch" => {
                         job.awaits == Some("polled") && (job.began..=pair[1].at).contains(at)
                     }
@@ -455,7 +457,7 @@ mod tests {
         let again = |seen: &mut Seen| seen.later.asked.push(asked(&first(), at(18)));
         caught(BOUGHT, again);
         caught(BOUGHT, |seen| {
-            seen.later.asked.push(asked("nobody's", at(18)));
+            seen.later.asked.push(asked("unknown", at(18)));
         });
         let excused = |excuse: &dyn Fn(&mut Seen)| {
             let mut seen = called();
