@@ -417,7 +417,7 @@ async fn a_broken_body_takes_nothing_from_its_head() {
             let then = match how {
                 // A reset discards what the other side has not yet read from its socket.
                 "reset" => Then::Reset(SHORT),
-                "dripping" => Then::Hold,
+                "dripping" => Then::Silence,
                 _ => Then::Close,
             };
             let server = Server::replying(vec![Reply::raw(answer).then(then)]).await;

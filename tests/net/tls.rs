@@ -65,7 +65,7 @@ async fn an_unknown_authority_is_a_tls_error() {
 #[tokio::test]
 async fn a_server_without_tls_is_a_tls_error() {
     let (_names, sender) = trusting(None).await;
-    let speaking = Reply::raw("HTTP/1.1 400 Bad Request\r\n\r\n").then(Then::Hold);
+    let speaking = Reply::raw("HTTP/1.1 400 Bad Request\r\n\r\n").then(Then::Silence);
     let speaking = Server::interrupting(Answer::Full(speaking)).await;
     let closing = Server::interrupting(Answer::Close).await;
     let resetting = Server::interrupting(Answer::Reset).await;

@@ -55,8 +55,8 @@ impl Got {
     }
 }
 
-/// How long a test waits for what must happen: long enough that only what never happens exceeds
-/// it, however much else the machine has to do. Alone, no single wait of the tests takes 30 s.
+/// The time that a test waits for what must happen: long enough that only what never happens
+/// exceeds it, however much else the machine has to do. Alone, no single wait takes 30 s.
 pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Holds answers back until the test has seen what must come before them.
@@ -105,8 +105,8 @@ pub enum Answer {
     Reset,
 }
 
-/// What has no end comes this slowly: headers at full speed meet a limit before they meet the
-/// deadline, or not.
+/// The pause between the parts of what has no end: headers at full speed meet a limit before they
+/// meet the deadline, or not.
 const BIT_BY_BIT: Duration = Duration::from_millis(1);
 
 impl Answer {
@@ -118,7 +118,7 @@ impl Answer {
                 Reply::new(200, body.to_string()).header("Content-Type", "application/json")
             }
             Self::Full(reply) => reply,
-            Self::NeverAnswer => Reply::raw("").then(Then::Hold),
+            Self::NeverAnswer => Reply::raw("").then(Then::Silence),
             Self::Drip => Reply::new(200, "")
                 .header("Content-Length", "100")
                 .then(Then::repeat(".", Duration::from_secs(1))),
@@ -152,7 +152,7 @@ pub enum Then {
     /// Resets the connection after a while. What the other side has not read by then is lost.
     Reset(Duration),
     /// Says no more until the other side is gone.
-    Hold,
+    Silence,
     /// Writes this again and again with this pause before it, until the other side is gone.
     Repeat(Vec<u8>, Duration),
 }
@@ -473,7 +473,7 @@ async fn give(stream: &mut BufReader<impl Stream>, answer: Answer) -> End {
             sleep(after).await;
             let _ = stream.get_ref().tcp().set_zero_linger();
         }
-        Then::Hold => {
+        Then::Silence => {
             let _ = copy_buf(stream, &mut sink()).await;
         }
         Then::Repeat(bytes, pause) => {

@@ -44,7 +44,7 @@ impl Page {
 
     /// Not even a status arrives.
     pub(super) fn silence() -> Reply {
-        Reply::raw("").then(Then::Hold)
+        Reply::raw("").then(Then::Silence)
     }
 
     /// The body never ends.
