@@ -268,9 +268,9 @@ fn while_dead(dead: &Dead, limits: &UpstreamLimits, asked: &[&Asked], tally: &mu
     }
 }
 
-/// A question is put once more if the instance that had put it had ended, if its answer was lost, if
-/// a write failed that was to remember it, or if the message that began a chunk was sent twice and
-/// its first run needs no lease.
+/// A question is put once more if the instance that had put it had ended, if its answer was lost,
+/// if a write failed that was to remember it, or if the message that began a chunk was sent twice
+/// and its first run needs no lease.
 fn bought_once(seen: &Seen, tally: &mut Tally) {
     let mut taken: BTreeMap<&str, Vec<&Asked>> = BTreeMap::new();
     for asked in seen
@@ -363,7 +363,8 @@ mod tests {
             seen.later.asked.extend(looks);
             check(&seen).of(RATE)
         };
-        // Two a second and a tenth of that, in their time and the three seconds that they may be late.
+        // Two a second and a tenth of that, in their time and the three seconds that they may be
+        // late.
         assert_eq!((more(9, 100), more(10, 100)), (0, 1));
         assert_eq!((more(20, 300), more(21, 300)), (0, 1));
     }

@@ -432,8 +432,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Returns the next waiting record that a provider is to be asked about; `None` where there is
-    /// no other, or no time. A record that is not run gets its outcome at once.
+    /// Returns the next waiting record that a provider is to be asked about; `None` if none is left,
+    /// or no time. A record that is not run gets its outcome at once.
     fn next_to_ask(&self, batch: &mut Batch, status: Status) -> Option<u32> {
         loop {
             let at = *batch.waiting.peek()?;
