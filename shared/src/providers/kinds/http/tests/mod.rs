@@ -583,7 +583,11 @@ async fn what_broke_says_what_to_look_at_and_nothing_of_the_exchange() {
             "(tls)",
             "ExtraCaFile (MILLRACE_EXTRA_CA_FILE)",
         ),
-        (HttpError::Protocol(quoting()), "(protocol)", "no HTTP"),
+        (
+            HttpError::Protocol(quoting()),
+            "(protocol)",
+            "does not speak HTTP",
+        ),
         (HttpError::Timeout, "(timeout)", "`timeout_s`"),
     ] {
         let (ports, script) = crate::providers::testing::ports();
