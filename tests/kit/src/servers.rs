@@ -123,7 +123,7 @@ impl Answer {
                 .header("Content-Length", "100")
                 .then(Then::repeat(".", Duration::from_secs(1))),
             Self::EndlessBody => {
-                Reply::new(200, "").then(Then::repeat([b'.'; 1 << 16], BIT_BY_BIT))
+                Reply::new(200, "").then(Then::repeat(vec![b'.'; 1 << 16], BIT_BY_BIT))
             }
             Self::EndlessHeaders => Reply::raw("HTTP/1.1 200 X\r\n")
                 .then(Then::repeat("X-More: and more\r\n", BIT_BY_BIT)),
