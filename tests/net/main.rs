@@ -202,7 +202,7 @@ async fn a_dripped_body_ends_at_the_deadline() {
 #[tokio::test]
 async fn an_endless_body_is_cut_and_its_connection_dropped() {
     let reply = Reply::new(200, "").header("connection", "close");
-    let go_on = Then::repeat([b'x'; 64 * 1024], Duration::ZERO);
+    let go_on = Then::repeat(vec![b'x'; 64 * 1024], Duration::ZERO);
     let endless = Server::replying(vec![reply.then(go_on)]).await;
     let answer = send(&local(), endless.url("/hook")).await.unwrap();
     assert_eq!(

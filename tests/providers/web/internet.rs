@@ -187,7 +187,9 @@ impl Internet {
 
 fn head(got: &Got) -> String {
     let headers = got.headers.iter();
-    let headers: String = headers.map(|(n, v)| format!("{n}: {v}\r\n")).collect();
+    let headers: String = headers
+        .map(|(n, v)| [n, ": ", v, "\r\n"].concat())
+        .collect();
     format!("{}\r\n{headers}", got.line)
 }
 
