@@ -349,6 +349,7 @@ fn job(lines: &[ResultLine], dice: &SimEntropy) -> JobView {
         unconfigured: None,
         short_of_credits: false,
         blanks: Blanks::Absent,
+        settings: std::collections::BTreeMap::new(),
     };
     let error =
         (status == Status::Failed).then(|| "nobody to ask: \u{2028}\"\u{1f600}\"".to_owned());

@@ -9,14 +9,16 @@ use serde_json::json;
 use shared::aws::AwsClients;
 use shared::domain::error::ApiError;
 use shared::domain::ids::TenantId;
-use shared::domain::tenant::{ENRICH_CONCURRENCY, Scope, fast_chunks};
+use shared::domain::tenant::{
+    ENRICH_CONCURRENCY, Scope, SettingChange, SurfaceSettings, fast_chunks,
+};
 use shared::jobs::authenticate::authenticate;
 use shared::jobs::{Ports, StepError};
 use shared::lambda::system::{CheckOnly, NoAssets, NoDns, SystemClock, SystemEntropy};
 use shared::maintenance::tenants;
 use shared::net::Guard;
 use shared::ports::{Clock, Entropy, StoreError};
-use shared::surfaces::SURFACES;
+use shared::surfaces::{SURFACES, parse_setting, parse_unset};
 
 use crate::account::{self, Account};
 use crate::failure::Failure;
@@ -83,6 +85,24 @@ pub(crate) enum Tenants {
     Show {
         #[arg(value_name = "TENANT", value_parser = tenant_id)]
         tenant: TenantId,
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Choose how surfaces answer a tenant whose clients differ, such as
+    /// `springbolt.callback_enrichment=nested`; jobs submitted before keep what they began with
+    Set {
+        #[arg(value_name = "TENANT", value_parser = tenant_id)]
+        tenant: TenantId,
+        /// What to choose; a wrong one is refused with the list of what there is
+        #[arg(
+            value_name = "SURFACE.SETTING=VALUE",
+            value_parser = set,
+            required_unless_present = "unset"
+        )]
+        set: Vec<SettingChange<'static>>,
+        /// Go back to the default
+        #[arg(long, value_name = "SURFACE.SETTING", value_parser = unset)]
+        unset: Vec<SettingChange<'static>>,
         #[command(flatten)]
         table: Table,
     },
@@ -165,14 +185,34 @@ pub(crate) async fn tenants(settings: &CliSettings, command: &Tenants) -> Result
                     "credits": {"balance": account.balance, "used": account.used},
                     "open_chunks": account.open_chunks,
                     "webhook_schedule": schedule,
+                    "settings": account.profile.surfaces,
                 }));
             }
             let schedule =
                 schedule.map_or_else(|| "the usual one".to_owned(), |s| format!("{s:?} seconds"));
             print(format!(
-                "{tenant}, since {}\n  credits: {} free, {} used\n  open chunks: {}\n  webhook schedule: {schedule}",
-                account.profile.created_at, account.balance, account.used, account.open_chunks
+                "{tenant}, since {}\n  credits: {} free, {} used\n  open chunks: {}\n  webhook schedule: {schedule}\n  settings: {}",
+                account.profile.created_at,
+                account.balance,
+                account.used,
+                account.open_chunks,
+                chosen(&account.profile.surfaces)
             ))
+        }
+        Tenants::Set {
+            tenant,
+            set,
+            unset,
+            table,
+        } => {
+            let changes = [&set[..], unset].concat();
+            let ports = ports(settings, table).await?;
+            let surfaces = tenants::change_settings(&ports, tenant, &changes).await;
+            let surfaces = surfaces.map_err(|error| step(&error, tenant))?;
+            if table.json {
+                return print(json!({"tenant": tenant.as_str(), "settings": surfaces}));
+            }
+            print(format!("{tenant}: {}", chosen(&surfaces)))
         }
         Tenants::Credits {
             tenant,
@@ -254,6 +294,29 @@ pub(crate) async fn keys(settings: &CliSettings, command: &Keys) -> Result<(), F
 
 fn tenant_id(text: &str) -> Result<TenantId, String> {
     TenantId::parse(text).ok_or_else(|| "is no tenant id: 1 to 64 of a-z 0-9 - _".to_owned())
+}
+
+fn set(text: &str) -> Result<SettingChange<'static>, String> {
+    parse_setting(SURFACES, text)
+}
+
+fn unset(text: &str) -> Result<SettingChange<'static>, String> {
+    parse_unset(SURFACES, text)
+}
+
+/// What is chosen, as it was given.
+fn chosen(surfaces: &BTreeMap<String, SurfaceSettings>) -> String {
+    let all = surfaces.iter().flat_map(|(surface, settings)| {
+        settings
+            .iter()
+            .map(move |(name, value)| format!("{surface}.{name}={value}"))
+    });
+    let all: Vec<String> = all.collect();
+    if all.is_empty() {
+        "every surface answers as usual".to_owned()
+    } else {
+        all.join(" ")
+    }
 }
 
 fn scope(text: &str) -> Result<Scope, String> {

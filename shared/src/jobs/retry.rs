@@ -27,8 +27,9 @@ pub async fn retry(
 }
 
 /// Reads the submission that retries a job: the records that
-/// [may be retried](crate::domain::record::Outcome::may_be_retried), in order, with the job's own settings. The budget was
-/// the old job's and is not carried over. 409 while the job is not over, or when nothing failed.
+/// [may be retried](crate::domain::record::Outcome::may_be_retried), in order, with the job's own
+/// webhooks and providers. The budget was the old job's and is not carried over. What the tenant
+/// has chosen on the surface is read anew, as at every submission. 409 while the job is not over, or when nothing failed.
 pub async fn read(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<Submission, ApiError> {
     let view = job(ports, tenant, id).await?;
     if view.job.status.is_live() {

@@ -80,5 +80,6 @@ pub use self::tenant::{
 };
 pub(crate) use self::tenant::{
     add_to_balance, api_key_item, credits_item, profile_item, read_credits, read_rotation,
-    replace_profile, reserve, rotate_secrets, secrets_item, settle, tenant_exists,
+    replace_profile, replace_settings, reserve, rotate_secrets, secrets_item, settle,
+    tenant_exists,
 };

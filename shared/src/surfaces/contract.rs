@@ -9,7 +9,7 @@ use crate::domain::error::ApiError;
 use crate::domain::ids::JobId;
 use crate::domain::job::{Accepted, End, Entry, JobView, ResultLine, Submission};
 use crate::domain::signature::Secret;
-use crate::domain::tenant::Caller;
+use crate::domain::tenant::{Caller, SurfaceSettings};
 use crate::domain::time::Timestamp;
 use crate::ports::{HttpError, HttpSender};
 use crate::surfaces::common::message::{ApiRequest, ApiResponse};
@@ -43,6 +43,54 @@ pub struct Surface {
     pub body: fn(&Event<'_>) -> Vec<u8>,
     /// The headers that sign it.
     pub sign: fn(&Signing<'_>) -> Vec<(String, String)>,
+    /// What a tenant may choose on it.
+    pub settings: &'static [SurfaceSetting],
+}
+
+impl Surface {
+    /// Returns the setting of that name.
+    pub fn setting(&self, name: &str) -> Option<&'static SurfaceSetting> {
+        self.settings.iter().find(|setting| setting.name == name)
+    }
+
+    /// Returns what a tenant has chosen on this surface, of the settings and values that there are.
+    pub fn chosen(&self, stored: &SurfaceSettings) -> SurfaceSettings {
+        stored
+            .iter()
+            .filter(|(name, value)| {
+                self.setting(name)
+                    .is_some_and(|setting| setting.value(value).is_some())
+            })
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+}
+
+/// A choice that a tenant has on a surface whose clients differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SurfaceSetting {
+    /// The name as it is stored; it never changes.
+    pub name: &'static str,
+    /// The values that it may have. The first is the default.
+    pub values: &'static [&'static str],
+    /// What it is for, in one line.
+    pub help: &'static str,
+}
+
+impl SurfaceSetting {
+    /// Returns the value of that name.
+    pub fn value(&self, text: &str) -> Option<&'static str> {
+        self.values.iter().find(|value| **value == text).copied()
+    }
+
+    /// Returns the value that was chosen, or the default. A stored value that does not exist is the
+    /// default.
+    pub fn of(&self, settings: &SurfaceSettings) -> &'static str {
+        let chosen = settings.get(self.name).and_then(|text| self.value(text));
+        chosen
+            .or_else(|| self.values.first().copied())
+            .unwrap_or_default()
+    }
 }
 
 /// The jobs that a surface shows.

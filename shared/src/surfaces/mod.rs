@@ -17,6 +17,9 @@ pub mod springbolt;
 
 pub use self::contract::{
     Call, Event, MAX_URL_CHARS, NOMINAL_PER_RECORD, Reading, ResultsPage, Route, Shown, Shows,
-    Signing, Surface,
+    Signing, Surface, SurfaceSetting,
 };
-pub use self::registry::{Routed, SURFACES, check_operations, is_path, route, surface};
+pub use self::registry::{
+    Routed, SURFACES, check_operations, is_path, list_settings, parse_setting, parse_unset, route,
+    surface,
+};

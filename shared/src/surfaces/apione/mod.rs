@@ -32,4 +32,5 @@ pub const SURFACE: Surface = Surface {
     inline: End::fits_one_response,
     body: event_body,
     sign,
+    settings: &[],
 };

@@ -34,4 +34,5 @@ pub const SURFACE: Surface = Surface {
     inline: |end| end.bytes <= INLINE_RESULT_BYTES,
     body: event_body,
     sign,
+    settings: &[],
 };
