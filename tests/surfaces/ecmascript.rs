@@ -455,6 +455,7 @@ fn every_body_is_what_javascript_makes_of_it_and_signed_as_that() {
         let secret = Secret::new(&random);
         let signing = Signing {
             secrets: &[&secret],
+            own: &[],
             id: &id,
             event: kind,
             attempt: 1,
@@ -537,6 +538,7 @@ fn the_receiver_refuses_what_is_not_signed_so() {
     let sign = |secrets: &[&Secret], body: &str| {
         let signing = Signing {
             secrets,
+            own: &[],
             id: "evt_1",
             event: EventType::JobCompleted,
             attempt: 1,

@@ -64,6 +64,7 @@ mod loft {
         body,
         sign: |signing: &Signing<'_>| vec![("x-loft-try".to_owned(), signing.attempt.to_string())],
         settings: &[TONE],
+        own_secret: None,
     };
 
     fn toned(view: Option<&JobView>, said: String) -> String {

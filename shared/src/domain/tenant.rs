@@ -127,9 +127,12 @@ impl Caller {
     }
 }
 
+/// What every API key begins with.
+pub const KEY_PREFIX: &str = "mr_";
+
 /// A new API key: `mr_` and 32 random bytes in hex.
 pub fn api_key(random: &[u8; 32]) -> String {
-    format!("mr_{}", hex::encode(random))
+    format!("{KEY_PREFIX}{}", hex::encode(random))
 }
 
 /// Returns what is stored of a key: SHA-256 in hex. A key has 256 random bits, so a fast hash is

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::item::{Corrupt, SPEC, get_json, get_n, get_s, get_set, json, key, s};
 use crate::domain::ids::TenantId;
 use crate::domain::job::{Job, Spec};
@@ -18,6 +20,8 @@ pub const USED: &str = "used";
 pub const OPEN_CHUNKS: &str = "open_chunks";
 /// The live webhook secrets, as JSON.
 const SECRETS: &str = "secrets";
+/// Of webhook secrets: those of single surfaces, as JSON.
+const OWN: &str = "own";
 /// Of webhook secrets: the rotation that made the current one.
 const ROTATION: &str = "rotation";
 /// Of a profile: what was chosen for each surface, as JSON.
@@ -245,6 +249,49 @@ pub(crate) fn rotate_secrets(
             Change::Set(ROTATION, s(rotation)),
         ],
         condition: Some(condition),
+    })
+}
+
+/// A surface's own secrets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OwnSecrets {
+    /// The current one first. Empty where the tenant's secrets sign again.
+    pub(crate) secrets: Vec<LiveSecret>,
+    /// The change that made them so.
+    pub(crate) rotation: String,
+}
+
+/// Reads the secrets of single surfaces, by surface; none without an item.
+///
+/// # Errors
+/// [`Corrupt`] where they are not what a version of ours writes.
+pub(crate) fn read_own_secrets(
+    item: Option<&Item>,
+) -> Result<BTreeMap<String, OwnSecrets>, Corrupt> {
+    match item.filter(|item| item.attributes.contains_key(OWN)) {
+        Some(item) => get_json(item, OWN),
+        None => Ok(BTreeMap::new()),
+    }
+}
+
+/// Replaces the secrets of single surfaces, on condition that they and the tenant's are as `read`.
+pub(crate) fn replace_own_secrets(
+    tenant: &TenantId,
+    read: Option<&Item>,
+    own: &BTreeMap<String, OwnSecrets>,
+) -> Write {
+    let unchanged = |name| match read.and_then(|item| item.attributes.get(name)) {
+        Some(before) => Condition::Equals(name, before.clone()),
+        None => Condition::Absent(name),
+    };
+    Write::Update(Update {
+        key: secret_key(tenant),
+        changes: vec![Change::Set(OWN, s(json(own)))],
+        condition: Some(Condition::All(vec![
+            Condition::ItemExists,
+            unchanged(OWN),
+            unchanged(SECRETS),
+        ])),
     })
 }
 

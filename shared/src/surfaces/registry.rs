@@ -1,7 +1,7 @@
 //! The list of surfaces. Finds the surface and the operation that a request is for, and the
 //! settings that an operator names.
 
-use super::contract::{Call, Surface, SurfaceSetting};
+use super::contract::{Call, OwnSecretForm, Surface, SurfaceSetting};
 use super::{apione, fullenrich, native, sixtyfour, springbolt};
 use crate::catalog::Catalog;
 use crate::domain::tenant::SettingChange;
@@ -112,6 +112,20 @@ pub fn list_settings(surfaces: &[Surface]) -> String {
         })
     });
     all.collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the form of a tenant's own webhook secret on the surface of that name.
+///
+/// # Errors
+/// The surfaces that take one, in words.
+pub fn own_secret_form(surfaces: &[Surface], name: &str) -> Result<OwnSecretForm, String> {
+    surface(surfaces, name)
+        .and_then(|surface| surface.own_secret)
+        .ok_or_else(|| {
+            let takers = surfaces.iter().filter(|s| s.own_secret.is_some());
+            let takers: Vec<&str> = takers.map(|surface| surface.name).collect();
+            format!("must be one of {}", takers.join(", "))
+        })
 }
 
 /// The target of a request.

@@ -35,4 +35,5 @@ pub const SURFACE: Surface = Surface {
     body: event_body,
     sign,
     settings: &[],
+    own_secret: None,
 };

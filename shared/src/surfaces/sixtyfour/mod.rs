@@ -14,7 +14,7 @@ use self::event::{body, delivery, sign};
 use self::request::key;
 use self::routes::ROUTES;
 use self::tasks::TASKS;
-use super::{Shows, Surface};
+use super::{OwnSecretForm, Shows, Surface};
 use crate::domain::ids::JobId;
 use crate::domain::job::End;
 
@@ -33,4 +33,8 @@ pub const SURFACE: Surface = Surface {
     body,
     sign,
     settings: &[],
+    own_secret: Some(OwnSecretForm {
+        prefix: "sk_whsec_",
+        may_be_key: false,
+    }),
 };

@@ -47,4 +47,5 @@ pub const SURFACE: Surface = Surface {
     body,
     sign,
     settings: SETTINGS,
+    own_secret: None,
 };
