@@ -192,33 +192,7 @@ pub(crate) async fn tenants(settings: &CliSettings, command: &Tenants) -> Result
                 new.api_key
             ))
         }
-        Tenants::Show { tenant, table } => {
-            let account = tenants::show(&ports(settings, table).await?, tenant)
-                .await
-                .map_err(|error| step(&error, tenant))?;
-            let account = account.ok_or_else(|| Failure::failed(absent(tenant)))?;
-            let schedule = account.profile.webhook_schedule;
-            if table.json {
-                return print(json!({
-                    "tenant": tenant.as_str(),
-                    "created_at": account.profile.created_at.rfc3339(),
-                    "credits": {"balance": account.balance, "used": account.used},
-                    "open_chunks": account.open_chunks,
-                    "webhook_schedule": schedule,
-                    "settings": account.profile.surfaces,
-                }));
-            }
-            let schedule =
-                schedule.map_or_else(|| "the usual one".to_owned(), |s| format!("{s:?} seconds"));
-            print(format!(
-                "{tenant}, since {}\n  credits: {} free, {} used\n  open chunks: {}\n  webhook schedule: {schedule}\n  settings: {}",
-                account.profile.created_at,
-                account.balance,
-                account.used,
-                account.open_chunks,
-                chosen(&account.profile.surfaces)
-            ))
-        }
+        Tenants::Show { tenant, table } => show(settings, tenant, table).await,
         Tenants::Set {
             tenant,
             set,
@@ -226,13 +200,7 @@ pub(crate) async fn tenants(settings: &CliSettings, command: &Tenants) -> Result
             table,
         } => {
             let changes = [&set[..], unset].concat();
-            let ports = ports(settings, table).await?;
-            let surfaces = tenants::change_settings(&ports, tenant, &changes).await;
-            let surfaces = surfaces.map_err(|error| step(&error, tenant))?;
-            if table.json {
-                return print(json!({"tenant": tenant.as_str(), "settings": surfaces}));
-            }
-            print(format!("{tenant}: {}", chosen(&surfaces)))
+            change_settings(settings, tenant, &changes, table).await
         }
         Tenants::Secret {
             tenant,
@@ -241,15 +209,13 @@ pub(crate) async fn tenants(settings: &CliSettings, command: &Tenants) -> Result
             overlap_hours,
             table,
         } => {
-            let secret = if *remove {
-                None
-            } else {
-                let text = line_from_stdin("no secret: give it on standard input")?;
-                Some(Secret::chosen(&text))
-            };
             let own = OwnSecret {
                 surface: surface.clone(),
-                secret,
+                secret: if *remove {
+                    None
+                } else {
+                    Some(secret_from_stdin()?)
+                },
             };
             own_secret(settings, tenant, &own, *overlap_hours, table).await
         }
@@ -271,21 +237,7 @@ pub(crate) async fn tenants(settings: &CliSettings, command: &Tenants) -> Result
             tenant,
             schedule,
             table,
-        } => {
-            let ports = ports(settings, table).await?;
-            tenants::set_webhook_schedule(&ports, tenant, schedule.0.clone())
-                .await
-                .map_err(|error| step(&error, tenant))?;
-            if table.json {
-                return print(json!({"tenant": tenant.as_str(), "webhook_schedule": schedule.0}));
-            }
-            match &schedule.0 {
-                Some(seconds) => print(format!(
-                    "{tenant}: webhooks are tried again after {seconds:?} seconds"
-                )),
-                None => print(format!("{tenant}: webhooks are tried again as usual")),
-            }
-        }
+        } => set_schedule(settings, tenant, schedule, table).await,
     }
 }
 
@@ -389,6 +341,78 @@ fn line_from_stdin(missing: &str) -> Result<String, Failure> {
         "" => Err(Failure::usage(missing)),
         text => Ok(text.to_owned()),
     }
+}
+
+fn secret_from_stdin() -> Result<Secret, Failure> {
+    let text = line_from_stdin("no secret: give it on standard input")?;
+    Ok(Secret::chosen(&text))
+}
+
+/// Shows a tenant's credits and settings.
+async fn show(settings: &CliSettings, tenant: &TenantId, table: &Table) -> Result<(), Failure> {
+    let account = tenants::show(&ports(settings, table).await?, tenant)
+        .await
+        .map_err(|error| step(&error, tenant))?;
+    let account = account.ok_or_else(|| Failure::failed(absent(tenant)))?;
+    let schedule = account.profile.webhook_schedule;
+    if table.json {
+        return print(json!({
+            "tenant": tenant.as_str(),
+            "created_at": account.profile.created_at.rfc3339(),
+            "credits": {"balance": account.balance, "used": account.used},
+            "open_chunks": account.open_chunks,
+            "webhook_schedule": schedule,
+            "settings": account.profile.surfaces,
+        }));
+    }
+    let schedule =
+        schedule.map_or_else(|| "the usual one".to_owned(), |s| format!("{s:?} seconds"));
+    print(format!(
+        "{tenant}, since {}\n  credits: {} free, {} used\n  open chunks: {}\n  webhook schedule: {schedule}\n  settings: {}",
+        account.profile.created_at,
+        account.balance,
+        account.used,
+        account.open_chunks,
+        chosen(&account.profile.surfaces)
+    ))
+}
+
+/// Sets the pauses between the attempts of a tenant's webhooks.
+async fn set_schedule(
+    settings: &CliSettings,
+    tenant: &TenantId,
+    schedule: &Schedule,
+    table: &Table,
+) -> Result<(), Failure> {
+    let ports = ports(settings, table).await?;
+    tenants::set_webhook_schedule(&ports, tenant, schedule.0.clone())
+        .await
+        .map_err(|error| step(&error, tenant))?;
+    if table.json {
+        return print(json!({"tenant": tenant.as_str(), "webhook_schedule": schedule.0}));
+    }
+    match &schedule.0 {
+        Some(seconds) => print(format!(
+            "{tenant}: webhooks are tried again after {seconds:?} seconds"
+        )),
+        None => print(format!("{tenant}: webhooks are tried again as usual")),
+    }
+}
+
+/// Changes what is chosen for a tenant, and prints all that is chosen then.
+async fn change_settings(
+    settings: &CliSettings,
+    tenant: &TenantId,
+    changes: &[SettingChange<'static>],
+    table: &Table,
+) -> Result<(), Failure> {
+    let ports = ports(settings, table).await?;
+    let surfaces = tenants::change_settings(&ports, tenant, changes).await;
+    let surfaces = surfaces.map_err(|error| step(&error, tenant))?;
+    if table.json {
+        return print(json!({"tenant": tenant.as_str(), "settings": surfaces}));
+    }
+    print(format!("{tenant}: {}", chosen(&surfaces)))
 }
 
 fn takes_a_secret(text: &str) -> Result<String, String> {
