@@ -6,12 +6,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::ENRICH_TIMEOUT;
+use serde_json::Value;
 use shared::domain::delivery::DeliveryState;
 use shared::domain::error::ApiError;
 use shared::domain::ids::JobId;
 use shared::domain::job::{Status, Submission};
+use shared::domain::signature::Secret;
+use shared::domain::time::Timestamp;
 use shared::jobs::idempotency::Idempotency;
 use shared::jobs::{Ports, cancel, delete, read, retry};
+use shared::schema::get_s;
+use shared::surfaces::OwnSecret;
 use shared::webhooks::{replay, secrets};
 use testkit::harness::mutation::{BrokenStore, Mutation};
 use testkit::harness::{HOOK, Options, World, invariants, submission};
@@ -455,6 +460,46 @@ fn a_rotation_survives_every_crash() {
                     Ok(())
                 } else {
                     Err(format!("rotated once: {} secrets", stored.len()))
+                }
+            })
+        }),
+    );
+}
+
+#[test]
+fn an_own_secret_survives_every_crash() {
+    sweep(
+        "own secret",
+        &case(|world| {
+            let tenant = world.tenant.id.clone();
+            let own = OwnSecret {
+                surface: "fullenrich".to_owned(),
+                secret: Some(Secret::chosen("chosen-by-the-tenant-0001")),
+            };
+            let day = Duration::from_secs(24 * 3600);
+            let set = async |ports: &Ports| {
+                secrets::set_own(ports, &tenant, &own, day, Some(&key("own"))).await
+            };
+            let answer = world.ask_until_answered(set);
+            Box::new(move |world| {
+                let set = answer.as_ref().map_err(|e| format!("it answered {e:?}"))?;
+                let item = world
+                    .sim
+                    .store
+                    .peek(&shared::schema::secret_key(&world.tenant.id));
+                let stored = item.as_ref().and_then(|item| get_s(item, "own"));
+                let stored: Value =
+                    serde_json::from_str(stored.unwrap_or_default()).map_err(|e| e.to_string())?;
+                let secrets = &stored["fullenrich"]["secrets"];
+                let until = secrets[1]["expires_at"].as_i64().map(Timestamp);
+                if secrets.as_array().map(Vec::len) == Some(2)
+                    && secrets[0]["secret"] == "chosen-by-the-tenant-0001"
+                    && until.is_some()
+                    && until == set.previous_expires_at
+                {
+                    Ok(())
+                } else {
+                    Err("it was not set once".to_owned())
                 }
             })
         }),

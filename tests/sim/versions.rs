@@ -5,12 +5,14 @@ use std::time::Duration;
 use serde_json::json;
 use shared::domain::job::{Status, Submission};
 use shared::domain::record::Record;
+use shared::domain::signature::Secret;
 use shared::jobs::cancel;
 use shared::jobs::enrich::newer::DEPLOYED_WITHIN;
 use shared::maintenance::tenants;
 use shared::ports::Clock;
 use shared::ports::QueueName::{Enrich, EnrichBulk, Webhook, WebhookRetry};
 use shared::schema::{attempts_attribute, profile_key, progress_key, secret_key};
+use shared::surfaces::{OwnSecret, SURFACES, parse_setting};
 use shared::webhooks::{replay, secrets};
 use testkit::harness::{
     CONFIG, HOOK, Happened, Options, Version, World, invariants, record, submission,
@@ -276,6 +278,18 @@ fn what_a_later_version_keeps_beside_a_tenants_secrets_and_settings_stays() {
         world
             .call(async |p| secrets::rotate(p, &tenant, day, None).await)
             .expect("a rotation");
+        let own = OwnSecret {
+            surface: "apione".to_owned(),
+            secret: Some(Secret::chosen("chosen-by-the-tenant-0001")),
+        };
+        world
+            .call(async |p| secrets::set_own(p, &tenant, &own, day, None).await)
+            .expect("a secret of its own");
+        let change = parse_setting(SURFACES, "springbolt.callback_enrichment=nested");
+        let change = change.expect("a setting");
+        world
+            .call(async |p| tenants::change_settings(p, &tenant, &[change]).await)
+            .expect("settings");
     };
     settings(&world);
     world.deploy(Version::Current);

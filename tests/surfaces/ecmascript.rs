@@ -352,6 +352,7 @@ fn job(lines: &[ResultLine], dice: &SimEntropy) -> JobView {
         unconfigured: None,
         short_of_credits: false,
         blanks: Blanks::Absent,
+        settings: std::collections::BTreeMap::new(),
     };
     let error = (status == Status::Failed).then(|| "no provider: \u{2028}\"\u{1f600}\"".to_owned());
     let end = End {
@@ -458,6 +459,7 @@ fn every_body_is_what_javascript_makes_of_it_and_signed_as_that() {
         let secret = Secret::new(&random);
         let signing = Signing {
             secrets: &[&secret],
+            own: &[],
             id: &id,
             event: kind,
             attempt: 1,
@@ -541,6 +543,7 @@ fn the_receiver_refuses_what_is_not_signed_so() {
     let sign = |secrets: &[&Secret], body: &str| {
         let signing = Signing {
             secrets,
+            own: &[],
             id: "evt_1",
             event: EventType::JobCompleted,
             attempt: 1,

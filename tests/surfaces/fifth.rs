@@ -2,12 +2,19 @@
 //! ids and headers of its own. The module `loft` would be its folder in `shared/src/surfaces`, and
 //! [`SURFACES_AND_LOFT`] the line it takes there.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::json;
-use shared::domain::ids::JobId;
+use serde_json::{Value, json};
+use shared::domain::ids::{JobId, TenantId};
+use shared::domain::record::FailureCode;
+use shared::domain::tenant::SettingChange;
+use shared::jobs::StepError;
+use shared::maintenance::tenants;
+use shared::ports::StoreError;
 use shared::providers::Answer;
-use shared::surfaces::{SURFACES, Surface};
+use shared::schema::{get_s, meta_key, profile_key};
+use shared::surfaces::{SURFACES, Surface, parse_setting, parse_unset};
 use testkit::harness::{ServedApi, World, body, found};
 use testkit::sim::Reply;
 
@@ -22,7 +29,16 @@ mod loft {
     use shared::domain::record::{OutcomeStatus, Record};
     use shared::domain::time::Timestamp;
     use shared::surfaces::common::message::{ApiRequest, ApiResponse};
-    use shared::surfaces::{Call, Event, Reading, Route, Shown, Shows, Signing, Surface};
+    use shared::surfaces::{
+        Call, Event, Reading, Route, Shown, Shows, Signing, Surface, SurfaceSetting,
+    };
+
+    /// Whether it speaks up.
+    pub(super) const TONE: SurfaceSetting = SurfaceSetting {
+        name: "tone",
+        values: &["low", "high"],
+        help: "How it speaks",
+    };
 
     pub(super) const SURFACE: Surface = Surface {
         name: "loft",
@@ -48,7 +64,16 @@ mod loft {
         inline: |end| end.bytes <= 1 << 20,
         body,
         sign: |signing: &Signing<'_>| vec![("x-loft-try".to_owned(), signing.attempt.to_string())],
+        settings: &[TONE],
+        own_secret: None,
     };
+
+    fn toned(view: Option<&JobView>, said: String) -> String {
+        match view.map(|view| TONE.of(&view.job.spec.settings)) {
+            Some("high") => said.to_uppercase(),
+            _ => said,
+        }
+    }
 
     fn id(job: &JobId) -> String {
         format!("loft-{}", job.hex())
@@ -104,7 +129,8 @@ mod loft {
                 .filter_map(|r| Some(line(r.outcome.as_ref()?.status, &r.record)))
                 .collect::<String>()
         });
-        Ok(text(200, lines.unwrap_or_else(|| "wait".to_owned())))
+        let said = lines.unwrap_or_else(|| "wait".to_owned());
+        Ok(text(200, toned(Some(shown.view), said)))
     }
 
     fn error(error: &ApiError, _: &ApiRequest) -> ApiResponse {
@@ -118,11 +144,11 @@ mod loft {
 
     fn body(event: &Event<'_>) -> Vec<u8> {
         let lines = event.results.unwrap_or_default();
-        lines
+        let said = lines
             .iter()
             .flat_map(|l| [l.outcome.status.as_str(), "\n"])
-            .collect::<String>()
-            .into_bytes()
+            .collect::<String>();
+        toned(event.job, said).into_bytes()
     }
 }
 
@@ -214,5 +240,210 @@ fn a_fifth_surface_is_a_folder_and_a_line() {
     assert_eq!(
         (hidden.status, text(&hidden.body).as_str()),
         (404, "nothing")
+    );
+}
+
+fn choose(served: &ServedApi, change: Result<SettingChange<'static>, String>) {
+    let (tenant, change) = (served.world.tenant.id.clone(), change.unwrap());
+    served
+        .world
+        .call(async |p| tenants::change_settings(p, &tenant, &[change]).await)
+        .unwrap();
+}
+
+/// Submits on the fifth surface; the id.
+fn look_up(served: &mut ServedApi, url: &str) -> String {
+    let key = served.key().to_owned();
+    let sent = format!("{url}\na.example");
+    let token = [("x-loft-token", key.as_str())];
+    let accepted = served.call("POST", "/loft/lookups", &token, sent.as_bytes());
+    assert_eq!(accepted.status, 200);
+    String::from_utf8(accepted.body).unwrap()
+}
+
+fn polled(served: &mut ServedApi, id: &str) -> String {
+    let key = served.key().to_owned();
+    let answer = served.get(
+        &format!("/loft/lookups/{id}"),
+        &[("x-loft-token", key.as_str())],
+    );
+    assert_eq!(answer.status, 200);
+    String::from_utf8(answer.body).unwrap()
+}
+
+/// What a job's head keeps as its settings.
+fn kept(served: &ServedApi, id: &str) -> Value {
+    let id = JobId::parse_hex(id.strip_prefix("loft-").unwrap()).unwrap();
+    let item = served.world.sim.store.peek(&meta_key(&id)).unwrap();
+    let spec: Value = serde_json::from_str(get_s(&item, "spec").unwrap()).unwrap();
+    spec.get("settings").cloned().unwrap_or_default()
+}
+
+#[test]
+fn a_job_keeps_the_settings_that_it_was_submitted_with() {
+    let operations = "[operations.loft]\nlookup = \"any\"";
+    let mut served = ServedApi::new(World::new(), SURFACES_AND_LOFT, operations, |_| {
+        (Duration::from_secs(20), found(json!({"name": "x"})))
+    });
+    let hook = |name| format!("http://hook.example/{name}");
+    let set = |value| parse_setting(SURFACES_AND_LOFT, &format!("loft.tone={value}"));
+    let unset = || parse_unset(SURFACES_AND_LOFT, "loft.tone");
+    // The tenant changes its mind after each submission, and while the jobs run.
+    let plain = look_up(&mut served, &hook("plain"));
+    choose(&served, set("high"));
+    let high = look_up(&mut served, &hook("high"));
+    choose(&served, set("low"));
+    let low = look_up(&mut served, &hook("low"));
+    choose(&served, set("high"));
+    for (id, said, stored) in [
+        (&plain, "wait", Value::Null),
+        (&high, "WAIT", json!({"tone": "high"})),
+        (&low, "wait", json!({"tone": "low"})),
+    ] {
+        assert_eq!(
+            (polled(&mut served, id).as_str(), kept(&served, id)),
+            (said, stored)
+        );
+    }
+    served.world.run_for(Duration::from_secs(5));
+    choose(&served, unset());
+    served.world.run_for(Duration::from_secs(60));
+    assert!(polled(&mut served, &high).ends_with("FOUND\n"));
+    let sent: BTreeMap<String, String> = served
+        .world
+        .receiver
+        .exchanges()
+        .iter()
+        .map(|e| (e.url.clone(), String::from_utf8(e.body.clone()).unwrap()))
+        .collect();
+    let expected = [
+        ("plain", "found\n"),
+        ("high", "FOUND\n"),
+        ("low", "found\n"),
+    ];
+    let expected = expected.map(|(name, body)| (hook(name), body.to_owned()));
+    assert_eq!(sent, BTreeMap::from(expected));
+
+    // A replay has the same words, whatever is chosen by then.
+    let bearer = format!("Bearer {}", served.key());
+    let deliveries = served.get(
+        &format!("/v1/jobs/{high}/deliveries"),
+        &[("authorization", &bearer)],
+    );
+    let delivery = body(&deliveries, 200)["deliveries"][0]["id"].clone();
+    let replay = format!("/v1/deliveries/{}/replay", delivery.as_str().unwrap());
+    served.post(&replay, &[("authorization", &bearer)], &json!({}));
+    served.world.run_for(Duration::from_secs(60));
+    let last = served.world.receiver.exchanges().pop().unwrap();
+    assert_eq!(last.body, b"FOUND\n");
+
+    // Without a choice nothing is kept.
+    let tenant = served.world.tenant.id.clone();
+    let profile = served.world.sim.store.peek(&profile_key(&tenant)).unwrap();
+    assert_eq!(profile.attributes.len(), 1, "{profile:?}");
+}
+
+#[test]
+fn settings_stay_beside_a_webhook_schedule_and_what_is_not_known_is_ignored() {
+    let mut served = ServedApi::new(
+        World::new(),
+        SURFACES_AND_LOFT,
+        "[operations.loft]\nlookup = \"any\"",
+        |_| (Duration::from_secs(20), found(json!({"name": "x"}))),
+    );
+    let tenant = served.world.tenant.id.clone();
+    choose(&served, parse_setting(SURFACES_AND_LOFT, "loft.tone=high"));
+    for (surface, setting, value) in [
+        ("loft", "tune", "fast"),
+        ("attic", "tone", "high"),
+        ("native", "tone", "high"),
+    ] {
+        let value = Some(value);
+        choose(
+            &served,
+            Ok(SettingChange {
+                surface,
+                setting,
+                value,
+            }),
+        );
+    }
+    let schedule = Some(vec![1]);
+    served
+        .world
+        .call(async |p| tenants::set_webhook_schedule(p, &tenant, schedule.clone()).await)
+        .unwrap();
+    let id = look_up(&mut served, "http://hook.example/one");
+    assert_eq!(kept(&served, &id), json!({"tone": "high"}));
+    let read = |served: &ServedApi| {
+        let account = served
+            .world
+            .call(async |p| tenants::show(p, &tenant).await)
+            .unwrap()
+            .unwrap();
+        (
+            account.profile.webhook_schedule.clone(),
+            json!(account.profile.surfaces),
+        )
+    };
+    let all = json!({"loft": {"tone": "high", "tune": "fast"}, "attic": {"tone": "high"},
+        "native": {"tone": "high"}});
+    assert_eq!(read(&served), (Some(vec![1]), all));
+    // A value of a later version is the default here.
+    choose(
+        &served,
+        Ok(SettingChange {
+            surface: "loft",
+            setting: "tone",
+            value: Some("shrill"),
+        }),
+    );
+    let id = look_up(&mut served, "http://hook.example/two");
+    assert_eq!(
+        (kept(&served, &id), polled(&mut served, &id).as_str()),
+        (Value::Null, "wait")
+    );
+    let nobody = TenantId::parse("nobody").unwrap();
+    let change = parse_unset(SURFACES_AND_LOFT, "loft.tone").unwrap();
+    let refused = served
+        .world
+        .call(async |p| tenants::change_settings(p, &nobody, &[change]).await);
+    assert!(
+        matches!(
+            refused,
+            Err(StepError::Store(StoreError::ConditionFailed(_)))
+        ),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_retried_job_has_the_settings_of_its_own_time() {
+    let mut served = ServedApi::new(
+        World::new(),
+        SURFACES_AND_LOFT,
+        "[operations.loft]\nlookup = \"any\"",
+        |_| {
+            let broken = Answer::Failed {
+                code: FailureCode::ProviderError,
+                detail: "out of order".to_owned(),
+            };
+            (Duration::from_secs(1), broken)
+        },
+    );
+    let first = look_up(&mut served, "http://hook.example/one");
+    served.world.run_for(Duration::from_secs(600));
+    choose(&served, parse_setting(SURFACES_AND_LOFT, "loft.tone=high"));
+    let bearer = format!("Bearer {}", served.key());
+    let path = format!("/v1/jobs/{first}/retry");
+    let again = body(
+        &served.post(&path, &[("authorization", &bearer)], &json!({})),
+        202,
+    );
+    let again = JobId::parse(again["id"].as_str().unwrap()).unwrap();
+    let again = format!("loft-{}", again.hex());
+    assert_eq!(
+        (kept(&served, &first), kept(&served, &again)),
+        (Value::Null, json!({"tone": "high"}))
     );
 }

@@ -1450,6 +1450,7 @@ fn an_event_of_a_contact_is_tried_on_the_same_schedule() {
 fn signature(secret: &Secret, event: &Exchange) -> String {
     let signing = Signing {
         secrets: &[secret],
+        own: &[],
         id: event.id(),
         event: EventType::JobCompleted,
         attempt: 1,

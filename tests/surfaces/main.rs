@@ -9,6 +9,7 @@ mod ecmascript;
 mod fifth;
 mod fullenrich;
 mod native;
+mod own_secrets;
 mod plain_http;
 mod receiver;
 mod regressions;

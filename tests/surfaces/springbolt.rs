@@ -8,8 +8,9 @@ use shared::domain::ids::JobId;
 use shared::domain::record::FailureCode;
 use shared::domain::signature::verify;
 use shared::lambda::http::ApiResponse;
+use shared::maintenance::tenants;
 use shared::providers::Answer;
-use shared::surfaces::SURFACES;
+use shared::surfaces::{SURFACES, parse_setting};
 use testkit::harness::{Exchange, HOOK, Options, ServedApi, World, body, found};
 use testkit::sim::Reply;
 
@@ -643,9 +644,7 @@ fn a_callback_is_tried_at_the_times_of_the_native_schedule_to_the_second() {
     let tenant = served.world.tenant.id.clone();
     served
         .world
-        .call(async |p| {
-            shared::maintenance::tenants::set_webhook_schedule(p, &tenant, schedule.clone()).await
-        })
+        .call(async |p| tenants::set_webhook_schedule(p, &tenant, schedule.clone()).await)
         .unwrap();
     served.world.receiver.from_then_on(Reply::status(410));
     enrich(&mut served, "Other");
@@ -723,4 +722,56 @@ fn of_two_requests_with_one_url_the_newer_ones_result_stays() {
         .collect();
     assert_eq!(names, ["Newer", "3", "Newer"]);
     assert_eq!(delivery(&mut served, &older)["state"], "delivered");
+}
+
+#[test]
+fn callbacks_are_nested_for_the_operations_that_the_tenant_chose() {
+    let mut served = served();
+    let tenant = served.world.tenant.id.clone();
+    let changes = ["callback_linkedin_to_hem", "callback_ip_to_company"].map(|name| {
+        parse_setting(SURFACES, &format!("springbolt.{name}=nested")).expect("a setting")
+    });
+    served
+        .world
+        .call(async |p| tenants::change_settings(p, &tenant, &changes).await)
+        .unwrap();
+    for (operation, input, nested) in [
+        ("linkedin_to_hem", "profileUrl", true),
+        ("linkedin-to-hem", "profile_url", true),
+        ("ip_to_company", "ipAddress", true),
+        ("email_to_hem", "emailAddress", false),
+        ("deanonymization", "email", false),
+    ] {
+        for (sent, status) in [("Acme", Value::Null), ("none", json!("not_found"))] {
+            let from = served.world.receiver.exchanges().len();
+            let path = format!("/lead/resolution/{operation}");
+            let request = json!({input: sent, "callbackUrl": HOOK});
+            body(&post(&mut served, &path, &request), 200);
+            served.settle();
+            let called = served.world.receiver.exchanges()[from].json();
+            assert_eq!(
+                called.get("lead").is_some(),
+                nested,
+                "{operation}: {called}"
+            );
+            assert_eq!(called.get("status").cloned().unwrap_or_default(), status);
+            let (of, known) = if nested {
+                (&called["lead"], !operation.starts_with("ip"))
+            } else {
+                (&called, false)
+            };
+            let name = match (nested, known) {
+                (true, true) => "linkedin_url",
+                (true, false) => "ip",
+                (false, _) => input,
+            };
+            assert_eq!(of[name], sent, "{operation}: {called}");
+            let found = if nested {
+                "company_name"
+            } else {
+                "companyName"
+            };
+            assert_eq!(of.get(found).is_some(), status.is_null(), "{called}");
+        }
+    }
 }

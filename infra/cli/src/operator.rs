@@ -4,20 +4,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 use shared::aws::AwsClients;
 use shared::domain::error::ApiError;
 use shared::domain::ids::TenantId;
-use shared::domain::tenant::{ENRICH_CONCURRENCY, Scope, fast_chunks};
+use shared::domain::signature::Secret;
+use shared::domain::tenant::{
+    ENRICH_CONCURRENCY, Scope, SettingChange, SurfaceSettings, fast_chunks,
+};
+use shared::domain::time::Timestamp;
 use shared::jobs::authenticate::authenticate;
 use shared::jobs::{Ports, StepError};
 use shared::lambda::system::{CheckOnly, NoAssets, NoDns, SystemClock, SystemEntropy};
 use shared::maintenance::tenants;
 use shared::net::Guard;
 use shared::ports::{Clock, Entropy, StoreError};
-use shared::surfaces::SURFACES;
+use shared::surfaces::{OwnSecret, SURFACES, own_secret_form, parse_setting, parse_unset};
+use shared::webhooks::secrets::set_own;
 
 use crate::account::{self, Account};
 use crate::failure::Failure;
@@ -28,8 +34,8 @@ use crate::settings::CliSettings;
 /// schedule's is a day).
 const MAX_SCHEDULE: usize = 20;
 const MAX_PAUSE_SECONDS: u64 = 7 * 24 * 3600;
-/// No key is longer.
-const MAX_KEY_BYTES: u64 = 256;
+/// No key and no secret is longer, with white space around it.
+const MAX_STDIN_BYTES: u64 = 512;
 /// Pauses between a delivery's attempts, in seconds; `None` for the usual ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Schedule(Option<Vec<u64>>);
@@ -85,6 +91,40 @@ pub(crate) enum Tenants {
     Show {
         #[arg(value_name = "TENANT", value_parser = tenant_id)]
         tenant: TenantId,
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Choose how surfaces answer a tenant whose clients differ, such as
+    /// `springbolt.callback_enrichment=nested`; jobs submitted before keep what they began with
+    Set {
+        #[arg(value_name = "TENANT", value_parser = tenant_id)]
+        tenant: TenantId,
+        /// What to choose; a wrong one is refused with the list of what there is
+        #[arg(
+            value_name = "SURFACE.SETTING=VALUE",
+            value_parser = set,
+            required_unless_present = "unset"
+        )]
+        set: Vec<SettingChange<'static>>,
+        /// Go back to the default
+        #[arg(long, value_name = "SURFACE.SETTING", value_parser = unset)]
+        unset: Vec<SettingChange<'static>>,
+        #[command(flatten)]
+        table: Table,
+    },
+    /// Set a tenant's own webhook secret for one surface; reads it from standard input
+    Secret {
+        #[arg(value_name = "TENANT", value_parser = tenant_id)]
+        tenant: TenantId,
+        /// The surface, such as fullenrich
+        #[arg(long, value_name = "SURFACE", value_parser = takes_a_secret)]
+        surface: String,
+        /// Remove it, so that the tenant's usual secret signs again; reads nothing
+        #[arg(long)]
+        remove: bool,
+        /// Hours for which the previous secret also signs
+        #[arg(long, value_name = "0..72", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=72))]
+        overlap_hours: u64,
         #[command(flatten)]
         table: Table,
     },
@@ -155,28 +195,32 @@ pub(crate) async fn tenants(settings: &CliSettings, command: &Tenants) -> Result
                 new.api_key
             ))
         }
-        Tenants::Show { tenant, table } => {
-            let account = tenants::show(&ports(settings, table).await?, tenant)
-                .await
-                .map_err(|error| step(&error, tenant))?;
-            let account = account.ok_or_else(|| Failure::failed(absent(tenant)))?;
-            let schedule = account.profile.webhook_schedule;
-            if table.json {
-                return print(json!({
-                    "tenant": tenant.as_str(),
-                    "created_at": account.profile.created_at.rfc3339(),
-                    "credits": {"balance": account.balance, "used": account.used},
-                    "open_chunks": account.open_chunks,
-                    "webhook_schedule": schedule,
-                }));
-            }
-            let schedule =
-                schedule.map_or_else(|| "the usual one".to_owned(), |s| format!("{s:?} seconds"));
-            print(format!(
-                "{tenant}, since {}\n  credits: {} free, {} used\n  open chunks: {}\n  webhook \
-                 schedule: {schedule}",
-                account.profile.created_at, account.balance, account.used, account.open_chunks
-            ))
+        Tenants::Show { tenant, table } => show(settings, tenant, table).await,
+        Tenants::Set {
+            tenant,
+            set,
+            unset,
+            table,
+        } => {
+            let changes = [&set[..], unset].concat();
+            change_settings(settings, tenant, &changes, table).await
+        }
+        Tenants::Secret {
+            tenant,
+            surface,
+            remove,
+            overlap_hours,
+            table,
+        } => {
+            let own = OwnSecret {
+                surface: surface.clone(),
+                secret: if *remove {
+                    None
+                } else {
+                    Some(secret_from_stdin()?)
+                },
+            };
+            own_secret(settings, tenant, &own, *overlap_hours, table).await
         }
         Tenants::Credits {
             tenant,
@@ -196,21 +240,7 @@ pub(crate) async fn tenants(settings: &CliSettings, command: &Tenants) -> Result
             tenant,
             schedule,
             table,
-        } => {
-            let ports = ports(settings, table).await?;
-            tenants::set_webhook_schedule(&ports, tenant, schedule.0.clone())
-                .await
-                .map_err(|error| step(&error, tenant))?;
-            if table.json {
-                return print(json!({"tenant": tenant.as_str(), "webhook_schedule": schedule.0}));
-            }
-            match &schedule.0 {
-                Some(seconds) => print(format!(
-                    "{tenant}: webhooks are tried again after {seconds:?} seconds"
-                )),
-                None => print(format!("{tenant}: webhooks are tried again as usual")),
-            }
-        }
+        } => set_schedule(settings, tenant, schedule, table).await,
     }
 }
 
@@ -260,6 +290,29 @@ fn tenant_id(text: &str) -> Result<TenantId, String> {
     TenantId::parse(text).ok_or_else(|| "is not a tenant id: 1 to 64 of a-z 0-9 - _".to_owned())
 }
 
+fn set(text: &str) -> Result<SettingChange<'static>, String> {
+    parse_setting(SURFACES, text)
+}
+
+fn unset(text: &str) -> Result<SettingChange<'static>, String> {
+    parse_unset(SURFACES, text)
+}
+
+/// What is chosen, as it was given.
+fn chosen(surfaces: &BTreeMap<String, SurfaceSettings>) -> String {
+    let all = surfaces.iter().flat_map(|(surface, settings)| {
+        settings
+            .iter()
+            .map(move |(name, value)| format!("{surface}.{name}={value}"))
+    });
+    let all: Vec<String> = all.collect();
+    if all.is_empty() {
+        "every surface answers as usual".to_owned()
+    } else {
+        all.join(" ")
+    }
+}
+
 fn scope(text: &str) -> Result<Scope, String> {
     Scope::parse(text.trim()).ok_or_else(|| "is neither read nor write".to_owned())
 }
@@ -276,19 +329,148 @@ fn amount(text: &str) -> Result<i64, String> {
 }
 
 fn key_from_stdin() -> Result<String, Failure> {
+    line_from_stdin("no key: give it as an argument or on standard input")
+}
+
+/// Reads a text without the white space around it. One that is too long is cut behind the longest
+/// that could be right, so that it is refused.
+fn line_from_stdin(missing: &str) -> Result<String, Failure> {
     let mut text = String::new();
     std::io::stdin()
         .lock()
-        .take(MAX_KEY_BYTES)
+        .take(MAX_STDIN_BYTES)
         .read_to_string(&mut text)?;
-    let key = text.trim().to_owned();
-    if key.is_empty() {
-        Err(Failure::usage(
-            "no key: give it as an argument or on standard input",
-        ))
-    } else {
-        Ok(key)
+    match text.trim() {
+        "" => Err(Failure::usage(missing)),
+        text => Ok(text.to_owned()),
     }
+}
+
+fn secret_from_stdin() -> Result<Secret, Failure> {
+    let text = line_from_stdin("no secret: give it on standard input")?;
+    Ok(Secret::chosen(&text))
+}
+
+/// Shows a tenant's credits and settings.
+async fn show(settings: &CliSettings, tenant: &TenantId, table: &Table) -> Result<(), Failure> {
+    let account = tenants::show(&ports(settings, table).await?, tenant)
+        .await
+        .map_err(|error| step(&error, tenant))?;
+    let account = account.ok_or_else(|| Failure::failed(absent(tenant)))?;
+    let schedule = account.profile.webhook_schedule;
+    if table.json {
+        return print(json!({
+            "tenant": tenant.as_str(),
+            "created_at": account.profile.created_at.rfc3339(),
+            "credits": {"balance": account.balance, "used": account.used},
+            "open_chunks": account.open_chunks,
+            "webhook_schedule": schedule,
+            "settings": account.profile.surfaces,
+        }));
+    }
+    let schedule =
+        schedule.map_or_else(|| "the usual one".to_owned(), |s| format!("{s:?} seconds"));
+    print(format!(
+        "{tenant}, since {}\n  credits: {} free, {} used\n  open chunks: {}\n  webhook schedule: {schedule}\n  settings: {}",
+        account.profile.created_at,
+        account.balance,
+        account.used,
+        account.open_chunks,
+        chosen(&account.profile.surfaces)
+    ))
+}
+
+/// Sets the pauses between the attempts of a tenant's webhooks.
+async fn set_schedule(
+    settings: &CliSettings,
+    tenant: &TenantId,
+    schedule: &Schedule,
+    table: &Table,
+) -> Result<(), Failure> {
+    let ports = ports(settings, table).await?;
+    tenants::set_webhook_schedule(&ports, tenant, schedule.0.clone())
+        .await
+        .map_err(|error| step(&error, tenant))?;
+    if table.json {
+        return print(json!({"tenant": tenant.as_str(), "webhook_schedule": schedule.0}));
+    }
+    match &schedule.0 {
+        Some(seconds) => print(format!(
+            "{tenant}: webhooks are tried again after {seconds:?} seconds"
+        )),
+        None => print(format!("{tenant}: webhooks are tried again as usual")),
+    }
+}
+
+/// Changes what is chosen for a tenant, and prints all that is chosen then.
+async fn change_settings(
+    settings: &CliSettings,
+    tenant: &TenantId,
+    changes: &[SettingChange<'static>],
+    table: &Table,
+) -> Result<(), Failure> {
+    let ports = ports(settings, table).await?;
+    let surfaces = tenants::change_settings(&ports, tenant, changes).await;
+    let surfaces = surfaces.map_err(|error| step(&error, tenant))?;
+    if table.json {
+        return print(json!({"tenant": tenant.as_str(), "settings": surfaces}));
+    }
+    print(format!("{tenant}: {}", chosen(&surfaces)))
+}
+
+fn takes_a_secret(text: &str) -> Result<String, String> {
+    own_secret_form(SURFACES, text).map(|_| text.to_owned())
+}
+
+/// Sets or removes a tenant's own secret for a surface, which is never printed.
+async fn own_secret(
+    settings: &CliSettings,
+    tenant: &TenantId,
+    own: &OwnSecret,
+    overlap_hours: u64,
+    table: &Table,
+) -> Result<(), Failure> {
+    let ports = ports(settings, table).await?;
+    let account = tenants::show(&ports, tenant).await;
+    if account.map_err(|error| step(&error, tenant))?.is_none() {
+        return Err(Failure::Failed(absent(tenant)));
+    }
+    let overlap = Duration::from_secs(overlap_hours * 3600);
+    let set = set_own(&ports, tenant, own, overlap, None).await;
+    let set = set.map_err(|error| match error {
+        ApiError::Invalid(faults) => {
+            let faults = faults
+                .iter()
+                .map(|fault| format!("the secret {}", fault.detail));
+            Failure::Failed(faults.collect::<Vec<_>>().join("; "))
+        }
+        _ => Failure::failed("the table does not answer, or may not be written"),
+    })?;
+    if set.is_key {
+        eprintln!(
+            "warning: this is an API key, and is stored as it is, which keys are nowhere else"
+        );
+    }
+    let until = set.previous_expires_at.map(Timestamp::rfc3339);
+    if table.json {
+        return print(json!({
+            "tenant": tenant.as_str(),
+            "surface": own.surface,
+            "set": own.secret.is_some(),
+            "previous_expires_at": until,
+            "is_api_key": set.is_key,
+        }));
+    }
+    let signer = if own.secret.is_some() {
+        "its own secret"
+    } else {
+        "the tenant's usual secret"
+    };
+    let until = until.map_or_else(String::new, |at| format!("; the previous one until {at}"));
+    print(format!(
+        "{tenant}: {signer} signs on {}{until}",
+        own.surface
+    ))
 }
 
 fn absent(tenant: &TenantId) -> String {

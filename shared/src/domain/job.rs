@@ -14,6 +14,7 @@ use super::error::InputError;
 use super::ids::{JobId, TenantId};
 use super::progress::{Counts, Progress};
 use super::record::{Blanks, OutcomeError, Record};
+use super::tenant::SurfaceSettings;
 use super::time::Timestamp;
 
 /// The most records of a job.
@@ -181,6 +182,10 @@ pub struct Spec {
     /// The rule for blanks in its results and events.
     #[serde(default, skip_serializing_if = "Blanks::count")]
     pub blanks: Blanks,
+    /// What its tenant had chosen on its surface at the submission: every answer and event of the
+    /// job goes by it.
+    #[serde(default, skip_serializing_if = "SurfaceSettings::is_empty")]
+    pub settings: SurfaceSettings,
 }
 
 impl Spec {
@@ -466,6 +471,7 @@ mod tests {
             unconfigured: None,
             short_of_credits: false,
             blanks: Blanks::Absent,
+            settings: SurfaceSettings::new(),
             id,
         };
         let job = Job {
@@ -484,5 +490,17 @@ mod tests {
             view.estimate(now, Duration::ZERO),
             Some(now.plus(RUN_LIMIT))
         );
+    }
+
+    #[test]
+    fn jobs_without_settings_are_stored_and_read_as_before() {
+        let stored = r#"{"id":"job_01ARZ3NDEKTSV4RRFFQ69G5FAV","tenant":"t","dialect":"d","kind":"k","total":1,"chunks":1,"reserved":0,"price":0,"created_at":0,"run_until":1,"expires_at":2,"blanks":"absent"}"#;
+        let mut spec: Spec = serde_json::from_str(stored).unwrap();
+        assert!(spec.settings.is_empty());
+        assert_eq!(serde_json::to_string(&spec).unwrap(), stored);
+        spec.settings.insert("tone".to_owned(), "high".to_owned());
+        let with = stored.replace("\"absent\"}", r#""absent","settings":{"tone":"high"}}"#);
+        assert_eq!(serde_json::to_string(&spec).unwrap(), with);
+        assert_eq!(serde_json::from_str::<Spec>(&with).unwrap(), spec);
     }
 }

@@ -45,6 +45,12 @@ impl Secret {
             .then(|| Self(text.to_owned()))
     }
 
+    /// Takes a text that a tenant chose for a surface, which has checked its form. Such a secret
+    /// signs with its text; it never signs after Standard Webhooks.
+    pub fn chosen(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The text a customer sees, prefix included. For showing once and for surfaces that sign with
     /// the text itself.
     pub fn reveal(&self) -> &str {
@@ -112,6 +118,18 @@ pub fn rotate(
     .chain(older)
     .take(MAX_SECRETS)
     .collect()
+}
+
+/// As [`rotate`] for the secrets of a surface: what has stopped signing is not kept.
+pub fn replace(
+    secrets: &[LiveSecret],
+    new: Secret,
+    now: Timestamp,
+    overlap: std::time::Duration,
+) -> Vec<LiveSecret> {
+    let mut next = rotate(secrets, new, now, overlap);
+    next.retain(|s| s.expires_at.is_none_or(|at| now < at));
+    next
 }
 
 /// The three headers of a delivery, signed with every secret given.

@@ -1,6 +1,6 @@
 //! Tenants: who calls, and what they may.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,10 @@ pub const fn fast_chunks(concurrency: u32) -> i64 {
     if share == 0 { 1 } else { share as i64 }
 }
 
+/// What was chosen on one surface: values by the name of the setting. A setting that is missing has
+/// its default.
+pub type SurfaceSettings = BTreeMap<String, String>;
+
 /// A tenant's settings. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
@@ -32,6 +36,10 @@ pub struct Profile {
     /// and tests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_schedule: Option<Vec<u64>>,
+    /// What an operator chose for the tenant, by surface. Stored apart from the other members, so
+    /// that versions that do not know it leave it as it is.
+    #[serde(skip)]
+    pub surfaces: BTreeMap<String, SurfaceSettings>,
 }
 
 impl Profile {
@@ -40,6 +48,31 @@ impl Profile {
         self.webhook_schedule
             .as_ref()
             .map(|s| s.iter().copied().map(Duration::from_secs).collect())
+    }
+}
+
+/// A change of what a tenant has chosen on a surface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SettingChange<'a> {
+    /// The surface's name.
+    pub surface: &'a str,
+    /// The setting's name.
+    pub setting: &'a str,
+    /// The new value; `None` for the default.
+    pub value: Option<&'a str>,
+}
+
+impl SettingChange<'_> {
+    /// Applies the change. What is not named stays, known to this version or not.
+    pub fn apply(&self, surfaces: &mut BTreeMap<String, SurfaceSettings>) {
+        let settings = surfaces.entry(self.surface.to_owned()).or_default();
+        match self.value {
+            Some(value) => settings.insert(self.setting.to_owned(), value.to_owned()),
+            None => settings.remove(self.setting),
+        };
+        if settings.is_empty() {
+            surfaces.remove(self.surface);
+        }
     }
 }
 
@@ -94,9 +127,12 @@ impl Caller {
     }
 }
 
+/// What every API key begins with.
+pub const KEY_PREFIX: &str = "mr_";
+
 /// A new API key: `mr_` and 32 random bytes in hex.
 pub fn api_key(random: &[u8; 32]) -> String {
-    format!("mr_{}", hex::encode(random))
+    format!("{KEY_PREFIX}{}", hex::encode(random))
 }
 
 /// Returns what is stored of a key: SHA-256 in hex. A key has 256 random bits, so a fast hash is

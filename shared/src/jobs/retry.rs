@@ -29,8 +29,9 @@ pub async fn retry(
 }
 
 /// Reads the submission that retries a job: the records that [may be
-/// retried](crate::domain::record::Outcome::may_be_retried), in order, with the job's own settings.
-/// The budget was the old job's and is not carried over. 409 while the job is not over, or when
+/// retried](crate::domain::record::Outcome::may_be_retried), in order, with the job's own webhooks
+/// and providers. The budget was the old job's and is not carried over. The tenant's settings of
+/// the surface are read anew, as at every submission. 409 while the job is not over, or when
 /// nothing failed.
 pub async fn read(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<Submission, ApiError> {
     let view = job(ports, tenant, id).await?;

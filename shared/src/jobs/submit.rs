@@ -25,6 +25,7 @@ use crate::schema;
 use crate::schema::{
     ChunkOf, chunk_item, chunk_key, credits_key, known_item, known_key, meta_key, read_credits,
 };
+use crate::surfaces::surface;
 
 /// The age from which the sweep checks a job that no run has begun.
 pub const FIRST_LOOK: Duration = Duration::from_secs(60);
@@ -84,7 +85,7 @@ pub(crate) async fn accept(
                 unconfigured: pricing.unconfigured.clone(),
             });
         }
-        let (job, chunks) = prepare(ports, caller.tenant(), &submission, pricing, &budget);
+        let (job, chunks) = prepare(ports, caller, &submission, pricing, &budget);
         let span = error_span!("submit", job.id = %job.spec.id);
         let offered = persist(ports, caller, &submission, job, &chunks, idempotency);
         if let Some(accepted) = offered.instrument(span).await? {
@@ -305,7 +306,7 @@ pub(crate) async fn send_later(
 
 fn prepare<'a>(
     ports: &Ports,
-    tenant: &TenantId,
+    caller: &Caller,
     submission: &'a Submission,
     pricing: &Pricing,
     budget: &Budget,
@@ -331,7 +332,7 @@ fn prepare<'a>(
         .collect();
     let spec = Spec {
         id: JobId::new(now, ports.random()),
-        tenant: tenant.clone(),
+        tenant: caller.tenant().clone(),
         surface: submission.surface.clone(),
         kind: submission.kind.clone(),
         operation: submission.operation.clone(),
@@ -350,6 +351,10 @@ fn prepare<'a>(
         unconfigured: pricing.unconfigured.clone(),
         short_of_credits: budget.short,
         blanks: Blanks::Absent,
+        settings: surface(ports.surfaces, &submission.surface)
+            .zip(caller.profile.surfaces.get(&submission.surface))
+            .map(|(surface, stored)| surface.chosen(stored))
+            .unwrap_or_default(),
     };
     let job = Job {
         spec,

@@ -1,17 +1,17 @@
 //! Tenants and their keys: what an operator does with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::ids::TenantId;
 use crate::domain::signature::{LiveSecret, SECRET_BYTES, Secret};
-use crate::domain::tenant::{Profile, Scope, api_key, hash_key};
+use crate::domain::tenant::{Profile, Scope, SettingChange, SurfaceSettings, api_key, hash_key};
 use crate::jobs::idempotency::LIFETIME;
 use crate::jobs::{Ports, StepError, transact};
 use crate::ports::{StoreError, Write};
 use crate::schema::{
     add_to_balance, api_key_item, api_key_key, credits_item, credits_key, insert_with, leave_mark,
-    profile_item, profile_key, read_credits, read_profile, replace_profile, secrets_item,
-    tenant_exists,
+    profile_item, profile_key, read_credits, read_profile, replace_profile, replace_settings,
+    secrets_item, tenant_exists,
 };
 
 /// A new tenant's secrets, shown once.
@@ -36,6 +36,7 @@ pub async fn create(
         tenant: tenant.clone(),
         created_at: ports.clock.now(),
         webhook_schedule: None,
+        surfaces: BTreeMap::new(),
     };
     let live = [LiveSecret {
         secret: secret.clone(),
@@ -167,4 +168,38 @@ pub async fn set_webhook_schedule(
     };
     ports.store.update(replace_profile(&profile)).await?;
     Ok(())
+}
+
+/// The most tries at a write that others get in front of.
+const TURNS: u32 = 8;
+
+/// Changes what is chosen for a tenant on its surfaces, and returns all that is chosen then. Jobs
+/// that were submitted before keep what they were submitted with. `ConditionFailed` when there is no
+/// such tenant.
+pub async fn change_settings(
+    ports: &Ports,
+    tenant: &TenantId,
+    changes: &[SettingChange<'_>],
+) -> Result<BTreeMap<String, SurfaceSettings>, StepError> {
+    for _ in 0..TURNS {
+        let Some(item) = ports.store.get(&profile_key(tenant)).await? else {
+            return Err(StoreError::ConditionFailed(Vec::new()).into());
+        };
+        let before = read_profile(&item)?.surfaces;
+        let mut surfaces = before.clone();
+        for change in changes {
+            change.apply(&mut surfaces);
+        }
+        if surfaces == before {
+            return Ok(surfaces);
+        }
+        let write = replace_settings(tenant, &item, &surfaces);
+        match ports.store.update(write).await {
+            Ok(_) => return Ok(surfaces),
+            // Another change came first, or an earlier try of this one, which the next turn sees.
+            Err(StoreError::ConditionFailed(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(StoreError::Conflict.into())
 }

@@ -3,7 +3,7 @@
 //! | pk | sk | what |
 //! | --- | --- | --- |
 //! | `TENANT#t` | `PROFILE`, `CREDITS` | settings; balance and open chunks |
-//! | `SECRET#t` | `WEBHOOK` | live webhook secrets |
+//! | `SECRET#t` | `WEBHOOK` | live webhook secrets, and those of single surfaces |
 //! | `KEY#sha256(key)` | `KEY` | API key → tenant, scopes |
 //! | `IDEM#t#sha256(key)` | `IDEM` | request fingerprint → job, and the faults in its answer |
 //! | `JOB#j` | `META`, `PROGRESS#s`, `DELIVERY#d` | head, progress sets, deliveries |
@@ -84,6 +84,7 @@ pub use self::tenant::{
     read_secrets, secret_key,
 };
 pub(crate) use self::tenant::{
-    add_to_balance, api_key_item, credits_item, profile_item, read_credits, read_rotation,
-    replace_profile, reserve, rotate_secrets, secrets_item, settle, tenant_exists,
+    OwnSecrets, add_to_balance, api_key_item, credits_item, profile_item, read_credits,
+    read_own_secrets, read_rotation, replace_own_secrets, replace_profile, replace_settings,
+    reserve, rotate_secrets, secrets_item, settle, tenant_exists,
 };

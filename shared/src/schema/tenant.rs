@@ -1,13 +1,15 @@
 //! A tenant's settings, credits, webhook secrets and API keys.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
 
 use super::item::{Corrupt, SPEC, get_json, get_n, get_s, get_set, json, key, s};
 use crate::domain::ids::TenantId;
 use crate::domain::job::{Job, Spec};
 use crate::domain::progress::Progress;
 use crate::domain::signature::LiveSecret;
-use crate::domain::tenant::{Profile, Scope};
+use crate::domain::tenant::{Profile, Scope, SurfaceSettings};
 use crate::ports::{Attributes, Change, Condition, Item, Key, Update, Value, Write};
 
 /// The credits that a tenant may still spend.
@@ -18,8 +20,12 @@ pub const USED: &str = "used";
 pub const OPEN_CHUNKS: &str = "open_chunks";
 /// The live webhook secrets, as JSON.
 const SECRETS: &str = "secrets";
+/// Of webhook secrets: those of single surfaces, as JSON.
+const OWN: &str = "own";
 /// Of webhook secrets: the rotation that made the current one.
 const ROTATION: &str = "rotation";
+/// Of a profile: what was chosen for each surface, as JSON.
+const SETTINGS: &str = "settings";
 const TENANT: &str = "tenant";
 const SCOPES: &str = "scopes";
 
@@ -62,6 +68,28 @@ pub(crate) fn replace_profile(profile: &Profile) -> Update {
         key: profile_key(&profile.tenant),
         changes: vec![Change::Set(SPEC, profile_value(profile))],
         condition: Some(Condition::ItemExists),
+    }
+}
+
+/// Replaces what was chosen for the surfaces, on condition that there is such a tenant and that what
+/// was chosen is as `read`. Without any choice nothing is kept.
+pub(crate) fn replace_settings(
+    tenant: &TenantId,
+    read: &Item,
+    surfaces: &BTreeMap<String, SurfaceSettings>,
+) -> Update {
+    let unchanged = match read.attributes.get(SETTINGS) {
+        Some(before) => Condition::Equals(SETTINGS, before.clone()),
+        None => Condition::Absent(SETTINGS),
+    };
+    Update {
+        key: profile_key(tenant),
+        changes: vec![if surfaces.is_empty() {
+            Change::Remove(SETTINGS)
+        } else {
+            Change::Set(SETTINGS, s(json(surfaces)))
+        }],
+        condition: Some(Condition::All(vec![Condition::ItemExists, unchanged])),
     }
 }
 
@@ -152,7 +180,15 @@ pub(crate) fn read_credits(item: Option<&Item>) -> Credits {
 /// # Errors
 /// [`Corrupt`] where they are not what a version of ours writes.
 pub fn read_profile(item: &Item) -> Result<Profile, Corrupt> {
-    get_json(item, SPEC)
+    let profile: Profile = get_json(item, SPEC)?;
+    let surfaces = match item.attributes.get(SETTINGS) {
+        Some(_) => get_json(item, SETTINGS)?,
+        None => BTreeMap::new(),
+    };
+    Ok(Profile {
+        surfaces,
+        ..profile
+    })
 }
 
 /// Makes an API key's item. `hash` is that of the key.
@@ -218,6 +254,49 @@ pub(crate) fn rotate_secrets(
     })
 }
 
+/// A surface's own secrets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OwnSecrets {
+    /// The current one first. Empty where the tenant's secrets sign again.
+    pub(crate) secrets: Vec<LiveSecret>,
+    /// The change that made them so.
+    pub(crate) rotation: String,
+}
+
+/// Reads the secrets of single surfaces, by surface; none without an item.
+///
+/// # Errors
+/// [`Corrupt`] where they are not what a version of ours writes.
+pub(crate) fn read_own_secrets(
+    item: Option<&Item>,
+) -> Result<BTreeMap<String, OwnSecrets>, Corrupt> {
+    match item.filter(|item| item.attributes.contains_key(OWN)) {
+        Some(item) => get_json(item, OWN),
+        None => Ok(BTreeMap::new()),
+    }
+}
+
+/// Replaces the secrets of single surfaces, on condition that they and the tenant's are as `read`.
+pub(crate) fn replace_own_secrets(
+    tenant: &TenantId,
+    read: Option<&Item>,
+    own: &BTreeMap<String, OwnSecrets>,
+) -> Write {
+    let unchanged = |name| match read.and_then(|item| item.attributes.get(name)) {
+        Some(before) => Condition::Equals(name, before.clone()),
+        None => Condition::Absent(name),
+    };
+    Write::Update(Update {
+        key: secret_key(tenant),
+        changes: vec![Change::Set(OWN, s(json(own)))],
+        condition: Some(Condition::All(vec![
+            Condition::ItemExists,
+            unchanged(OWN),
+            unchanged(SECRETS),
+        ])),
+    })
+}
+
 /// Reads which rotation made the current secret.
 pub(crate) fn read_rotation(item: &Item) -> Option<&str> {
     get_s(item, ROTATION)
@@ -229,4 +308,43 @@ pub(crate) fn read_rotation(item: &Item) -> Option<&str> {
 /// [`Corrupt`] where they are not what a version of ours writes.
 pub fn read_secrets(item: Option<&Item>) -> Result<Vec<LiveSecret>, Corrupt> {
     item.map_or(Ok(Vec::new()), |item| get_json(item, SECRETS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    #[test]
+    fn what_was_chosen_is_kept_beside_the_profile_and_read_back() {
+        let tenant = TenantId::parse("t").unwrap();
+        let profile = Profile {
+            tenant: tenant.clone(),
+            created_at: Timestamp(1),
+            webhook_schedule: None,
+            surfaces: BTreeMap::new(),
+        };
+        let mut item = profile_item(&profile);
+        assert_eq!(get_s(&item, SPEC), Some(r#"{"tenant":"t","created_at":1}"#));
+        assert_eq!(read_profile(&item), Ok(profile));
+        let chosen = SurfaceSettings::from([("tone".to_owned(), "high".to_owned())]);
+        let surfaces = BTreeMap::from([("s".to_owned(), chosen)]);
+        let write = replace_settings(&tenant, &item, &surfaces);
+        let stored = s(r#"{"s":{"tone":"high"}}"#);
+        assert_eq!(write.changes, [Change::Set(SETTINGS, stored.clone())]);
+        item.attributes.insert(SETTINGS.into(), stored.clone());
+        assert_eq!(
+            read_profile(&item).map(|profile| profile.surfaces),
+            Ok(surfaces)
+        );
+        let write = replace_settings(&tenant, &item, &BTreeMap::new());
+        assert_eq!(write.changes, [Change::Remove(SETTINGS)]);
+        let unchanged = Condition::Equals(SETTINGS, stored);
+        assert_eq!(
+            write.condition,
+            Some(Condition::All(vec![Condition::ItemExists, unchanged]))
+        );
+        item.attributes.insert(SETTINGS.into(), s("[]"));
+        assert!(read_profile(&item).is_err());
+    }
 }

@@ -9,7 +9,7 @@ use crate::domain::error::ApiError;
 use crate::domain::ids::JobId;
 use crate::domain::job::{Accepted, End, Entry, JobView, ResultLine, Submission};
 use crate::domain::signature::Secret;
-use crate::domain::tenant::Caller;
+use crate::domain::tenant::{Caller, SurfaceSettings};
 use crate::domain::time::Timestamp;
 use crate::ports::{HttpError, HttpSender};
 use crate::surfaces::common::message::{ApiRequest, ApiResponse};
@@ -43,6 +43,123 @@ pub struct Surface {
     pub body: fn(&Event<'_>) -> Vec<u8>,
     /// The headers that sign it.
     pub sign: fn(&Signing<'_>) -> Vec<(String, String)>,
+    /// What a tenant may choose on it.
+    pub settings: &'static [SurfaceSetting],
+    /// The form of a webhook secret that a tenant chooses for this surface. `None` where the vendor
+    /// has no signature of its own.
+    pub own_secret: Option<OwnSecretForm>,
+}
+
+impl Surface {
+    /// Returns the setting of that name.
+    pub fn setting(&self, name: &str) -> Option<&'static SurfaceSetting> {
+        self.settings.iter().find(|setting| setting.name == name)
+    }
+
+    /// Returns what a tenant has chosen on this surface, of the settings and values that there are.
+    pub fn chosen(&self, stored: &SurfaceSettings) -> SurfaceSettings {
+        stored
+            .iter()
+            .filter(|(name, value)| {
+                self.setting(name)
+                    .is_some_and(|setting| setting.value(value).is_some())
+            })
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+}
+
+/// The form of a webhook secret that a tenant chooses: what the vendor's receivers take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnSecretForm {
+    /// What it begins with.
+    pub prefix: &'static str,
+    /// Whether it may be an API key, which is stored then.
+    pub may_be_key: bool,
+}
+
+/// The fewest characters of a tenant's own webhook secret, without its prefix.
+const MIN_OWN_SECRET: usize = 24;
+/// The most characters of a tenant's own webhook secret, with its prefix.
+pub const MAX_OWN_SECRET: usize = 256;
+
+impl OwnSecretForm {
+    /// Returns why a text has not this form, in words that do not repeat it.
+    pub fn fault(&self, text: &str) -> Option<String> {
+        let fits = text.strip_prefix(self.prefix).is_some_and(|rest| {
+            rest.len() >= MIN_OWN_SECRET
+                && text.len() <= MAX_OWN_SECRET
+                && text.bytes().all(|byte| byte.is_ascii_graphic())
+        });
+        (!fits).then(|| {
+            let least = MIN_OWN_SECRET + self.prefix.len();
+            let begin = match self.prefix {
+                "" => String::new(),
+                prefix => format!(" that begin with {prefix}"),
+            };
+            format!(
+                "must be {least} to {MAX_OWN_SECRET} visible ASCII characters{begin}, without spaces"
+            )
+        })
+    }
+}
+
+/// A request to replace a webhook secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotation {
+    /// How long the previous secret also signs.
+    pub overlap: Duration,
+    /// The surface whose own secret is meant; `None` for the tenant's.
+    pub own: Option<OwnSecret>,
+}
+
+/// A tenant's own secret for a surface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnSecret {
+    /// The surface's name.
+    pub surface: String,
+    /// The secret, unchecked; `None` where the tenant's secret is to sign again.
+    pub secret: Option<Secret>,
+}
+
+/// A webhook secret that was replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSecret<'a> {
+    /// The secret that was made. One that the tenant chose is not shown.
+    pub secret: Option<&'a Secret>,
+    /// The surface whose own secret it is.
+    pub surface: Option<&'a str>,
+    /// The time at which the previous one ends, if it still signs.
+    pub previous_expires_at: Option<Timestamp>,
+    /// The secret is an API key.
+    pub is_key: bool,
+}
+
+/// A choice that a tenant has on a surface whose clients differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SurfaceSetting {
+    /// The name as it is stored; it never changes.
+    pub name: &'static str,
+    /// The values that it may have. The first is the default.
+    pub values: &'static [&'static str],
+    /// What it is for, in one line.
+    pub help: &'static str,
+}
+
+impl SurfaceSetting {
+    /// Returns the value of that name.
+    pub fn value(&self, text: &str) -> Option<&'static str> {
+        self.values.iter().find(|value| **value == text).copied()
+    }
+
+    /// Returns the value that was chosen, or the default. A stored value that does not exist is the
+    /// default.
+    pub fn of(&self, settings: &SurfaceSettings) -> &'static str {
+        let chosen = settings.get(self.name).and_then(|text| self.value(text));
+        chosen
+            .or_else(|| self.values.first().copied())
+            .unwrap_or_default()
+    }
 }
 
 /// The jobs that a surface shows.
@@ -135,13 +252,12 @@ pub enum Call {
         /// Makes the answer of the delivery that was begun.
         show: fn(&Delivery) -> ApiResponse,
     },
-    /// Makes a new webhook secret; `read` says how long the previous one also signs.
+    /// Makes a new webhook secret, or takes a surface's own.
     RotateSecret {
-        /// Reads how long the previous secret also signs.
-        read: fn(&ApiRequest) -> Result<Duration, ApiError>,
-        /// Makes the answer of the new secret and the time at which the previous one ends, if there
-        /// is one.
-        show: fn(&Secret, Option<Timestamp>) -> ApiResponse,
+        /// Reads which secret is replaced, and how long the previous one also signs.
+        read: fn(&ApiRequest) -> Result<Rotation, ApiError>,
+        /// Makes the answer.
+        show: fn(&NewSecret<'_>) -> ApiResponse,
     },
     /// Shows the caller.
     Account {
@@ -249,8 +365,10 @@ pub struct Event<'a> {
 /// The parts that a signature covers.
 #[derive(Debug)]
 pub struct Signing<'a> {
-    /// The secrets that sign, newest first.
+    /// The tenant's secrets that sign, newest first.
     pub secrets: &'a [&'a Secret],
+    /// Those that the tenant chose for this surface, newest first; mostly none.
+    pub own: &'a [&'a Secret],
     /// The event's id, the same at every attempt.
     pub id: &'a str,
     /// The kind of event, for surfaces that name it in a header.
@@ -261,4 +379,15 @@ pub struct Signing<'a> {
     pub at: Timestamp,
     /// The bytes that are sent.
     pub body: &'a [u8],
+}
+
+impl Signing<'_> {
+    /// Returns the secrets of the vendor's own signature, newest first.
+    pub fn vendor(&self) -> &[&Secret] {
+        if self.own.is_empty() {
+            self.secrets
+        } else {
+            self.own
+        }
+    }
 }

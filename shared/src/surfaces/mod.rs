@@ -16,7 +16,11 @@ pub mod sixtyfour;
 pub mod springbolt;
 
 pub use self::contract::{
-    Call, Event, MAX_URL_CHARS, NOMINAL_PER_RECORD, Reading, ResultsPage, Route, Shown, Shows,
-    Signing, Surface,
+    Call, Event, MAX_OWN_SECRET, MAX_URL_CHARS, NOMINAL_PER_RECORD, NewSecret, OwnSecret,
+    OwnSecretForm, Reading, ResultsPage, Rotation, Route, Shown, Shows, Signing, Surface,
+    SurfaceSetting,
 };
-pub use self::registry::{Routed, SURFACES, check_operations, is_path, route, surface};
+pub use self::registry::{
+    Routed, SURFACES, check_operations, is_path, list_settings, own_secret_form, parse_setting,
+    parse_unset, route, surface,
+};

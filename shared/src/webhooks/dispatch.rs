@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::exchange::{describe, exchange};
+use super::exchange::{WebhookSecrets, describe, exchange};
 use super::origin::OriginAdmission;
 use super::render::body;
 use crate::domain::delivery::{
@@ -14,7 +14,6 @@ use crate::domain::delivery::{
     LEASE_MARGIN, LEASE_WRITE, Next, QUEUE_HORIZON, RETRY_AFTER_CAP, SLOW_AFTER,
 };
 use crate::domain::lease::Lease;
-use crate::domain::signature::LiveSecret;
 use crate::domain::time::Timestamp;
 use crate::jobs::enrich::finish::enqueue_delivery;
 use crate::jobs::{Ports, StepError, update_with_retry};
@@ -23,7 +22,7 @@ use crate::schema;
 use crate::schema::endpoint::{self, Lesson};
 use crate::schema::{
     Endpoint, current, delivery_key, endpoint_key, origin_key, profile_key, read_delivery,
-    read_endpoint, read_profile, read_secrets, secret_key,
+    read_endpoint, read_own_secrets, read_profile, read_secrets, secret_key,
 };
 use crate::surfaces::{Surface, surface};
 use crate::webhooks::order;
@@ -64,7 +63,7 @@ pub struct DeliveryReceipt {
 struct AttemptContext {
     endpoint: Endpoint,
     rules: DeliveryRules,
-    secrets: Vec<LiveSecret>,
+    secrets: WebhookSecrets,
     origin: OriginAdmission,
 }
 
@@ -124,7 +123,7 @@ pub async fn step(
         return Ok(Dispatched::NoTime);
     }
     let (secrets, mut origin) = (
-        read_secrets(secrets.as_ref())?,
+        webhook_secrets(secrets.as_ref(), &delivery.surface)?,
         OriginAdmission::new(&delivery, origin, now),
     );
     if receipt.lane == QueueName::Webhook && !origin.enter(ports, now.plus(lease_of(&rules))).await
@@ -176,6 +175,15 @@ async fn read_stored(
         rules: (surface.delivery)().with_delays(delays),
         secrets,
         origin,
+    })
+}
+
+/// Reads the secrets that sign for a tenant on a surface.
+fn webhook_secrets(item: Option<&Item>, surface: &str) -> Result<WebhookSecrets, StepError> {
+    let own = read_own_secrets(item)?.remove(surface);
+    Ok(WebhookSecrets {
+        tenant: read_secrets(item)?,
+        own: own.map(|own| own.secrets).unwrap_or_default(),
     })
 }
 

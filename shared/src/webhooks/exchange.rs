@@ -12,19 +12,28 @@ use crate::surfaces::{Signing, Surface};
 /// The most of a receiver's answer that is read.
 const MAX_RESPONSE_BYTES: usize = 16 * 1024;
 
+/// The secrets that a delivery is signed with.
+pub(crate) struct WebhookSecrets {
+    /// The tenant's.
+    pub(crate) tenant: Vec<LiveSecret>,
+    /// Those that the tenant chose for the delivery's surface.
+    pub(crate) own: Vec<LiveSecret>,
+}
+
 /// Sends a signed event, and waits for its answer.
 pub(crate) async fn exchange(
     ports: &Ports,
     surface: &Surface,
     delivery: &Delivery,
-    secrets: &[LiveSecret],
+    secrets: &WebhookSecrets,
     body: Vec<u8>,
     at: Timestamp,
     deadline: Duration,
 ) -> Result<HttpAnswer, HttpError> {
     let event = delivery.id.event();
     let signing = Signing {
-        secrets: &live(secrets, at),
+        secrets: &live(&secrets.tenant, at),
+        own: &live(&secrets.own, at),
         id: &event,
         event: delivery.event,
         attempt: delivery.attempts,

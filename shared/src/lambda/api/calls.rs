@@ -25,7 +25,7 @@ use crate::jobs::submit::{Pricing, submit};
 use crate::jobs::{cancel, delete, read, retry};
 use crate::lambda::coding::unpacked;
 use crate::surfaces::common::message::{ApiRequest, ApiResponse};
-use crate::surfaces::{Call, Reading, ResultsPage, Shown, Shows, Surface};
+use crate::surfaces::{Call, NewSecret, Reading, ResultsPage, Rotation, Shown, Shows, Surface};
 use crate::webhooks::{replay, secrets};
 
 /// Kept free at the end of an invocation for the answer.
@@ -151,8 +151,23 @@ impl Asked<'_> {
                 show(&replay::test(ports, tenant, self.surface.name, url, self.key).await?)
             }
             Call::RotateSecret { read, show } => {
-                let rotated = secrets::rotate(ports, tenant, read(self.request)?, self.key).await?;
-                show(&rotated.secret, rotated.previous_expires_at)
+                let Rotation { overlap, own } = read(self.request)?;
+                if let Some(own) = own {
+                    let set = secrets::set_own(ports, tenant, &own, overlap, self.key).await?;
+                    return Ok(show(&NewSecret {
+                        secret: None,
+                        surface: Some(&own.surface),
+                        previous_expires_at: set.previous_expires_at,
+                        is_key: set.is_key,
+                    }));
+                }
+                let rotated = secrets::rotate(ports, tenant, overlap, self.key).await?;
+                show(&NewSecret {
+                    secret: Some(&rotated.secret),
+                    surface: None,
+                    previous_expires_at: rotated.previous_expires_at,
+                    is_key: false,
+                })
             }
             Call::Account { show } => show(self.caller, &self.api.catalog),
         })

@@ -70,7 +70,7 @@ pub(super) fn event_body(event: &Event<'_>) -> Vec<u8> {
 /// is the secret's text, as their code hands it to `createHmac`.
 pub(super) fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
     let mut headers = signature::headers(signing.secrets, signing.id, signing.at, signing.body);
-    let oldest = signing.secrets.last();
+    let oldest = signing.vendor().last();
     // HMAC takes a key of any length.
     if let Some(mut mac) =
         oldest.and_then(|secret| Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes()).ok())
@@ -96,6 +96,7 @@ mod tests {
         );
         let signing = Signing {
             secrets: &[&new, &old],
+            own: &[],
             id: "evt_1",
             event: crate::domain::delivery::EventType::JobCompleted,
             attempt: 1,

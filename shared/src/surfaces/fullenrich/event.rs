@@ -62,7 +62,7 @@ pub(super) fn event_body(event: &Event<'_>) -> Vec<u8> {
 pub(super) fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
     let mut headers = signature::headers(signing.secrets, signing.id, signing.at, signing.body);
     if let Some(mac) = signing
-        .secrets
+        .vendor()
         .last()
         .and_then(|s| Hmac::<Sha1>::new_from_slice(s.reveal().as_bytes()).ok())
     {
@@ -86,6 +86,7 @@ mod tests {
         );
         let signing = Signing {
             secrets: &[&new, &old],
+            own: &[],
             id: "evt_1",
             event: EventType::JobCompleted,
             attempt: 1,
@@ -110,6 +111,7 @@ mod tests {
         );
         let none = sign(&Signing {
             secrets: &[],
+            own: &[],
             ..signing
         });
         assert!(

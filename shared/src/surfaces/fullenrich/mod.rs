@@ -14,7 +14,7 @@ use self::event::{delivery, event_body, sign};
 use self::request::{ENRICH, REVERSE};
 use self::routes::ROUTES;
 use super::common::message::ApiRequest;
-use super::{Shows, Surface};
+use super::{OwnSecretForm, Shows, Surface};
 use crate::domain::ids::JobId;
 use crate::domain::job::End;
 
@@ -32,4 +32,9 @@ pub const SURFACE: Surface = Surface {
     inline: End::fits_one_response,
     body: event_body,
     sign,
+    settings: &[],
+    own_secret: Some(OwnSecretForm {
+        prefix: "",
+        may_be_key: true,
+    }),
 };

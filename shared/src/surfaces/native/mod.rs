@@ -34,4 +34,6 @@ pub const SURFACE: Surface = Surface {
     inline: |end| end.bytes <= INLINE_RESULT_BYTES,
     body: event_body,
     sign,
+    settings: &[],
+    own_secret: None,
 };

@@ -9,9 +9,10 @@ use crate::domain::delivery::EventType;
 use crate::domain::error::ApiError;
 use crate::domain::job::{InvalidRecords, MAX_RECORDS, Submission, Webhook};
 use crate::domain::record::{MAX_RECORD_BYTES, OutcomeError, Record, is_blank, present};
+use crate::domain::signature::Secret;
 use crate::surfaces::common::message::ApiRequest;
 use crate::surfaces::common::read::{Faults, bytes, object, texts, too_large};
-use crate::surfaces::{MAX_URL_CHARS, Reading};
+use crate::surfaces::{MAX_OWN_SECRET, MAX_URL_CHARS, OwnSecret, Reading, Rotation};
 
 /// The most characters of a job's name.
 const MAX_NAME_CHARS: usize = 200;
@@ -368,22 +369,62 @@ pub(super) fn read_test(request: &ApiRequest, reading: &Reading<'_>) -> Result<S
     Ok(url.unwrap_or_default())
 }
 
-/// Reads `POST /v1/webhooks/secret/rotate`: how long the previous secret also signs. The body may
-/// be empty.
-pub(super) fn read_rotation(request: &ApiRequest) -> Result<Duration, ApiError> {
+/// Reads `POST /v1/webhooks/secret/rotate`: how long the previous secret also signs, and for a
+/// surface the tenant's own secret, or `remove`. The body may be empty.
+pub(super) fn read_rotation(request: &ApiRequest) -> Result<Rotation, ApiError> {
     if request.body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Duration::from_secs(24 * 3600));
+        return Ok(Rotation {
+            overlap: DEFAULT_OVERLAP,
+            own: None,
+        });
     }
     let request = object(&request.body)?;
     let mut faults = Faults::default();
-    faults.closed("", &request, &["overlap_hours"]);
-    let hours = match present(&request, "overlap_hours") {
-        None => 24,
-        Some(value) => value.as_u64().filter(|h| *h <= 72).unwrap_or_else(|| {
-            faults.add("/overlap_hours", "must be a whole number from 0 to 72");
-            0
-        }),
+    let known = ["overlap_hours", "surface", "secret", "remove"];
+    faults.closed("", &request, &known);
+    let surface = faults.text(&request, "", "surface", MAX_OWN_SECRET);
+    let secret = faults.text(&request, "", "secret", MAX_OWN_SECRET);
+    let remove = match present(&request, "remove") {
+        None | Some(Value::Bool(false)) => false,
+        Some(Value::Bool(true)) => true,
+        Some(_) => {
+            faults.add("/remove", "must be true or false");
+            false
+        }
     };
+    // A tenant that chooses a secret has told its receivers; what is made here they have yet to
+    // learn.
+    let otherwise = if surface.is_some() {
+        Duration::ZERO
+    } else {
+        DEFAULT_OVERLAP
+    };
+    let overlap = match present(&request, "overlap_hours") {
+        None => otherwise,
+        Some(value) => {
+            let hours = value.as_u64().filter(|h| *h <= 72).unwrap_or_else(|| {
+                faults.add("/overlap_hours", "must be a whole number from 0 to 72");
+                0
+            });
+            Duration::from_secs(hours * 3600)
+        }
+    };
+    let sent = |name| present(&request, name).is_some();
+    match (sent("surface"), sent("secret"), remove) {
+        (false, false, false) | (true, true, false) | (true, false, true) => {}
+        (true, false, false) => faults.add("/secret", "is required with surface, or remove: true"),
+        (_, true, true) => faults.add("/remove", "does not go with secret"),
+        (false, _, _) => faults.add("/surface", "is required with secret and with remove"),
+    }
     faults.finish()?;
-    Ok(Duration::from_secs(hours * 3600))
+    Ok(Rotation {
+        overlap,
+        own: surface.map(|surface| OwnSecret {
+            surface,
+            secret: secret.as_deref().map(Secret::chosen),
+        }),
+    })
 }
+
+/// How long the previous secret also signs, unless said otherwise.
+const DEFAULT_OVERLAP: Duration = Duration::from_secs(24 * 3600);

@@ -12,8 +12,8 @@ use crate::domain::record::{FailureCode, MAX_RECORD_BYTES};
 use crate::domain::signature::Secret;
 use crate::domain::tenant::Caller;
 use crate::domain::time::Timestamp;
-use crate::surfaces::NOMINAL_PER_RECORD;
 use crate::surfaces::common::message::{ApiResponse, json_members};
+use crate::surfaces::{NOMINAL_PER_RECORD, NewSecret};
 
 /// A job.
 #[derive(Debug, Serialize)]
@@ -317,15 +317,29 @@ pub(super) fn delivery_page(deliveries: &[Delivery], next: Option<u32>) -> ApiRe
 #[derive(Serialize)]
 struct WebhookSecret<'a> {
     object: &'static str,
-    secret: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    surface: Option<&'a str>,
+    /// Not of a surface's own: the tenant has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
     previous_expires_at: Option<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'static [Warning<'static>],
 }
 
-pub(super) fn rotated(secret: &Secret, previous_expires_at: Option<Timestamp>) -> ApiResponse {
+const IS_KEY: &[Warning<'static>] = &[Warning {
+    code: "secret_is_api_key",
+    detail: "the secret is an API key and is stored as it is, which keys are nowhere else; a text \
+             of its own is safer",
+}];
+
+pub(super) fn rotated(new: &NewSecret<'_>) -> ApiResponse {
     let shown = WebhookSecret {
         object: "webhook_secret",
-        secret: secret.reveal(),
-        previous_expires_at: previous_expires_at.map(Timestamp::rfc3339),
+        surface: new.surface,
+        secret: new.secret.map(Secret::reveal),
+        previous_expires_at: new.previous_expires_at.map(Timestamp::rfc3339),
+        warnings: if new.is_key { IS_KEY } else { &[] },
     };
     ApiResponse::json(200, &shown)
 }

@@ -50,7 +50,7 @@ pub(super) fn body(event: &Event<'_>) -> Vec<u8> {
 pub(super) fn sign(signing: &Signing<'_>) -> Vec<(String, String)> {
     let seconds = signing.at.seconds();
     let mut signature = format!("t={seconds}");
-    for secret in signing.secrets {
+    for secret in signing.vendor() {
         signature += ",v1=";
         signature += &hex::encode(mac(secret, seconds, signing.body));
     }
@@ -107,6 +107,7 @@ mod tests {
         let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let sent = sign(&Signing {
             secrets: &[&secret],
+            own: &[],
             id: "evt_01J00000000000000000000000_0",
             event: EventType::JobCompleted,
             attempt: 3,

@@ -14,7 +14,7 @@ use self::event::{body, delivery, sign};
 use self::request::key;
 use self::routes::ROUTES;
 use self::tasks::TASKS;
-use super::{Shows, Surface};
+use super::{OwnSecretForm, Shows, Surface};
 use crate::domain::ids::JobId;
 use crate::domain::job::End;
 
@@ -32,4 +32,9 @@ pub const SURFACE: Surface = Surface {
     inline: End::fits_one_response,
     body,
     sign,
+    settings: &[],
+    own_secret: Some(OwnSecretForm {
+        prefix: "sk_whsec_",
+        may_be_key: false,
+    }),
 };

@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::request::{CALLBACK, folded, is_callback};
+use super::settings::is_nested;
 use crate::domain::backoff::NATIVE_DELAYS;
 use crate::domain::delivery::DeliveryRules;
 use crate::domain::job::ResultLine;
-use crate::domain::record::{Blanks, OutcomeStatus};
+use crate::domain::record::{Blanks, Outcome, OutcomeStatus};
 use crate::domain::signature;
 use crate::surfaces::common::message::json_bytes;
 use crate::surfaces::common::read::is_unfilled;
@@ -29,6 +30,7 @@ pub(super) fn rules() -> DeliveryRules {
 /// Writes the body of a callback.
 pub(super) fn body(event: &Event<'_>) -> Vec<u8> {
     let payload = match (event.job, event.results.and_then(<[ResultLine]>::first)) {
+        (Some(view), Some(line)) if is_nested(&view.job.spec) => nested(line, view.job.spec.blanks),
         (Some(view), Some(line)) => resolved(line, view.job.spec.blanks),
         (Some(view), None) => {
             let pages = view.results_url();
@@ -51,48 +53,99 @@ fn resolved(line: &ResultLine, blanks: Blanks) -> Map<String, Value> {
     let mut payload: Map<String, Value> = echoed
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    let reason = outcome.error.as_ref().map(|error| error.detail.as_str());
-    let why_not = |otherwise: &str| reason.unwrap_or(otherwise).to_owned();
-    match outcome.status {
-        OutcomeStatus::Found => {
-            let known: Vec<(String, String)> = payload
-                .keys()
-                .map(|name| (folded(name), name.clone()))
-                .collect();
-            for (name, value) in outcome
-                .data
+    if let Some((status, message)) = why_nothing(outcome) {
+        return unresolved(payload, status, message);
+    }
+    let known: Vec<(String, String)> = payload
+        .keys()
+        .map(|name| (folded(name), name.clone()))
+        .collect();
+    for (name, value) in found(outcome, blanks) {
+        let same = || {
+            known
                 .iter()
-                .filter(|(_, value)| !blanks.is_blank(value))
-            {
-                let same = || {
-                    known
-                        .iter()
-                        .filter(|(known, _)| *known == folded(name))
-                        .map(|(_, sent)| sent)
-                };
-                if let Some(first) = same().next() {
-                    // A client that sends every column has blanks where it knows nothing; they are
-                    // there to be filled.
-                    let open = match blanks {
-                        Blanks::Absent => {
-                            same().all(|sent| payload.get(sent).is_none_or(is_unfilled))
-                        }
-                        Blanks::Count => payload.get(first).is_some_and(Value::is_null),
-                    };
-                    if open {
-                        payload.insert(first.clone(), value.clone());
-                    }
-                    continue;
-                }
-                // Two found fields may differ in nothing but their spelling; both are kept.
-                let free = |shown: &String| {
-                    !payload.contains_key(shown) && !outcome.data.contains_key(shown)
-                };
-                let shown = Some(camel_case(name)).filter(|shown| camel && free(shown));
-                payload.insert(shown.unwrap_or_else(|| name.clone()), value.clone());
+                .filter(|(known, _)| *known == folded(name))
+                .map(|(_, sent)| sent)
+        };
+        if let Some(first) = same().next() {
+            // A client that sends every column has blanks where it knows nothing; they are there to
+            // be filled.
+            let open = match blanks {
+                Blanks::Absent => same().all(|sent| payload.get(sent).is_none_or(is_unfilled)),
+                Blanks::Count => payload.get(first).is_some_and(Value::is_null),
+            };
+            if open {
+                payload.insert(first.clone(), value.clone());
             }
-            payload
+            continue;
         }
+        // Two found fields may differ in nothing but their spelling; both are kept.
+        let free =
+            |shown: &String| !payload.contains_key(shown) && !outcome.data.contains_key(shown);
+        let shown = Some(camel_case(name)).filter(|shown| camel && free(shown));
+        payload.insert(shown.unwrap_or_else(|| name.clone()), value.clone());
+    }
+    payload
+}
+
+/// As [`resolved`], in the form of the vendor's sample: all of it inside `lead`, under the names that
+/// providers know, and the hashes of addresses as a list.
+fn nested(line: &ResultLine, blanks: Blanks) -> Map<String, Value> {
+    let outcome = &line.outcome;
+    let mut lead = line.record.input.clone();
+    let verdict = why_nothing(outcome);
+    if verdict.is_none() {
+        for (name, value) in found(outcome, blanks) {
+            let hashes = (name == HASHES).then(|| hashed_emails(value)).flatten();
+            let (name, value) = match hashes {
+                Some(hashes) => (HASHED_EMAILS, hashes),
+                None => (name.as_str(), value.clone()),
+            };
+            if lead.get(name).is_none_or(is_unfilled) {
+                lead.insert(name.to_owned(), value);
+            }
+        }
+    }
+    let lead = Map::from_iter([("lead".to_owned(), Value::Object(lead))]);
+    match verdict {
+        Some((status, message)) => unresolved(lead, status, message),
+        None => lead,
+    }
+}
+
+/// The field that providers give hashes of addresses in.
+const HASHES: &str = "hashes";
+/// The same in the vendor's sample.
+const HASHED_EMAILS: &str = "hashed_emails";
+
+/// Returns the SHA-256 hashes of addresses as the vendor's sample lists them. `hashes` has those of
+/// one address or a list of them. `None` where there is none.
+fn hashed_emails(hashes: &Value) -> Option<Value> {
+    let of_one = |hashes: &Value| {
+        let hash = hashes["plain"]["sha256"]
+            .as_str()
+            .or_else(|| hashes["sha256"].as_str())
+            .or_else(|| hashes.as_str());
+        hash.map(|hash| Map::from_iter([("email".to_owned(), hash.into())]))
+    };
+    let all: Vec<Map<String, Value>> = match hashes {
+        Value::Array(several) => several.iter().filter_map(of_one).collect(),
+        one => of_one(one).into_iter().collect(),
+    };
+    (!all.is_empty()).then(|| all.into())
+}
+
+/// Returns the found fields that have a value.
+fn found(outcome: &Outcome, blanks: Blanks) -> impl Iterator<Item = (&String, &Value)> {
+    let fields = outcome.data.iter();
+    fields.filter(move |(_, value)| !blanks.is_blank(value))
+}
+
+/// Returns the status and the message of a request without a result; `None` where there is one.
+fn why_nothing(outcome: &Outcome) -> Option<(&'static str, String)> {
+    let reason = outcome.error.as_ref().map(|error| error.detail.as_str());
+    let otherwise = match outcome.status {
+        OutcomeStatus::Found => return None,
         OutcomeStatus::NotFound => {
             let message = match reason {
                 None => "nothing was found for this input".to_owned(),
@@ -100,27 +153,14 @@ fn resolved(line: &ResultLine, blanks: Blanks) -> Map<String, Value> {
                     "nothing was found for this input; not every provider could be asked: {reason}"
                 ),
             };
-            unresolved(payload, "not_found", message)
+            return Some(("not_found", message));
         }
-        OutcomeStatus::Failed => unresolved(
-            payload,
-            "failed",
-            why_not("the input could not be worked on"),
-        ),
-        OutcomeStatus::Invalid => unresolved(
-            payload,
-            "failed",
-            why_not("the input is not what this operation needs"),
-        ),
-        OutcomeStatus::Skipped => {
-            unresolved(payload, "failed", why_not("no credits were left for it"))
-        }
-        OutcomeStatus::Canceled => unresolved(
-            payload,
-            "failed",
-            why_not("it was canceled before it was begun"),
-        ),
-    }
+        OutcomeStatus::Failed => "the input could not be worked on",
+        OutcomeStatus::Invalid => "the input is not what this operation needs",
+        OutcomeStatus::Skipped => "no credits were left for it",
+        OutcomeStatus::Canceled => "it was canceled before it was begun",
+    };
+    Some(("failed", reason.unwrap_or(otherwise).to_owned()))
 }
 
 /// Shows a request without a result. Our members replace fields of the same names that the client
@@ -156,7 +196,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::record::{Outcome, Record};
+    use crate::domain::record::Record;
 
     fn map(value: Value) -> Map<String, Value> {
         let Value::Object(map) = value else {
@@ -180,7 +220,7 @@ mod tests {
         ))
     }
 
-    fn found(data: Value) -> Outcome {
+    fn result(data: Value) -> Outcome {
         Outcome {
             data: map(data),
             ..Outcome::without_data(OutcomeStatus::Found, None)
@@ -207,7 +247,7 @@ mod tests {
         let data = json!({"company_name": "Found", "brand_color": "red", "hq": {"zip_code": 1}});
         let camel = reported(
             json!({"companyName": "Sent", "callbackUrl": "u"}),
-            found(data.clone()),
+            result(data.clone()),
         );
         assert_eq!(
             camel,
@@ -215,7 +255,7 @@ mod tests {
         );
         let mixed = reported(
             json!({"companyName": "Sent", "callback_url": "u"}),
-            found(data.clone()),
+            result(data.clone()),
         );
         assert_eq!(
             mixed,
@@ -223,7 +263,7 @@ mod tests {
         );
         let snake = reported(
             json!({"company_name": null, "callbackUrl": "u", "brandcolor": 1}),
-            found(data.clone()),
+            result(data.clone()),
         );
         assert_eq!(
             snake,
@@ -238,7 +278,7 @@ mod tests {
         ] {
             let filled = reported(
                 json!({"companyName": blank, "BrandColor": "", "callbackUrl": "u"}),
-                found(data.clone()),
+                result(data.clone()),
             );
             let expected =
                 json!({"companyName": "Found", "BrandColor": "red", "hq": {"zip_code": 1}});
@@ -246,7 +286,7 @@ mod tests {
         }
         let both = reported(
             json!({"companyName": "", "company_name": "Sent", "callbackUrl": "u"}),
-            found(data.clone()),
+            result(data.clone()),
         );
         assert_eq!(
             (&both["companyName"], &both["company_name"]),
@@ -254,7 +294,7 @@ mod tests {
         );
         let blank = reported(
             json!({"city": null, "callbackUrl": "u"}),
-            found(json!({"city": "", "hq": 1})),
+            result(json!({"city": "", "hq": 1})),
         );
         assert_eq!(
             blank,
@@ -263,7 +303,7 @@ mod tests {
         );
         let named = reported(
             json!({"callbackUrl": " ", "callback_url": "u"}),
-            found(data),
+            result(data),
         );
         assert_eq!(
             named["brand_color"], "red",
@@ -275,7 +315,7 @@ mod tests {
     fn found_names_that_meet_in_camel_case_are_both_kept() {
         let both = reported(
             json!({"callbackUrl": "u"}),
-            found(json!({"line_1": "a", "line1": "b"})),
+            result(json!({"line_1": "a", "line1": "b"})),
         );
         assert_eq!(both, json!({"line1": "b", "line_1": "a"}));
     }
@@ -297,7 +337,7 @@ mod tests {
             broken,
             json!({"status": "failed", "message": "out of order", "email": "x"})
         );
-        let good = reported(sent, found(json!({"status": "known", "hash": 1})));
+        let good = reported(sent, result(json!({"status": "known", "hash": 1})));
         assert_eq!(
             good,
             json!({"status": "active", "message": "hi", "email": "x", "hash": 1})
@@ -327,5 +367,58 @@ mod tests {
             );
             assert_eq!(shown.as_object().map(Map::len), Some(3), "{shown}");
         }
+    }
+
+    #[test]
+    fn a_nested_callback_has_all_inside_lead() {
+        let nested = |input: Value, outcome: Outcome| {
+            let record = Record {
+                input: map(input),
+                original: Some(map(json!({"profileUrl": "l", "callbackUrl": "u"}))),
+                ..Record::default()
+            };
+            let index = 0;
+            let line = ResultLine {
+                index,
+                record,
+                outcome,
+            };
+            Value::Object(nested(&line, Blanks::Absent))
+        };
+        let plain = json!({"plain": {"sha256": "aa", "address": "x@y"}, "uid2": {"sha256": "bb"}});
+        for (input, found, lead) in [
+            (
+                json!({"linkedin_url": "l"}),
+                json!({"hashes": plain}),
+                json!({"linkedin_url": "l", "hashed_emails": [{"email": "aa"}]}),
+            ),
+            (
+                json!({"linkedin_url": "l"}),
+                json!({"hashes": [plain, "cc", {"sha256": "dd"}, 7], "name": ""}),
+                json!({"linkedin_url": "l",
+                    "hashed_emails": [{"email": "aa"}, {"email": "cc"}, {"email": "dd"}]}),
+            ),
+            (
+                json!({"email": "e", "hashes": "mine"}),
+                json!({"hashes": {"md5": "m"}, "email": "other", "phone": "+1"}),
+                json!({"email": "e", "hashes": "mine", "phone": "+1"}),
+            ),
+            (
+                json!({"email": "e"}),
+                json!({"hashes": {"md5": "m"}}),
+                json!({"email": "e", "hashes": {"md5": "m"}}),
+            ),
+        ] {
+            assert_eq!(nested(input, result(found)), json!({"lead": lead}));
+        }
+        let missing = nested(
+            json!({"status": "x"}),
+            Outcome::without_data(OutcomeStatus::NotFound, None),
+        );
+        assert_eq!(
+            missing,
+            json!({"lead": {"status": "x"}, "status": "not_found",
+                "message": "nothing was found for this input"})
+        );
     }
 }

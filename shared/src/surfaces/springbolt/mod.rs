@@ -10,12 +10,14 @@ mod event;
 mod request;
 mod response;
 mod routes;
+mod settings;
 
 use self::error::error;
 use self::event::{body, rules, sign};
 use self::request::key;
 use self::response::id;
 use self::routes::ROUTES;
+use self::settings::SETTINGS;
 use super::{Shows, Surface};
 use crate::domain::ids::JobId;
 use crate::domain::job::End;
@@ -44,4 +46,6 @@ pub const SURFACE: Surface = Surface {
     inline: End::fits_one_response,
     body,
     sign,
+    settings: SETTINGS,
+    own_secret: None,
 };
