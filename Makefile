@@ -151,7 +151,7 @@ secrets:
 
 # One build serves the local stack and the tests: same profile, same features.
 built: rust
-	@$(PYTHON) infra/local/venvs.py ministack tools
+	@$(PYTHON) infra/local/venvs.py ministack tools clients
 	$(CARGO) build --workspace --locked
 
 # The second emulator of the adapters' contract; only the tests need it.

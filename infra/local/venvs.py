@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the Python environments of the local stack under .local/, one per file in requirements/.
 
-    python3 infra/local/venvs.py ministack tools build
+    python3 infra/local/venvs.py ministack tools build clients
 
 An environment is made once and again only when its requirements or the interpreter change. Standard
 library only.
@@ -21,6 +21,9 @@ LOCAL = ROOT / ".local"
 
 # What the pinned packages ask for.
 MINIMUM = (3, 11)
+
+# A public client that the tests run asks for a newer Python than it needs.
+OPTIONS = {"clients": ["--ignore-requires-python"]}
 
 
 class Failed(Exception):
@@ -72,7 +75,7 @@ def ensure(name: str) -> Path:
                     "On Debian and Ubuntu: apt-get install python3-venv"
                 )
             python = str(target / "bin" / "python")
-            options = ["--disable-pip-version-check", "--no-input"]
+            options = ["--disable-pip-version-check", "--no-input", *OPTIONS.get(name, [])]
             pip = run(
                 [python, "-m", "pip", "install", *options, "--requirement", str(requirements)]
             )

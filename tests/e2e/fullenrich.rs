@@ -38,6 +38,29 @@ pub(crate) async fn the_documented_client_and_receiver_see_what_they_were_promis
     );
 }
 
+pub(crate) async fn the_public_client_of_version_one_works() {
+    let url = world().await.url.clone();
+    let tenant = Tenant::new("fullenrich-first").await;
+    let ran = tokio::task::spawn_blocking(move || {
+        Command::new(root().join(".local/clients/bin/python"))
+            .arg(root().join("tests/e2e/clients/fullenrich_first.py"))
+            .env("BASE_URL", url)
+            .env("API_KEY", tenant.key)
+            .output()
+    });
+    let ran = ran.await.unwrap().expect(".local/clients: make built");
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&ran.stdout),
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    assert!(
+        ran.status.success() && said.contains("everything that is promised was seen"),
+        "{}\n{said}",
+        ran.status
+    );
+}
+
 pub(crate) async fn a_receiver_that_fails_is_tried_a_minute_later() {
     // The tenant's own schedule is for the native surface. This surface has its own, which
     // Retry-After and 410 do not change.

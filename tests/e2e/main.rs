@@ -72,6 +72,7 @@ fn all() -> Vec<Case> {
         jobs::credits_bound_what_runs,
         forms::results_come_as_pages_lines_and_cells,
         fullenrich::the_documented_client_and_receiver_see_what_they_were_promised,
+        fullenrich::the_public_client_of_version_one_works,
         fullenrich::a_receiver_that_fails_is_tried_a_minute_later,
         webhooks::two_failures_then_success,
         webhooks::each_record_is_notified_as_soon_as_it_has_ended,

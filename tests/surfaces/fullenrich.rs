@@ -1,6 +1,7 @@
 //! `FullEnrich`'s surface: what its clients send, poll and receive.
 
 mod described;
+mod first;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -4,8 +4,8 @@
 //! | --- | --- |
 //! | `emails`, `work_emails`, `personal_emails` | array of texts or of `{email, status?, type?}` |
 //! | `email`, `work_email`, `personal_email` | a text; `email` has `email_status`, `email_type` |
-//! | `phones` | array of texts or of `{number, region?}` |
-//! | `phone` | a text; it has `phone_region` |
+//! | `phones` | array of texts or of `{number, region?}` and of [`PHONE_DETAILS`] |
+//! | `phone` | a text; it has `phone_region`, and the fields named as [`PHONE_DETAILS`] |
 
 use serde_json::{Map, Value};
 
@@ -62,6 +62,8 @@ pub struct Phone {
     pub number: String,
     /// ISO 3166-1 alpha-2.
     pub region: Option<String>,
+    /// The members of [`PHONE_DETAILS`] that the provider gave, in that order, as it gave them.
+    pub details: Map<String, Value>,
 }
 
 /// The fields that [`emails`] reads.
@@ -78,6 +80,18 @@ pub const EMAIL_FIELDS: [&str; 8] = [
 
 /// The fields that [`phones`] reads.
 pub const PHONE_FIELDS: [&str; 3] = ["phones", "phone", "phone_region"];
+
+/// The details of a phone number: the name here, and the names that providers use.
+pub const PHONE_DETAILS: [(&str, &[&str]); 5] = [
+    ("line_type", &["line_type", "type"]),
+    ("line_status", &["line_status"]),
+    ("ownership_match", &["ownership_match"]),
+    (
+        "ownership_match_confidence",
+        &["ownership_match_confidence"],
+    ),
+    ("connect_rate", &["connect_rate"]),
+];
 
 /// Returns every e-mail address among the fields, each once, in the order of [`EMAIL_FIELDS`].
 pub fn emails(data: &Map<String, Value>, blanks: Blanks) -> Vec<Email> {
@@ -172,6 +186,11 @@ pub fn phones(data: &Map<String, Value>, blanks: Blanks) -> Vec<Phone> {
         .map(str::to_owned);
     let single = data.get("phone").and_then(phone).map(|p| Phone {
         region: p.region.or(region),
+        details: if p.details.is_empty() {
+            details(|name| blanks.present(data, name).filter(|_| name != "type"))
+        } else {
+            p.details
+        },
         ..p
     });
     for phone in listed.chain(single) {
@@ -191,7 +210,17 @@ fn phone(value: &Value, blanks: Blanks) -> Option<Phone> {
     Some(Phone {
         number: number.trim().to_owned(),
         region: member("region").map(str::to_owned),
+        details: details(|name| value.get(name).filter(|member| !blanks.is_blank(member))),
     })
+}
+
+/// Collects the texts and numbers of [`PHONE_DETAILS`].
+fn details<'v>(member: impl Fn(&str) -> Option<&'v Value>) -> Map<String, Value> {
+    let given = PHONE_DETAILS.iter().filter_map(|(name, aliases)| {
+        let value = aliases.iter().find_map(|alias| member(alias))?;
+        (value.is_string() || value.is_number()).then(|| ((*name).to_owned(), value.clone()))
+    });
+    given.collect()
 }
 
 #[cfg(test)]
@@ -238,6 +267,7 @@ mod tests {
         let phone = |number: &str, region: Option<&str>| Phone {
             number: number.to_owned(),
             region: region.map(str::to_owned),
+            details: Map::new(),
         };
         assert_eq!(
             phones(map(&data), Blanks::Absent),
@@ -258,6 +288,30 @@ mod tests {
             phones(map(&blanks), Blanks::Absent),
             [phone("+2", None), phone("+1", None)]
         );
+    }
+
+    #[test]
+    fn what_is_said_of_a_number_goes_with_it() {
+        for (given, wanted) in [
+            (
+                json!({"phones": [{"number": "+1", "type": "mobile", "connect_rate": "",
+                    "ownership_match_confidence": 90, "line_status": ["ACTIVE"]}]}),
+                json!({"line_type": "mobile", "ownership_match_confidence": 90}),
+            ),
+            (
+                json!({"phones": [{"number": "+1", "ownership_match": "CONFIRMED", "type": "x",
+                    "line_type": "voip"}], "line_type": "mobile"}),
+                json!({"line_type": "voip", "ownership_match": "CONFIRMED"}),
+            ),
+            (
+                json!({"phone": "+1", "line_type": "mobile", "type": "person"}),
+                json!({"line_type": "mobile"}),
+            ),
+            (json!({"phone": "+1", "type": "person"}), json!({})),
+        ] {
+            let found = phones(map(&given), Blanks::Absent);
+            assert_eq!(Value::Object(found[0].details.clone()), wanted, "{given}");
+        }
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub(super) const IDEMPOTENCY_KEY: &str = "error.idempotency_key.reused";
 pub(super) const SCOPE: &str = "error.api.key.scope";
 pub(super) const CREDITS: &str = "error.credits.insufficient";
 pub(super) const RESULTS_TOO_LARGE: &str = "error.results.too_large";
+pub(super) const NOT_CONFIGURED: &str = "error.operation.not_configured";
 pub(super) const CONFLICT: &str = "error.conflict";
 pub(super) const UNAVAILABLE: &str = "error.unavailable";
 pub(super) const INTERNAL: &str = "error.internal";

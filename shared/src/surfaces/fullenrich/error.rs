@@ -39,7 +39,7 @@ fn describe(error: &ApiError, request: &ApiRequest) -> (u16, &'static str, Strin
         ApiError::NotFound { what: "path" } => {
             (404, code::PATH, "there is no such path".to_owned())
         }
-        ApiError::NotFound { .. } if request.path.starts_with("/api/v2/contact/reverse/") => (
+        ApiError::NotFound { .. } if request.path.contains("/contact/reverse/") => (
             404,
             code::REVERSE_NOT_FOUND,
             "there is no reverse lookup with this id".to_owned(),
@@ -228,13 +228,15 @@ mod tests {
                 "{body}"
             );
         }
-        let missing = describe(
-            &ApiError::NotFound { what: "job" },
-            &request("/api/v2/contact/reverse/email/bulk/x"),
-        );
-        assert_eq!(
-            (missing.0, missing.1),
-            (404, "error.reverse.email.not_found")
-        );
+        for version in ["v1", "v2"] {
+            let missing = describe(
+                &ApiError::NotFound { what: "job" },
+                &request(&format!("/api/{version}/contact/reverse/email/bulk/x")),
+            );
+            assert_eq!(
+                (missing.0, missing.1),
+                (404, "error.reverse.email.not_found")
+            );
+        }
     }
 }

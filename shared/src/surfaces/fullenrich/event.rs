@@ -8,7 +8,9 @@ use sha1::Sha1;
 
 use super::code;
 use super::error::{Failure, too_large};
+use super::first;
 use super::response::{IN_PROGRESS, batch, state};
+use super::version::Version;
 use crate::domain::delivery::{DeliveryRules, EventType};
 use crate::domain::signature;
 use crate::surfaces::common::message::json_bytes;
@@ -27,34 +29,39 @@ pub(super) fn delivery() -> DeliveryRules {
 
 /// Writes the body of an event: what the poll answers, or of one contact the same around it alone.
 pub(super) fn event_body(event: &Event<'_>) -> Vec<u8> {
-    let lines = event
-        .results
-        .map(|lines| lines.iter().map(|line| (&line.record, Some(&line.outcome))));
-    let shown = match (event.job, lines) {
-        (None, _) => {
-            return json_bytes(&json!({"status": "UNKNOWN", "data": [], "cost": {"credits": 0}}));
-        }
-        (Some(view), Some(lines)) if event.kind == EventType::RecordFinished => {
-            let credits = event
-                .results
-                .unwrap_or_default()
-                .iter()
-                .map(|line| u64::from(line.outcome.credits))
-                .sum();
-            batch(view, IN_PROGRESS, credits, lines)
-        }
-        (Some(view), Some(lines)) => batch(view, state(view), view.credits_used(), lines),
-        (Some(view), None) => {
-            let mut shown = batch(view, state(view), view.credits_used(), std::iter::empty());
-            shown.data = None;
-            shown.failure = Some(Failure {
-                code: code::RESULTS_TOO_LARGE,
-                message: too_large(&view.results_url()),
-            });
-            shown
-        }
+    let Some(view) = event.job else {
+        return json_bytes(&json!({"status": "UNKNOWN", "data": [], "cost": {"credits": 0}}));
     };
-    json_bytes(&shown)
+    let lines = event.results.unwrap_or_default();
+    let (state, credits) = if event.kind == EventType::RecordFinished && event.results.is_some() {
+        let credits = lines.iter().map(|line| u64::from(line.outcome.credits));
+        (IN_PROGRESS, credits.sum())
+    } else {
+        (state(view), view.credits_used())
+    };
+    let contacts = lines.iter().map(|line| (&line.record, Some(&line.outcome)));
+    let failure = event.results.is_none().then(|| Failure {
+        code: code::RESULTS_TOO_LARGE,
+        message: too_large(&view.results_url()),
+    });
+    match Version::of(view) {
+        Version::First => {
+            let mut shown = first::batch(view, state, credits, contacts);
+            if failure.is_some() {
+                shown.datas = None;
+            }
+            shown.failure = failure;
+            json_bytes(&shown)
+        }
+        Version::Second => {
+            let mut shown = batch(view, state, credits, contacts);
+            if failure.is_some() {
+                shown.data = None;
+            }
+            shown.failure = failure;
+            json_bytes(&shown)
+        }
+    }
 }
 
 /// Signs with the hex HMAC-SHA1 of the body under the secret's text. There is room for one value:

@@ -1,20 +1,17 @@
-//! Reads batches of contacts. One fault is answered at a time: of the batch before its contacts, of
-//! the first contact before the second.
+//! Reads batches of contacts, in the words of either version. One fault is answered at a time: of
+//! the batch before its contacts, of the first contact before the second.
 
 use serde_json::{Map, Value};
 
 use super::code;
+use super::forms::{is_domain, is_email, is_linkedin_profile};
+use super::version::{ENRICH, REVERSE, Version};
 use crate::domain::error::{ApiError, InputError, pointer_escape};
 use crate::domain::job::{Submission, Webhook};
 use crate::domain::record::{Record, is_blank, present};
 use crate::surfaces::Reading;
 use crate::surfaces::common::message::ApiRequest;
 use crate::surfaces::common::read::{bounded, object};
-
-/// The operations, as `providers.toml` maps them.
-pub(super) const ENRICH: &str = "enrich";
-
-pub(super) const REVERSE: &str = "reverse_email";
 
 /// The most contacts of a batch.
 const MAX_CONTACTS: usize = 100;
@@ -38,8 +35,55 @@ pub(super) const PERSONAL_EMAILS: &str = "contact.personal_emails";
 
 pub(super) const PHONES: &str = "contact.phones";
 
-/// The fields that can be requested, and those that are requested where none is named.
-const FIELDS: [&str; 3] = [WORK_EMAILS, PERSONAL_EMAILS, PHONES];
+/// The words of an enrichment's request.
+struct Words {
+    /// The member with the contacts.
+    contacts: &'static str,
+    /// A contact's texts: the name in the request, in the echo, and among a provider's inputs. The
+    /// request may use the echo's name as well; where it has both, its own counts.
+    texts: [(&'static str, &'static str, &'static str); 6],
+    /// The fields that can be requested, by their names in the request.
+    fields: [(&'static str, &'static str); 3],
+    /// The fields that are requested where none is named.
+    by_default: &'static [&'static str],
+}
+
+const SECOND: Words = Words {
+    contacts: "data",
+    texts: [
+        ("first_name", "first_name", "first_name"),
+        ("last_name", "last_name", "last_name"),
+        ("full_name", "full_name", "full_name"),
+        ("domain", "company_domain", "domain"),
+        ("company_name", "company_name", "company_name"),
+        ("linkedin_url", "professional_network_url", "linkedin_url"),
+    ],
+    fields: [
+        (WORK_EMAILS, WORK_EMAILS),
+        (PERSONAL_EMAILS, PERSONAL_EMAILS),
+        (PHONES, PHONES),
+    ],
+    by_default: &[WORK_EMAILS, PERSONAL_EMAILS, PHONES],
+};
+
+const FIRST: Words = Words {
+    contacts: "datas",
+    texts: [
+        ("firstname", "first_name", "first_name"),
+        ("lastname", "last_name", "last_name"),
+        ("full_name", "full_name", "full_name"),
+        ("domain", "company_domain", "domain"),
+        ("company_name", "company_name", "company_name"),
+        ("linkedin_url", "professional_network_url", "linkedin_url"),
+    ],
+    fields: [
+        ("contact.emails", WORK_EMAILS),
+        (PERSONAL_EMAILS, PERSONAL_EMAILS),
+        (PHONES, PHONES),
+    ],
+    // The documentation of version 1 has personal addresses only for those who name them.
+    by_default: &[WORK_EMAILS, PHONES],
+};
 
 fn refused(code: &'static str, pointer: impl Into<String>, detail: impl Into<String>) -> ApiError {
     ApiError::Invalid(vec![InputError::new(pointer, detail).with_code(code)])
@@ -70,25 +114,80 @@ fn text<'a>(
     }
 }
 
+/// Returns whether a parameter of the query is set.
+pub(super) fn is_set(request: &ApiRequest, name: &str) -> bool {
+    request
+        .parameter(name)
+        .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
+}
+
 pub(super) fn read_enrich(
     request: &ApiRequest,
     reading: &Reading<'_>,
 ) -> Result<Submission, ApiError> {
-    read_batch(request, reading, ENRICH, read_contact)
+    let read = |at: &str, contact: &Map<String, Value>| read_contact(&SECOND, at, contact);
+    read_batch(
+        request,
+        reading,
+        (Version::Second, ENRICH),
+        SECOND.contacts,
+        read,
+    )
+}
+
+pub(super) fn read_first_enrich(
+    request: &ApiRequest,
+    reading: &Reading<'_>,
+) -> Result<Submission, ApiError> {
+    let read = |at: &str, contact: &Map<String, Value>| read_contact(&FIRST, at, contact);
+    read_batch(
+        request,
+        reading,
+        (Version::First, ENRICH),
+        FIRST.contacts,
+        read,
+    )
 }
 
 pub(super) fn read_reverse(
     request: &ApiRequest,
     reading: &Reading<'_>,
 ) -> Result<Submission, ApiError> {
-    read_batch(request, reading, REVERSE, read_address)
+    let operation = (Version::Second, REVERSE);
+    read_batch(request, reading, operation, "data", read_address)
 }
+
+pub(super) fn read_first_reverse(
+    request: &ApiRequest,
+    reading: &Reading<'_>,
+) -> Result<Submission, ApiError> {
+    let operation = (Version::First, REVERSE);
+    read_batch(request, reading, operation, "data", read_address)
+}
+
+/// Refuses an operation that no type can answer here.
+///
+/// # Errors
+/// Always.
+pub(super) fn read_unanswered(operation: &str, instead: &str) -> Result<Submission, ApiError> {
+    let detail = format!("is not answered here: no type can be named for it; {instead}");
+    Err(refused(code::NOT_CONFIGURED, operation, detail))
+}
+
+/// The remedy for people.
+pub(super) const PEOPLE_INSTEAD: &str = "name a type as `enrich` under [operations.fullenrich] of \
+     providers.toml, and send the people to /api/v2/contact/enrich/bulk";
+
+/// The remedy for companies.
+pub(super) const COMPANY_INSTEAD: &str = "configure a type that takes a company's domain in \
+     providers.toml, and send the companies to /v1/jobs";
 
 fn read_batch(
     request: &ApiRequest,
     reading: &Reading<'_>,
-    operation: &str,
-    read: fn(&str, &Map<String, Value>) -> Result<Record, ApiError>,
+    (version, operation): (Version, &str),
+    list: &str,
+    read: impl Fn(&str, &Map<String, Value>) -> Result<Record, ApiError>,
 ) -> Result<Submission, ApiError> {
     let mut batch = object(&request.body)?;
     let name = text(&batch, "", "name")?
@@ -109,40 +208,83 @@ fn read_batch(
             return Err(refused(code::TYPE, "/webhook_events", detail));
         }
     };
-    let contacts = match batch.swap_remove("data") {
-        None | Some(Value::Null) => return Err(refused(code::DATA_EMPTY, "/data", "is required")),
+    let place = format!("/{list}");
+    let contacts = match batch.swap_remove(list) {
+        None | Some(Value::Null) => return Err(refused(code::DATA_EMPTY, place, "is required")),
         Some(Value::Array(contacts)) => contacts,
-        Some(_) => return Err(refused(code::TYPE, "/data", "must be an array of objects")),
+        Some(_) => return Err(refused(code::TYPE, place, "must be an array of objects")),
     };
     if contacts.is_empty() {
-        return Err(refused(code::DATA_EMPTY, "/data", "is empty"));
+        return Err(refused(code::DATA_EMPTY, place, "is empty"));
     }
     if contacts.len() > MAX_CONTACTS {
         let detail = format!(
             "has {} entries; a batch has at most {MAX_CONTACTS}",
             contacts.len()
         );
-        return Err(refused(code::DATA_EXCEEDED, "/data", detail));
+        return Err(refused(code::DATA_EXCEEDED, place, detail));
     }
-    let mut records = Vec::with_capacity(contacts.len());
-    for (at, contact) in contacts.iter().enumerate() {
-        let pointer = format!("/data/{at}");
-        let Value::Object(contact) = contact else {
-            return Err(refused(code::TYPE, pointer, "must be an object"));
-        };
-        let record = read(&pointer, contact)?;
-        bounded(at, &(&record.input, &record.metadata))?;
-        bounded(at, &(&record.original, &record.metadata))?;
-        records.push(record);
-    }
+    let skips = |fault: &InputError| is_skipped(request, version, fault);
+    let records = read_contacts(&place, &contacts, read, skips)?;
     Ok(Submission {
-        operation: Some(operation.to_owned()),
+        operation: Some(version.stored(operation)),
         name: Some(name),
         webhook,
         record_webhook,
         partial_budget: true,
         ..Submission::new(reading.surface.name, reading.kind(operation), records)
     })
+}
+
+/// Returns whether the batch goes on without a contact that has this fault: `?silentFail=true`, and
+/// on version 1 `?checkDomain=false` and `?checkLinkedinUrl=false`.
+fn is_skipped(request: &ApiRequest, version: Version, fault: &InputError) -> bool {
+    let unchecked = |name: &str, codes: &[&str]| {
+        version == Version::First
+            && fault.code.is_some_and(|code| codes.contains(&code))
+            && request
+                .parameter(name)
+                .is_some_and(|value| value == "0" || value.eq_ignore_ascii_case("false"))
+    };
+    is_set(request, "silentFail")
+        || unchecked("checkDomain", &[code::DOMAIN_EMPTY, code::DOMAIN_INVALID])
+        || unchecked("checkLinkedinUrl", &[code::LINKEDIN_URL_INVALID])
+}
+
+fn read_contacts(
+    place: &str,
+    contacts: &[Value],
+    read: impl Fn(&str, &Map<String, Value>) -> Result<Record, ApiError>,
+    skips: impl Fn(&InputError) -> bool,
+) -> Result<Vec<Record>, ApiError> {
+    let (mut records, mut skipped) = (Vec::with_capacity(contacts.len()), None);
+    for (at, contact) in contacts.iter().enumerate() {
+        let pointer = format!("{place}/{at}");
+        let record = match contact {
+            Value::Object(contact) => read(&pointer, contact),
+            _ => Err(refused(code::TYPE, pointer, "must be an object")),
+        };
+        let record = match record {
+            Err(ApiError::Invalid(faults)) if faults.first().is_some_and(&skips) => {
+                skipped = skipped.or(faults.into_iter().next());
+                continue;
+            }
+            record => record?,
+        };
+        bounded(at, &(&record.input, &record.metadata))?;
+        bounded(at, &(&record.original, &record.metadata))?;
+        records.push(record);
+    }
+    match skipped {
+        Some(fault) if records.is_empty() => {
+            let detail = format!(
+                "has no valid contact; the first fault: {} {}",
+                fault.pointer, fault.detail
+            );
+            Err(refused(code::DATA_EMPTY, place, detail))
+        }
+        _ => Ok(records),
+    }
 }
 
 fn read_url(
@@ -171,29 +313,19 @@ fn read_url(
     }
 }
 
-/// A contact's texts: the name in the request, in the echo, and among a provider's inputs. The
-/// request may use the echo's name as well; where it has both, its own counts.
-const TEXTS: [(&str, &str, &str); 6] = [
-    ("first_name", "first_name", "first_name"),
-    ("last_name", "last_name", "last_name"),
-    ("full_name", "full_name", "full_name"),
-    ("domain", "company_domain", "domain"),
-    ("company_name", "company_name", "company_name"),
-    ("linkedin_url", "professional_network_url", "linkedin_url"),
-];
-
 const DOMAIN_FAULT: &str = "must be a domain such as example.com";
 
 const LINKEDIN_FAULT: &str =
     "must be a person's URL on LinkedIn, such as https://www.linkedin.com/in/NAME";
 
-fn read_contact(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiError> {
+fn read_contact(words: &Words, at: &str, contact: &Map<String, Value>) -> Result<Record, ApiError> {
     let (mut input, mut sent) = (Map::new(), Map::new());
     for (name, value) in contact {
         if name == "custom" || name == "enrich_fields" {
             continue;
         }
-        match TEXTS
+        match words
+            .texts
             .iter()
             .find(|(own, echo, _)| name == own || name == echo)
         {
@@ -216,11 +348,9 @@ fn read_contact(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiErr
     }
     let known = |name: &str| input.get(name).and_then(Value::as_str);
     if known("linkedin_url").is_none() {
-        for (name, code) in [
-            ("first_name", code::FIRST_NAME_EMPTY),
-            ("last_name", code::LAST_NAME_EMPTY),
-        ] {
-            if known(name).is_none() {
+        let codes = [code::FIRST_NAME_EMPTY, code::LAST_NAME_EMPTY];
+        for ((name, _, canonical), code) in words.texts.iter().zip(codes) {
+            if known(canonical).is_none() {
                 let detail = "is required for a contact without linkedin_url";
                 return Err(refused(code, format!("{at}/{name}"), detail));
             }
@@ -250,7 +380,10 @@ fn read_contact(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiErr
             }
         }
     }
-    input.insert("enrich_fields".to_owned(), read_fields(at, contact)?.into());
+    input.insert(
+        "enrich_fields".to_owned(),
+        read_fields(words, at, contact)?.into(),
+    );
     let metadata = read_custom(at, contact, MAX_CUSTOM_KEYS)?;
     Ok(Record {
         input,
@@ -287,10 +420,14 @@ fn read_address(at: &str, contact: &Map<String, Value>) -> Result<Record, ApiErr
 }
 
 /// Returns the requested fields, each once.
-fn read_fields(at: &str, contact: &Map<String, Value>) -> Result<Vec<&'static str>, ApiError> {
+fn read_fields(
+    words: &Words,
+    at: &str,
+    contact: &Map<String, Value>,
+) -> Result<Vec<&'static str>, ApiError> {
     let pointer = format!("{at}/enrich_fields");
     let named = match contact.get("enrich_fields") {
-        None | Some(Value::Null) => return Ok(FIELDS.to_vec()),
+        None | Some(Value::Null) => return Ok(words.by_default.to_vec()),
         Some(Value::Array(named)) => named,
         Some(_) => return Err(refused(code::TYPE, pointer, "must be an array of strings")),
     };
@@ -302,11 +439,11 @@ fn read_fields(at: &str, contact: &Map<String, Value>) -> Result<Vec<&'static st
         ));
     }
     for (n, value) in named.iter().enumerate() {
-        if !value.as_str().is_some_and(|field| FIELDS.contains(&field)) {
+        if !words.fields.iter().any(|(name, _)| value == name) {
             let detail = format!(
                 "is {}; it must be one of {}",
                 short(&value.to_string()),
-                FIELDS.join(", ")
+                words.fields.map(|(name, _)| name).join(", ")
             );
             return Err(refused(
                 code::ENRICH_FIELD_VALUE,
@@ -315,10 +452,9 @@ fn read_fields(at: &str, contact: &Map<String, Value>) -> Result<Vec<&'static st
             ));
         }
     }
-    Ok(FIELDS
-        .into_iter()
-        .filter(|field| named.iter().any(|value| value == field))
-        .collect())
+    let asked = |(name, _): &(&str, &str)| named.iter().any(|value| value == name);
+    let fields = words.fields.into_iter().filter(asked);
+    Ok(fields.map(|(_, field)| field).collect())
 }
 
 fn read_custom(
@@ -354,75 +490,6 @@ fn read_custom(
     Ok(Some(custom.clone()))
 }
 
-/// Returns whether a text names a host of at least two labels, of whichever script; `http://`
-/// before it and a path behind it are let pass, as people paste them. Lengths are those of RFC
-/// 1035, section 2.3.4.
-fn is_domain(text: &str) -> bool {
-    let text = text.trim();
-    let host = without_scheme(text)
-        .split(['/', '?', '#'])
-        .next()
-        .unwrap_or_default();
-    let labels: Vec<&str> = host.split('.').collect();
-    let letter = |c: char| {
-        c.is_ascii_alphanumeric() || (!c.is_ascii() && !c.is_whitespace() && !c.is_control())
-    };
-    let fits = |label: &&str| {
-        (1..=63).contains(&label.chars().count())
-            && label.chars().all(|c| letter(c) || c == '-' || c == '_')
-            && label.starts_with(letter)
-            && label.ends_with(letter)
-    };
-    // A last label of digits alone is an address.
-    let top = labels
-        .last()
-        .is_some_and(|top| !top.bytes().all(|b| b.is_ascii_digit()));
-    labels.len() >= 2 && host.chars().count() <= 253 && top && labels.iter().all(fits)
-}
-
-/// Returns whether a text is an address that mail can go to, as far as its form tells. Lengths are
-/// those of RFC 5321, section 4.5.3.1, and its erratum 1690.
-fn is_email(text: &str) -> bool {
-    let Some((local, domain)) = text.rsplit_once('@') else {
-        return false;
-    };
-    let odd = |c: char| c.is_whitespace() || c.is_control() || c == '@';
-    (1..=64).contains(&local.chars().count())
-        && text.chars().count() <= 254
-        && !local.contains(odd)
-        && !domain.contains([':', '/', '?', '#'])
-        && !domain.contains(odd)
-        && is_domain(domain)
-}
-
-/// Returns whether a text is the URL of a person on `LinkedIn` or its Sales Navigator; the scheme
-/// may be missing.
-fn is_linkedin_profile(text: &str) -> bool {
-    let (host, path) = without_scheme(text.trim())
-        .split_once('/')
-        .unwrap_or_default();
-    let host = host.to_ascii_lowercase();
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    let segments: Vec<&str> = path.split('/').collect();
-    let person = match segments[..] {
-        ["in" | "pub", name, ..] | ["sales", "lead" | "people", name, ..] => {
-            !name.is_empty() && !name.contains(char::is_whitespace)
-        }
-        _ => false,
-    };
-    let country =
-        |sub: &str| !sub.is_empty() && sub.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    person && (host == "linkedin.com" || host.strip_suffix(".linkedin.com").is_some_and(country))
-}
-
-fn without_scheme(text: &str) -> &str {
-    let scheme = ["https://", "http://"].into_iter().find(|scheme| {
-        text.get(..scheme.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    });
-    &text[scheme.map_or(0, str::len)..]
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -434,111 +501,10 @@ mod tests {
     }
 
     #[test]
-    fn domains_are_told_from_what_is_none() {
-        let label = "a".repeat(63);
-        for good in [
-            "example.com",
-            "WWW.Example.CO.UK",
-            "a-b_c.example",
-            "münchen.example",
-            "xn--mnchen-3ya.example",
-            "例え.テスト",
-            " example.com ",
-            "https://example.com",
-            "HTTP://example.com/about?x#y",
-            "1.example",
-            &format!("{label}.example"),
-        ] {
-            assert!(is_domain(good), "{good}");
-        }
-        for bad in [
-            "",
-            "example",
-            "exa mple.com",
-            ".example.com",
-            "example..com",
-            "example.com.",
-            "-a.example",
-            "a-.example",
-            "1.2.3.4",
-            "a@b.example",
-            "example.com:443",
-            "ftp://example.com",
-            "http://",
-            "a.b\u{a0}c",
-            "a,b.example",
-            &format!("a{label}.example"),
-            &format!("{}example", "abcdefgh.".repeat(28)),
-        ] {
-            assert!(!is_domain(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn people_on_linkedin_are_told_from_companies_and_other_hosts() {
-        for good in [
-            "https://www.linkedin.com/in/demoge",
-            "http://LinkedIn.com/in/demoge/",
-            "fr.linkedin.com/in/j%C3%A9r%C3%B4me?trk=1#x",
-            "https://www.linkedin.com/in/ACwAACLLwaIBKi655883b",
-            "https://www.linkedin.com/sales/lead/ACw,NAME_SEARCH,x",
-            "https://www.linkedin.com/sales/people/ACw",
-            "https://www.linkedin.com/pub/x/1/2/3",
-        ] {
-            assert!(is_linkedin_profile(good), "{good}");
-        }
-        for bad in [
-            "",
-            "demoge",
-            "linkedin.com",
-            "https://www.linkedin.com/in/",
-            "https://www.linkedin.com/in/?x=1",
-            "https://www.linkedin.com/company/x",
-            "https://linkedin.com.evil.example/in/x",
-            "https://evillinkedin.com/in/x",
-            "https://evil.example/@www.linkedin.com/in/x",
-            "https://evil.example?.linkedin.com/in/x",
-            "ftp://linkedin.com/in/x",
-            "https://www.linkedin.com/in/two words",
-        ] {
-            assert!(!is_linkedin_profile(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn addresses_are_told_from_what_is_none() {
-        for good in [
-            "a@b.example",
-            "John.Snow+x@mail.example.co.uk",
-            "ü@münchen.example",
-            &format!("{}@b.example", "a".repeat(64)),
-        ] {
-            assert!(is_email(good), "{good}");
-        }
-        for bad in [
-            "",
-            "a",
-            "a@b",
-            "@b.example",
-            "a@",
-            "a b@c.example",
-            "a@b@c.example",
-            "a@https://b.example",
-            "a@b.example/x",
-            " a@b.example",
-            "a@b.example ",
-            &format!("{}@b.example", "a".repeat(65)),
-            &format!("{}@{}example", "a".repeat(60), "abcdefg.".repeat(24)),
-        ] {
-            assert!(!is_email(bad), "{bad}");
-        }
-    }
-
-    #[test]
     fn a_code_of_megabytes_is_not_quoted_back_whole() {
         let long = "x".repeat(3_000_000);
         let contact = json!({"enrich_fields": [long]});
-        let error = read_fields("/data/0", map(&contact)).unwrap_err();
+        let error = read_fields(&SECOND, "/data/0", map(&contact)).unwrap_err();
         let custom = json!({"custom": {long: 5}});
         let other = read_custom("/data/0", map(&custom), 20).unwrap_err();
         assert!(format!("{error:?}{other:?}").len() < 1000);

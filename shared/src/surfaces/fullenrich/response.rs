@@ -6,7 +6,9 @@ use sha1::{Digest, Sha1};
 
 use super::code;
 use super::error::{Failure, failure};
-use super::request::{ENRICH, PERSONAL_EMAILS, PHONES, REVERSE, WORK_EMAILS};
+use super::request::{PERSONAL_EMAILS, PHONES, WORK_EMAILS, is_set};
+use super::settings::shows_running;
+use super::version::{ENRICH, REVERSE, is};
 use crate::catalog::Catalog;
 use crate::domain::error::ApiError;
 use crate::domain::ids::TenantId;
@@ -40,25 +42,22 @@ pub(super) fn accepted(accepted: &Accepted, _: Timestamp) -> ApiResponse {
     }
 }
 
-pub(super) fn is(view: &JobView, operation: &str) -> bool {
-    view.job.spec.operation.as_deref() == Some(operation)
-}
-
-fn forced(request: &ApiRequest) -> bool {
-    request
-        .parameter("forceResults")
-        .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
+pub(super) fn is_forced(request: &ApiRequest) -> bool {
+    is_set(request, "forceResults")
 }
 
 pub(super) fn wants_enriched(request: &ApiRequest, view: &JobView) -> bool {
-    is(view, ENRICH) && (!view.status().is_live() || forced(request))
+    is(view, ENRICH) && (!view.status().is_live() || is_forced(request))
 }
 
 pub(super) fn show_enriched(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> {
     if !is(shown.view, ENRICH) {
         return Err(ApiError::NotFound { what: "enrichment" });
     }
-    if shown.view.status().is_live() && !forced(shown.request) {
+    if shown.view.status().is_live() && !is_forced(shown.request) {
+        if shows_running(&shown.view.job.spec) {
+            return Ok(ApiResponse::json(200, &running(shown.view)));
+        }
         let message =
             format!("the enrichment is not finished; try again in {READY_IN_SECONDS} seconds");
         let response = failure(400, code::IN_PROGRESS, message);
@@ -77,11 +76,31 @@ pub(super) fn show_reversed(shown: &Shown<'_>) -> Result<ApiResponse, ApiError> 
     }
 }
 
+/// Shows a batch that is running without its contacts.
+fn running(view: &JobView) -> Batch<'_> {
+    Batch {
+        data: None,
+        ..batch(view, IN_PROGRESS, view.credits_used(), std::iter::empty())
+    }
+}
+
 fn show(shown: &Shown<'_>) -> ApiResponse {
+    let (status, state, credits) = standing(shown);
+    ApiResponse::json(status, &batch(shown.view, state, credits, contacts(shown)))
+}
+
+/// Returns the contacts of an answer, with what was found.
+pub(super) fn contacts<'a>(
+    shown: &Shown<'a>,
+) -> impl Iterator<Item = (&'a Record, Option<&'a Outcome>)> {
     let entries = shown.records.unwrap_or_default();
-    let contacts = entries
+    entries
         .iter()
-        .map(|entry| (&entry.record, entry.outcome.as_ref()));
+        .map(|entry| (&entry.record, entry.outcome.as_ref()))
+}
+
+/// Returns the status of an answer, the state of the batch, and its cost.
+pub(super) fn standing(shown: &Shown<'_>) -> (u16, &'static str, u64) {
     let state = state(shown.view);
     let status = if state == CREDITS_INSUFFICIENT {
         402
@@ -91,15 +110,14 @@ fn show(shown: &Shown<'_>) -> ApiResponse {
     let credits = if shown.view.job.status.is_live() {
         // What is shown, and not what is counted so far: the two need not have been read at the
         // same moment.
-        entries
-            .iter()
-            .filter_map(|entry| entry.outcome.as_ref())
+        contacts(shown)
+            .filter_map(|(_, outcome)| outcome)
             .map(|outcome| u64::from(outcome.credits))
             .sum()
     } else {
         shown.view.credits_used()
     };
-    ApiResponse::json(status, &batch(shown.view, state, credits, contacts))
+    (status, state, credits)
 }
 
 pub(super) const IN_PROGRESS: &str = "IN_PROGRESS";
@@ -137,8 +155,8 @@ pub(super) struct Batch<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Cost {
-    credits: u64,
+pub(super) struct Cost {
+    pub(super) credits: u64,
 }
 
 /// One contact.
@@ -155,34 +173,37 @@ pub(super) struct Contact<'a> {
 }
 
 /// The requested fields that were found.
-#[derive(Debug, Serialize)]
-struct ContactInfo {
+#[derive(Debug, Default, Serialize)]
+pub(super) struct ContactInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
-    most_probable_work_email: Option<ShownEmail>,
+    pub(super) most_probable_work_email: Option<ShownEmail>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    most_probable_personal_email: Option<ShownEmail>,
+    pub(super) most_probable_personal_email: Option<ShownEmail>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    most_probable_phone: Option<ShownPhone>,
+    pub(super) most_probable_phone: Option<ShownPhone>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    work_emails: Vec<ShownEmail>,
+    pub(super) work_emails: Vec<ShownEmail>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    personal_emails: Vec<ShownEmail>,
+    pub(super) personal_emails: Vec<ShownEmail>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    phones: Vec<ShownPhone>,
+    pub(super) phones: Vec<ShownPhone>,
 }
 
 #[derive(Debug, Serialize)]
-struct ShownEmail {
-    email: String,
+pub(super) struct ShownEmail {
+    pub(super) email: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<&'static str>,
+    pub(super) status: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
-struct ShownPhone {
-    number: String,
+pub(super) struct ShownPhone {
+    pub(super) number: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    region: Option<String>,
+    pub(super) region: Option<String>,
+    /// What else a provider said of it.
+    #[serde(flatten)]
+    pub(super) details: Map<String, Value>,
 }
 
 /// Shows a batch with these contacts.
@@ -213,8 +234,7 @@ fn entry<'a>(
 ) -> Contact<'a> {
     let nothing = Map::new();
     let found = outcome.map_or(&nothing, |outcome| &outcome.data);
-    // The description promises an enrichment's profile for contacts with a URL on LinkedIn.
-    let made = !enriched || blanks.present(&record.input, "linkedin_url").is_some();
+    let made = makes_profile(enriched, record, blanks);
     Contact {
         input: record.sent(),
         custom: record.metadata.as_ref(),
@@ -223,8 +243,18 @@ fn entry<'a>(
     }
 }
 
+/// Returns whether a profile is made of single fields: the description promises an enrichment's for
+/// contacts with a URL on `LinkedIn`.
+pub(super) fn makes_profile(enriched: bool, record: &Record, blanks: Blanks) -> bool {
+    !enriched || blanks.present(&record.input, "linkedin_url").is_some()
+}
+
 /// Shows the requested fields that were found.
-fn contact_info(record: &Record, found: &Map<String, Value>, blanks: Blanks) -> ContactInfo {
+pub(super) fn contact_info(
+    record: &Record,
+    found: &Map<String, Value>,
+    blanks: Blanks,
+) -> ContactInfo {
     let asked = |field: &str| match record.input.get("enrich_fields").and_then(Value::as_array) {
         Some(fields) => fields.iter().any(|asked| asked == field),
         None => true,
@@ -287,14 +317,34 @@ fn show_email(email: &Email) -> ShownEmail {
 }
 
 fn show_phone(phone: &Phone) -> ShownPhone {
+    let mut details = phone.details.clone();
+    if let Some(Value::String(kind)) = details.get_mut("line_type") {
+        *kind = line_type(kind).to_owned();
+    }
     ShownPhone {
         number: phone.number.clone(),
         region: phone.region.clone(),
+        details,
+    }
+}
+
+/// The vendor's word for a kind of line, of the words of several providers.
+fn line_type(text: &str) -> &'static str {
+    let word = text.trim().to_ascii_lowercase().replace(['-', ' '], "_");
+    match word.as_str() {
+        "mobile" | "cell" | "cellular" => "MOBILE",
+        "landline" | "fixed_line" | "fixed" => "LANDLINE",
+        "voip" | "non_fixed_voip" | "fixed_voip" => "VOIP",
+        _ => "UNKNOWN",
     }
 }
 
 /// Returns the person: as a provider gave it, or if `made`, from fields that were found.
-fn profile(found: &Map<String, Value>, made: bool, blanks: Blanks) -> Option<Map<String, Value>> {
+pub(super) fn profile(
+    found: &Map<String, Value>,
+    made: bool,
+    blanks: Blanks,
+) -> Option<Map<String, Value>> {
     if let Some(Value::Object(profile)) = found.get("profile") {
         return Some(profile.clone());
     }

@@ -205,7 +205,9 @@ impl Notified<'_> {
             self.says("/cost/credits", &self.credits())?;
             self.lines
         };
-        let Some(contacts) = self.body["data"].as_array() else {
+        // Version 1 of the API names its contacts otherwise, and shows no input.
+        let first = self.body["datas"].as_array();
+        let Some(contacts) = first.or(self.body["data"].as_array()) else {
             return self.links("/message");
         };
         same("contacts", &contacts.len(), &lines.len())?;
@@ -215,11 +217,13 @@ impl Notified<'_> {
                 .metadata
                 .clone()
                 .map_or(Value::Null, Value::Object);
-            same(
-                &format!("input of line {}", line.index),
-                &reported["input"],
-                &line.record.sent().clone().into(),
-            )?;
+            if first.is_none() {
+                same(
+                    &format!("input of line {}", line.index),
+                    &reported["input"],
+                    &line.record.sent().clone().into(),
+                )?;
+            }
             same(
                 &format!("custom of line {}", line.index),
                 &reported["custom"],
