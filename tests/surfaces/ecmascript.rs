@@ -352,6 +352,7 @@ fn job(lines: &[ResultLine], dice: &SimEntropy) -> JobView {
         unconfigured: None,
         short_of_credits: false,
         blanks: Blanks::Absent,
+        phone_details: true,
         settings: std::collections::BTreeMap::new(),
     };
     let error = (status == Status::Failed).then(|| "no provider: \u{2028}\"\u{1f600}\"".to_owned());

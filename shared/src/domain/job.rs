@@ -182,6 +182,10 @@ pub struct Spec {
     /// The rule for blanks in its results and events.
     #[serde(default, skip_serializing_if = "Blanks::count")]
     pub blanks: Blanks,
+    /// Answers and events show the details of phone numbers, such as the type of the line. Unset in
+    /// jobs of versions that showed none: an event that was sent is sent again the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub phone_details: bool,
     /// What its tenant had chosen on its surface at the submission: every answer and event of the
     /// job goes by it.
     #[serde(default, skip_serializing_if = "SurfaceSettings::is_empty")]
@@ -471,6 +475,7 @@ mod tests {
             unconfigured: None,
             short_of_credits: false,
             blanks: Blanks::Absent,
+            phone_details: false,
             settings: SurfaceSettings::new(),
             id,
         };

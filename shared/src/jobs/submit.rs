@@ -351,6 +351,7 @@ fn prepare<'a>(
         unconfigured: pricing.unconfigured.clone(),
         short_of_credits: budget.short,
         blanks: Blanks::Absent,
+        phone_details: true,
         settings: surface(ports.surfaces, &submission.surface)
             .zip(caller.profile.surfaces.get(&submission.surface))
             .map(|(surface, stored)| surface.chosen(stored))

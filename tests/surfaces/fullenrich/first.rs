@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shared::lambda::http::ApiResponse;
 use shared::maintenance::tenants;
 use shared::surfaces::{SURFACES, parse_setting, parse_unset};
-use testkit::harness::{HOOK, ServedApi, World, body, found};
+use testkit::harness::{HOOK, ServedApi, Version, World, body, found};
 
 use super::{
     Client, ENRICH, OPERATIONS, REVERSE, assert_refused, batch, id, john, named, profile, served,
@@ -491,4 +491,27 @@ fn what_a_provider_says_of_a_phone_number_is_shown() {
     );
     let shown = body(&served.poll(&format!("{FIRST_ENRICH}/{first}")), 200);
     assert_eq!(shown["datas"][0]["contact"]["phones"], phones);
+}
+
+/// An event that the previous version sent is sent again by this one with the same bytes.
+#[test]
+fn a_job_of_a_version_without_phone_details_shows_none() {
+    let shown = |version: Version| {
+        let mut world = World::new();
+        world.deploy(version);
+        let mut served = ServedApi::new(world, SURFACES, OPERATIONS, |_| {
+            let phones = json!([{"number": "+1", "line_type": "mobile"}]);
+            (Duration::ZERO, found(json!({"phones": phones})))
+        });
+        let job = served.enrichment(&batch([john()]));
+        served.world.deploy(Version::Current);
+        served.settle();
+        let shown = body(&served.poll(&format!("{ENRICH}/{job}")), 200);
+        let info = &shown["data"][0]["contact_info"];
+        assert_eq!(info["phones"][0], info["most_probable_phone"]);
+        info["phones"].clone()
+    };
+    assert_eq!(shown(Version::Previous), json!([{"number": "+1"}]));
+    let detailed = json!([{"number": "+1", "line_type": "MOBILE"}]);
+    assert_eq!(shown(Version::Current), detailed);
 }

@@ -189,6 +189,14 @@ pub(super) struct ContactInfo {
     pub(super) phones: Vec<ShownPhone>,
 }
 
+impl ContactInfo {
+    fn forget_phone_details(&mut self) {
+        let most = self.most_probable_phone.iter_mut();
+        most.chain(&mut self.phones)
+            .for_each(|phone| phone.details.clear());
+    }
+}
+
 #[derive(Debug, Serialize)]
 pub(super) struct ShownEmail {
     pub(super) email: String,
@@ -214,12 +222,18 @@ pub(super) fn batch<'a>(
     contacts: impl Iterator<Item = (&'a Record, Option<&'a Outcome>)>,
 ) -> Batch<'a> {
     let (enriched, blanks) = (is(view, ENRICH), view.job.spec.blanks);
-    let data = contacts.map(|(record, outcome)| entry(enriched, record, outcome, blanks));
+    let mut data: Vec<_> = contacts
+        .map(|(record, outcome)| entry(enriched, record, outcome, blanks))
+        .collect();
+    if !view.job.spec.phone_details {
+        let infos = data.iter_mut().filter_map(|c| c.contact_info.as_mut());
+        infos.for_each(ContactInfo::forget_phone_details);
+    }
     Batch {
         id: view.job.spec.id.uuid(),
         name: view.job.spec.name.as_deref(),
         status: state,
-        data: Some(data.collect()),
+        data: Some(data),
         cost: Cost { credits },
         failure: None,
     }

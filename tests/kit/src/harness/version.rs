@@ -178,7 +178,9 @@ impl VersionStore {
                 .get_mut("spec")
                 .filter(|_| item.key.sk == "META")
         {
-            *spec = edited(spec, |spec| forget(spec, &["blanks"]));
+            *spec = edited(spec, |spec| {
+                forget(spec, &["blanks", "phone_details", "settings"])
+            });
         }
         // An upstream's post is its own.
         if self.version == Version::Next && !item.key.sk.starts_with("CHUNK#CALL#") {
