@@ -82,12 +82,12 @@ fn every_operation_of_every_surface_is_mapped_and_nothing_else() {
         (
             "[operations.springbolt]",
             "[operations.springbald]",
-            "[operations.springbald]: ",
+            "[operations.springbald]: there is no such API",
         ),
         (
             "qa_agent = ",
             "quality_agent = ",
-            "operation `quality_agent`",
+            "there is no operation `quality_agent`",
         ),
     ] {
         let config = Config::parse(READERS, "providers.toml", &text.replace(right, wrong)).unwrap();

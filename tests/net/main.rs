@@ -195,8 +195,11 @@ async fn a_dripped_body_ends_at_the_deadline() {
         !answer.body.is_empty() && answer.body.iter().all(|byte| *byte == b'x'),
         "what came is kept"
     );
-    // The connection is closed at the deadline.
-    dripping.ended(0).await;
+    let written = dripping.ended(0).await.written;
+    assert!(
+        written < 1000,
+        "{written} bytes were taken: it was not closed at the deadline"
+    );
 }
 
 #[tokio::test]
@@ -847,6 +850,6 @@ async fn a_dropped_request_closes_its_connection() {
         answer = send(&sender, server.url("/hook")) => panic!("{answer:?}"),
         _ = server.wait("request", |got| !got.is_empty()) => {}
     }
-    server.ended(0).await;
+    assert_eq!(server.ended(0).await.ignored, 0);
     assert_eq!(server.got().len(), 1);
 }

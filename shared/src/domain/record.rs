@@ -228,7 +228,7 @@ pub enum FailureCode {
     ProviderTimeout,
     /// The type has no provider that could be asked.
     ProviderUnconfigured,
-    /// The provider kept failing, or the record was never begun.
+    /// The provider kept failing, or could not be asked in time.
     ProviderUnavailable,
     /// The vendor wants to be paid first (HTTP 402).
     ProviderUnpaid,

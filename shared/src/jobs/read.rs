@@ -165,7 +165,7 @@ async fn chunks_from(
     Ok((to, read_chunks(&items)?))
 }
 
-/// As [`results`], for a caller: an erased job may have left parts since its head was read.
+/// As [`results`], for a caller: of a job that was erased after its head was read, parts may be left.
 pub async fn page(
     ports: &Ports,
     view: &JobView,

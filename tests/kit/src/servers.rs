@@ -15,7 +15,7 @@ use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, copy_buf, sink,
 };
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
@@ -227,21 +227,22 @@ pub struct Server {
 pub struct End {
     /// Before the other side can have read the answer, or when it was seen to have left.
     pub at: Timestamp,
-    /// The whole answer was written; the other side may have left before it read that.
+    /// The whole answer was written, and the connection takes another request; the other side may
+    /// have left before it read the answer.
     pub answered: bool,
     /// When the next request came on the same connection: the other side had read the answer by
     /// then. `None` proves nothing.
     pub read: Option<Timestamp>,
     /// The bytes that were written, as far as they were taken in whole pieces.
     pub written: usize,
+    /// The bytes that came after the request while the server was silent.
+    pub ignored: u64,
 }
 
 /// Runs the servers of tests that have no runtime of their own.
-static RUNTIME: LazyLock<Handle> = LazyLock::new(|| {
-    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    let handle = runtime.handle().clone();
-    std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
-    handle
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all().build().unwrap()
 });
 
 /// Starts a server outside any runtime; it lives as long as the process.
@@ -336,7 +337,12 @@ impl Server {
         };
         let (server_too, tls) = (server.clone(), tls.map(TlsAcceptor::from));
         tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+            loop {
+                // A connection that was given up again is no reason to serve no other.
+                let Ok((stream, _)) = listener.accept().await else {
+                    tokio::task::yield_now().await;
+                    continue;
+                };
                 server_too.connections.fetch_add(1, Ordering::SeqCst);
                 // Else small records wait for acknowledgements, which a client may hold back for
                 // 40 ms.
@@ -445,6 +451,7 @@ async fn give(stream: &mut BufReader<impl Stream>, answer: Answer) -> End {
         answered: false,
         read: None,
         written: 0,
+        ignored: 0,
     };
     let gone = match &answer {
         Answer::Later(after, _) => left(stream, sleep(*after)).await,
@@ -474,7 +481,7 @@ async fn give(stream: &mut BufReader<impl Stream>, answer: Answer) -> End {
             let _ = stream.get_ref().tcp().set_zero_linger();
         }
         Then::Silence => {
-            let _ = copy_buf(stream, &mut sink()).await;
+            end.ignored = copy_buf(stream, &mut sink()).await.unwrap_or(0);
         }
         Then::Repeat(bytes, pause) => {
             while !left(stream, sleep(pause)).await && write(stream, &bytes).await.is_ok() {

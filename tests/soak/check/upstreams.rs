@@ -151,13 +151,11 @@ pub(super) fn judge(seen: &Seen, tally: &mut Tally) {
     callbacks(seen, tally);
 }
 
-/// Counts the requests whose answer was read. Such a request was sent at most `timeout` before its
-/// answer, so however long this machine stood still, those that came between two of them were sent
-/// in that time and `timeout`. Every other request may have waited here for any time.
+/// Counts every request. Each was sent at most `timeout` before it came, unless this machine stood
+/// still for longer.
 fn at_its_rate(provider: &str, limits: &UpstreamLimits, asked: &[&Asked], tally: &mut Tally) {
     let mut times: Vec<_> = asked
         .iter()
-        .filter(|asked| asked.read.is_some())
         .map(|a| Timestamp(i64::try_from(a.at.as_millis()).unwrap_or(i64::MAX)))
         .collect();
     times.sort_unstable();
@@ -224,7 +222,7 @@ fn let_alone(provider: &str, limits: &UpstreamLimits, asked: &[&Asked], tally: &
             continue;
         };
         let meanwhile = |a: &&&Asked| {
-            a.instance == reported.instance && a.at > read && a.at + ROUNDED < over + wait
+            a.instance == reported.instance && a.at > read + ROUNDED && a.at + ROUNDED < over + wait
         };
         let came: Vec<Duration> = asked
             .iter()
@@ -241,10 +239,9 @@ fn let_alone(provider: &str, limits: &UpstreamLimits, asked: &[&Asked], tally: &
     }
 }
 
-/// Each instance finds it out by itself at the worst. Each of its places may have an answer under
-/// way that was given before, however late it is read, and each such answer ends a row of failures.
-/// What it has under way when its circuit opens fails too; after that there is one trial for each
-/// opening.
+/// Each instance finds it out by itself at the worst. An answer that was given before and is read
+/// after that ends a row of failures, once for each of the instance's places but one. What it has
+/// under way when its circuit opens fails too; after that there is one trial for each opening.
 fn while_dead(dead: &Dead, limits: &UpstreamLimits, asked: &[&Asked], tally: &mut Tally) {
     let came: Vec<&&Asked> = asked
         .iter()
@@ -255,8 +252,16 @@ fn while_dead(dead: &Dead, limits: &UpstreamLimits, asked: &[&Asked], tally: &mu
     let trials = usize::try_from(time.as_millis() / limits.open.mul_f64(0.9).as_millis())
         .unwrap_or(usize::MAX - 1)
         + 1;
-    let rows = limits.concurrency * (limits.failures - 1);
-    let most = instances.len() * (rows + limits.concurrency) + trials;
+    let late = |instance: &str| {
+        let given = |a: &&&Asked| {
+            let over = a.over.is_some_and(|over| over + limits.timeout > dead.from);
+            a.instance == instance && a.answered && a.at < dead.from && over
+        };
+        let given = asked.iter().filter(given).count();
+        given.min(limits.concurrency - 1)
+    };
+    let rows: usize = instances.iter().map(|instance| 1 + late(instance)).sum();
+    let most = rows * (limits.failures - 1) + instances.len() * limits.concurrency + trials;
     tally.later.dead += came.len();
     if came.len() > most {
         let detail = format!(
@@ -305,7 +310,7 @@ fn bought_once(seen: &Seen, tally: &mut Tally) {
                     }
                     _ => false,
                 });
-            if ended || failed || !pair[0].answered || pair[0].read.is_none() {
+            if ended || failed || !pair[0].answered || given_up(seen, pair[0]) {
                 tally.later.again += 1;
             } else {
                 let detail = format!(
@@ -316,6 +321,14 @@ fn bought_once(seen: &Seen, tally: &mut Tally) {
             }
         }
     }
+}
+
+/// Returns whether the sender may have given up, unseen, before it read the answer: it had waited
+/// for most of its time.
+fn given_up(seen: &Seen, asked: &Asked) -> bool {
+    let limits = &seen.later.limits[&asked.provider];
+    let waited = asked.over.unwrap_or(asked.at).saturating_sub(asked.at);
+    asked.read.is_none() && waited >= limits.timeout / 2
 }
 
 fn callbacks(seen: &Seen, tally: &mut Tally) {
@@ -410,8 +423,8 @@ mod tests {
         });
         seen.later.asked.extend((22..30).map(unread));
         let tally = check(&seen);
-        let broken = [RATE, AT_ONCE, LET_ALONE].map(|rule| tally.of(rule));
-        assert_eq!(broken, [0; 3]);
+        let broken = [AT_ONCE, LET_ALONE].map(|rule| tally.of(rule));
+        assert_eq!(broken, [0; 2]);
     }
 
     #[test]
@@ -446,11 +459,14 @@ mod tests {
 
     #[test]
     fn a_dead_upstream_that_is_asked_on_and_on_is_noticed() {
-        // For each of two places two failures and one under way; three trials in four seconds.
-        assert_eq!(
-            (check(&dead(9)).of(DEAD), check(&dead(10)).of(DEAD)),
-            (0, 1)
-        );
+        // Two failures, two requests under way, and three trials in four seconds.
+        assert_eq!((check(&dead(7)).of(DEAD), check(&dead(8)).of(DEAD)), (0, 1));
+        let after_an_answer = |times: u64| {
+            let mut seen = dead(times);
+            seen.later.asked.push(asked(&first(), at(29)));
+            check(&seen).of(DEAD)
+        };
+        assert_eq!((after_an_answer(9), after_an_answer(10)), (0, 1));
     }
 
     #[test]
@@ -493,7 +509,12 @@ mod tests {
             excused(&|seen| seen.later.asked[0].answered = false),
             (0, 1)
         );
-        assert_eq!(excused(&|seen| seen.later.asked[0].read = None), (0, 1));
+        assert_eq!(excused(&|seen| seen.later.asked[0].read = None), (1, 0));
+        let late = |seen: &mut Seen| {
+            seen.later.asked[0].read = None;
+            seen.later.asked[0].over = Some(seen.later.asked[0].at + at(1));
+        };
+        assert_eq!(excused(&late), (0, 1));
         let failed = |job: &str, operation: &str, when: u64| {
             let fault = (job.to_owned(), vec![(at(when), operation.to_owned())]);
             excused(&move |seen| seen.later.faults.extend([fault.clone()]))

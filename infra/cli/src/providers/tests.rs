@@ -816,8 +816,7 @@ async fn what_is_kept_in_the_account_is_read_with_its_credentials_and_never_show
     let report = bundle.report(false).await;
     assert_eq!(report.faults, 2, "{}", report.text);
     for part in [
-        "keyed: providers.keyed: the parameter /millrace/key: ",
-        "; create it",
+        "keyed: providers.keyed: the parameter /millrace/key: it does not exist; create it",
         "table: s3://tables/cities.csv: reading it was refused (403 AccessDenied); see that it \
          exists",
     ] {

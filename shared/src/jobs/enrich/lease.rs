@@ -89,7 +89,8 @@ pub(crate) async fn take(
         Err(error) => return Err(error.into()),
     };
     let counted = read_starts(&item, chunk);
-    // A continuation goes on as the previous run, one by one where that did, and keeps its lease.
+    // A continuation goes on as the previous run, one by one if that did, and fails no record for
+    // its attempts.
     Ok(Some(ChunkLease {
         attempts: if again {
             counted
