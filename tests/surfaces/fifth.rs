@@ -33,7 +33,7 @@ mod loft {
         Call, Event, Reading, Route, Shown, Shows, Signing, Surface, SurfaceSetting,
     };
 
-    /// Whether it speaks up.
+    /// The loudness of its answers.
     pub(super) const TONE: SurfaceSetting = SurfaceSetting {
         name: "tone",
         values: &["low", "high"],
@@ -271,7 +271,7 @@ fn polled(served: &mut ServedApi, id: &str) -> String {
     String::from_utf8(answer.body).unwrap()
 }
 
-/// What a job's head keeps as its settings.
+/// Returns the settings that a job's head keeps.
 fn kept(served: &ServedApi, id: &str) -> Value {
     let id = JobId::parse_hex(id.strip_prefix("loft-").unwrap()).unwrap();
     let item = served.world.sim.store.peek(&meta_key(&id)).unwrap();

@@ -96,7 +96,7 @@ fn accepts(surface: &str, key: &str, event: &Exchange) -> bool {
     }
 }
 
-/// Whether the headers of Standard Webhooks verify with the tenant's secret.
+/// Verifies the headers of Standard Webhooks with the tenant's secret.
 fn is_standard(secret: &Secret, event: &Exchange) -> bool {
     let header = |name| Some(event.header(name));
     let now = event.header("webhook-timestamp").parse::<i64>().unwrap();

@@ -99,7 +99,7 @@ pub(crate) enum Tenants {
     Set {
         #[arg(value_name = "TENANT", value_parser = tenant_id)]
         tenant: TenantId,
-        /// What to choose; a wrong one is refused with the list of what there is
+        /// The choice; a wrong one is refused with the list of those that exist
         #[arg(
             value_name = "SURFACE.SETTING=VALUE",
             value_parser = set,
@@ -298,7 +298,7 @@ fn unset(text: &str) -> Result<SettingChange<'static>, String> {
     parse_unset(SURFACES, text)
 }
 
-/// What is chosen, as it was given.
+/// Lists the choices as they were given.
 fn chosen(surfaces: &BTreeMap<String, SurfaceSettings>) -> String {
     let all = surfaces.iter().flat_map(|(surface, settings)| {
         settings

@@ -186,8 +186,8 @@ pub struct Spec {
     /// jobs of versions that showed none: an event that was sent is sent again the same.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub phone_details: bool,
-    /// What its tenant had chosen on its surface at the submission: every answer and event of the
-    /// job goes by it.
+    /// The tenant's choices on its surface at the submission: every answer and event of the job
+    /// goes by them.
     #[serde(default, skip_serializing_if = "SurfaceSettings::is_empty")]
     pub settings: SurfaceSettings,
 }

@@ -21,8 +21,8 @@ pub const fn fast_chunks(concurrency: u32) -> i64 {
     if share == 0 { 1 } else { share as i64 }
 }
 
-/// What was chosen on one surface: values by the name of the setting. A setting that is missing has
-/// its default.
+/// The choices on one surface: values by the name of the setting. A setting that is missing has its
+/// default.
 pub type SurfaceSettings = BTreeMap<String, String>;
 
 /// A tenant's settings. Holds no secret.
@@ -36,7 +36,7 @@ pub struct Profile {
     /// and tests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_schedule: Option<Vec<u64>>,
-    /// What an operator chose for the tenant, by surface. Stored apart from the other members, so
+    /// The choices of an operator for the tenant, by surface. Stored apart from the other members, so
     /// that versions that do not know it leave it as it is.
     #[serde(skip)]
     pub surfaces: BTreeMap<String, SurfaceSettings>,
@@ -127,7 +127,7 @@ impl Caller {
     }
 }
 
-/// What every API key begins with.
+/// The first characters of every API key.
 pub const KEY_PREFIX: &str = "mr_";
 
 /// A new API key: `mr_` and 32 random bytes in hex.

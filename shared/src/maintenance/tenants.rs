@@ -174,8 +174,8 @@ pub async fn set_webhook_schedule(
 const TURNS: u32 = 8;
 
 /// Changes what is chosen for a tenant on its surfaces, and returns all that is chosen then. Jobs
-/// that were submitted before keep what they were submitted with. `ConditionFailed` when there is no
-/// such tenant.
+/// that were submitted before keep what they were submitted with. `ConditionFailed` if the tenant does
+/// not exist.
 pub async fn change_settings(
     ports: &Ports,
     tenant: &TenantId,

@@ -43,7 +43,7 @@ pub struct Surface {
     pub body: fn(&Event<'_>) -> Vec<u8>,
     /// The headers that sign it.
     pub sign: fn(&Signing<'_>) -> Vec<(String, String)>,
-    /// What a tenant may choose on it.
+    /// The choices that a tenant has on it.
     pub settings: &'static [SurfaceSetting],
     /// The form of a webhook secret that a tenant chooses for this surface. `None` where the vendor
     /// has no signature of its own.
@@ -72,9 +72,9 @@ impl Surface {
 /// The form of a webhook secret that a tenant chooses: what the vendor's receivers take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnSecretForm {
-    /// What it begins with.
+    /// Its first characters.
     pub prefix: &'static str,
-    /// Whether it may be an API key, which is stored then.
+    /// Set if it may be an API key, which is stored then.
     pub may_be_key: bool,
 }
 
@@ -107,7 +107,7 @@ impl OwnSecretForm {
 /// A request to replace a webhook secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rotation {
-    /// How long the previous secret also signs.
+    /// The time for which the previous secret also signs.
     pub overlap: Duration,
     /// The surface whose own secret is meant; `None` for the tenant's.
     pub own: Option<OwnSecret>,
@@ -142,7 +142,7 @@ pub struct SurfaceSetting {
     pub name: &'static str,
     /// The values that it may have. The first is the default.
     pub values: &'static [&'static str],
-    /// What it is for, in one line.
+    /// Its purpose, in one line.
     pub help: &'static str,
 }
 

@@ -338,7 +338,7 @@ impl Server {
         let (server_too, tls) = (server.clone(), tls.map(TlsAcceptor::from));
         tokio::spawn(async move {
             loop {
-                // A connection that was given up again is no reason to serve no other.
+                // A connection that was given up again must not end the server.
                 let Ok((stream, _)) = listener.accept().await else {
                     tokio::task::yield_now().await;
                     continue;

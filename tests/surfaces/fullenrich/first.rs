@@ -292,15 +292,15 @@ fn the_rest_of_api_v1_stays_apiones() {
     assert_eq!(body(&answer, 404)["code"], 404, "in ApiOne's form");
 }
 
-/// What comes of a batch: the number of its contacts, or the code of the refusal.
-enum Kept {
+/// The outcome of a batch: the number of its contacts, or the code of the refusal.
+enum Taken {
     Count(usize),
     Refused(&'static str),
 }
 
 #[test]
 fn invalid_contacts_are_left_out_where_the_caller_says_so() {
-    use Kept::{Count, Refused};
+    use Taken::{Count, Refused};
     let mut served = served();
     let first = |contacts: &[Value]| datas(contacts.to_vec());
     let second = |contacts: &[Value]| batch(contacts.to_vec());

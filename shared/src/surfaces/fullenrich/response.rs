@@ -209,7 +209,7 @@ pub(super) struct ShownPhone {
     pub(super) number: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) region: Option<String>,
-    /// What else a provider said of it.
+    /// The other details that a provider gave.
     #[serde(flatten)]
     pub(super) details: Map<String, Value>,
 }

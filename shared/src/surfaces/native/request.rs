@@ -426,5 +426,5 @@ pub(super) fn read_rotation(request: &ApiRequest) -> Result<Rotation, ApiError> 
     })
 }
 
-/// How long the previous secret also signs, unless said otherwise.
+/// The time for which the previous secret also signs, unless said otherwise.
 const DEFAULT_OVERLAP: Duration = Duration::from_secs(24 * 3600);
