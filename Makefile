@@ -151,12 +151,12 @@ secrets:
 
 # One build serves the local stack and the tests: same profile, same features.
 built: rust
-	@$(PYTHON) infra/local/venvs.py ministack tools clients
+	@$(PYTHON) infra/local/venvs.py ministack tools
 	$(CARGO) build --workspace --locked
 
-# The second emulator of the adapters' contract; only the tests need it.
+# The second emulator of the adapters' contract, and public clients; only the tests need them.
 moto: rust
-	@$(PYTHON) infra/local/venvs.py moto
+	@$(PYTHON) infra/local/venvs.py moto clients
 
 local: checked secrets built
 	@$(PYTHON) infra/local/bundle.py target/bundle-local '$(TARGET)/debug/{}' --strip

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use shared::catalog::Config;
 use shared::domain::callback::CALLBACKS;
 use shared::domain::time::Timestamp;
-use shared::ports::HttpSender;
+use shared::lambda::system::SystemClock;
+use shared::ports::{Clock, HttpSender};
 use shared::providers::kinds::READERS;
 use shared::providers::kinds::http::config::HttpConfig;
 use testkit::servers::{Answer, End, Got, PATIENCE};
@@ -87,6 +88,9 @@ struct Spoiled {
 /// The upstreams. They live as long as their server.
 pub(crate) struct Upstreams {
     faults: Arc<Faults>,
+    /// The beginning of the soak on the server's clock. One clock for all times of a request: of
+    /// two, one may be read long after the other.
+    began: Timestamp,
     http: Arc<dyn HttpSender>,
     /// The target of redirects.
     location: &'static str,
@@ -110,6 +114,7 @@ impl Upstreams {
     pub(crate) fn new(faults: &Arc<Faults>, location: &'static str) -> Arc<Self> {
         Arc::new(Self {
             faults: Arc::clone(faults),
+            began: SystemClock.now().minus(faults.elapsed()),
             http: stack::http(),
             location,
             log: Mutex::default(),
@@ -122,8 +127,9 @@ impl Upstreams {
         let log = self.log.lock().unwrap();
         let asked = log.asked.iter().map(|(n, asked)| {
             let end = ends.get(n);
-            let since = |at: Timestamp| asked.at + at.since(got[*n].at);
+            let since = |at: Timestamp| at.since(self.began);
             Asked {
+                at: since(got[*n].at),
                 over: end.map(|end| since(end.at)),
                 read: end.and_then(|end| end.read).map(since),
                 answered: asked.answered && end.is_some_and(|end| end.answered),

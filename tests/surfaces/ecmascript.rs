@@ -351,6 +351,7 @@ fn job(lines: &[ResultLine], dice: &SimEntropy) -> JobView {
         retry_of: None,
         unconfigured: None,
         short_of_credits: false,
+        form: None,
         blanks: Blanks::Absent,
         phone_details: true,
         settings: std::collections::BTreeMap::new(),

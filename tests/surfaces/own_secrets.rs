@@ -205,6 +205,7 @@ fn what_is_not_a_surfaces_form_is_refused_without_repeating_it() {
     let control = "with\u{7}control-and-long-enough";
     let letters = "lettres-accentu\u{e9}es-assez-longues";
     let vendor = format!("sk_whsec_{}", "v".repeat(23));
+    let wrapped = format!("sk_whsec_{key}");
     let plain = "p".repeat(24);
     let refused = [
         ("apione", key.as_str(), "/secret"),
@@ -212,6 +213,7 @@ fn what_is_not_a_surfaces_form_is_refused_without_repeating_it() {
         ("sixtyfour", &key, "/secret"),
         ("sixtyfour", &plain, "/secret"),
         ("sixtyfour", &vendor, "/secret"),
+        ("sixtyfour", &wrapped, "/secret"),
         ("springbolt", &plain, "/surface"),
         ("native", &plain, "/surface"),
         ("none", &plain, "/surface"),

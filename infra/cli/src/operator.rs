@@ -340,6 +340,12 @@ fn line_from_stdin(missing: &str) -> Result<String, Failure> {
         .lock()
         .take(MAX_STDIN_BYTES)
         .read_to_string(&mut text)?;
+    if text.len() as u64 == MAX_STDIN_BYTES {
+        let most = MAX_STDIN_BYTES - 1;
+        return Err(Failure::usage(format!(
+            "standard input has over {most} bytes"
+        )));
+    }
     match text.trim() {
         "" => Err(Failure::usage(missing)),
         text => Ok(text.to_owned()),

@@ -58,6 +58,8 @@ pub struct Submission {
     /// The surface's own word for the thing that was asked for, where that is more than the type
     /// says.
     pub operation: Option<String>,
+    /// The form of its answers and events, for a surface that has several; `None` is the usual one.
+    pub form: Option<String>,
     /// The caller's own name for the job, echoed in lists and events.
     pub name: Option<String>,
     /// All of them, the invalid ones too.
@@ -88,6 +90,7 @@ impl Submission {
             surface: surface.to_owned(),
             kind: kind.into(),
             operation: None,
+            form: None,
             name: None,
             records,
             invalid: InvalidRecords::default(),
@@ -179,6 +182,9 @@ pub struct Spec {
     /// The balance did not cover every record; those past it are `skipped`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub short_of_credits: bool,
+    /// The form of its answers and events, for a surface that has several; `None` is the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<String>,
     /// The rule for blanks in its results and events.
     #[serde(default, skip_serializing_if = "Blanks::count")]
     pub blanks: Blanks,
@@ -474,6 +480,7 @@ mod tests {
             retry_of: None,
             unconfigured: None,
             short_of_credits: false,
+            form: None,
             blanks: Blanks::Absent,
             phone_details: false,
             settings: SurfaceSettings::new(),

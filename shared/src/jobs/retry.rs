@@ -63,6 +63,7 @@ pub async fn read(ports: &Ports, tenant: &TenantId, id: &JobId) -> Result<Submis
     let spec = view.job.spec;
     Ok(Submission {
         operation: spec.operation,
+        form: spec.form,
         name: spec.name,
         webhook: spec.webhook,
         record_webhook: spec.record_webhook,

@@ -350,6 +350,7 @@ fn prepare<'a>(
         retry_of: submission.retry_of.clone(),
         unconfigured: pricing.unconfigured.clone(),
         short_of_credits: budget.short,
+        form: submission.form.clone(),
         blanks: Blanks::Absent,
         phone_details: true,
         settings: surface(ports.surfaces, &submission.surface)

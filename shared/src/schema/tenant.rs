@@ -24,7 +24,8 @@ const SECRETS: &str = "secrets";
 const OWN: &str = "own";
 /// Of webhook secrets: the rotation that made the current one.
 const ROTATION: &str = "rotation";
-/// Of a profile: what was chosen for each surface, as JSON.
+/// Of a profile: the choices for each surface, as JSON. Every value is a text, in later versions too:
+/// this one reads no other.
 const SETTINGS: &str = "settings";
 const TENANT: &str = "tenant";
 const SCOPES: &str = "scopes";
@@ -256,6 +257,7 @@ pub(crate) fn rotate_secrets(
 
 /// A surface's own secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct OwnSecrets {
     /// The current one first. Empty where the tenant's secrets sign again.
     pub(crate) secrets: Vec<LiveSecret>,

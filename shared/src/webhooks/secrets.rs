@@ -200,6 +200,7 @@ async fn check_own(
         return Err(ApiError::invalid("/secret", why));
     }
     // Found by its hash: nothing is compared that a caller could measure.
+    let text = text.strip_prefix(form.prefix).unwrap_or(text);
     let is_key = text.starts_with(KEY_PREFIX) || {
         let item = ports.store.get(&api_key_key(&hash_key(text))).await;
         let item = item.map_err(StepError::from)?;

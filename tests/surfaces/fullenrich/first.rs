@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared::domain::ids::JobId;
 use shared::lambda::http::ApiResponse;
 use shared::maintenance::tenants;
+use shared::schema::{get_s, meta_key};
 use shared::surfaces::{SURFACES, parse_setting, parse_unset};
 use testkit::harness::{HOOK, ServedApi, Version, World, body, found};
 
@@ -514,4 +516,19 @@ fn a_job_of_a_version_without_phone_details_shows_none() {
     assert_eq!(shown(Version::Previous), json!([{"number": "+1"}]));
     let detailed = json!([{"number": "+1", "line_type": "MOBILE"}]);
     assert_eq!(shown(Version::Current), detailed);
+}
+
+/// A rollback leads to a version that knows the operations by these names alone, and only the form
+/// of version 2.
+#[test]
+fn a_version_that_knows_no_other_form_shows_the_whole_batch() {
+    let mut served = served();
+    let job = id(&served.submit(FIRST_ENRICH, &datas([contact("Snow")])));
+    let head = meta_key(&JobId::parse_uuid(&job).unwrap());
+    let item = served.world.sim.store.peek(&head).unwrap();
+    let spec: Value = serde_json::from_str(get_s(&item, "spec").unwrap()).unwrap();
+    assert_eq!(
+        (&spec["operation"], &spec["form"]),
+        (&json!("enrich"), &json!("v1"))
+    );
 }

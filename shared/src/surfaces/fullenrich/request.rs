@@ -227,7 +227,8 @@ fn read_batch(
     let skips = |fault: &InputError| is_skipped(request, version, fault);
     let records = read_contacts(&place, &contacts, read, skips)?;
     Ok(Submission {
-        operation: Some(version.stored(operation)),
+        operation: Some(operation.to_owned()),
+        form: version.form(),
         name: Some(name),
         webhook,
         record_webhook,

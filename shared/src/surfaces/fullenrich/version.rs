@@ -7,8 +7,8 @@ pub(super) const ENRICH: &str = "enrich";
 
 pub(super) const REVERSE: &str = "reverse_email";
 
-/// The ending of the operations of jobs that came in on version 1.
-const FIRST: &str = "_v1";
+/// The form of jobs that came in on version 1, as stored.
+const FIRST: &str = "v1";
 
 /// A version of the API. Its batches are sent to webhooks in its form; each version reads the
 /// batches of both.
@@ -21,25 +21,20 @@ pub(super) enum Version {
 impl Version {
     /// Returns the version that a job came in on.
     pub(super) fn of(view: &JobView) -> Self {
-        let operation = view.job.spec.operation.as_deref();
-        if operation.is_some_and(|operation| operation.ends_with(FIRST)) {
+        if view.job.spec.form.as_deref() == Some(FIRST) {
             Self::First
         } else {
             Self::Second
         }
     }
 
-    /// Returns an operation as it is stored with a job.
-    pub(super) fn stored(self, operation: &str) -> String {
-        match self {
-            Self::First => format!("{operation}{FIRST}"),
-            Self::Second => operation.to_owned(),
-        }
+    /// Returns the form that is stored with a job.
+    pub(super) fn form(self) -> Option<String> {
+        (self == Self::First).then(|| FIRST.to_owned())
     }
 }
 
 /// Returns whether a job is one of this operation, of either version.
 pub(super) fn is(view: &JobView, operation: &str) -> bool {
-    let stored = view.job.spec.operation.as_deref().unwrap_or_default();
-    stored.strip_suffix(FIRST).unwrap_or(stored) == operation
+    view.job.spec.operation.as_deref() == Some(operation)
 }

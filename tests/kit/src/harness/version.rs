@@ -179,7 +179,7 @@ impl VersionStore {
                 .filter(|_| item.key.sk == "META")
         {
             *spec = edited(spec, |spec| {
-                forget(spec, &["blanks", "phone_details", "settings"]);
+                forget(spec, &["blanks", "form", "phone_details", "settings"]);
             });
         }
         // An upstream's post is its own.
