@@ -200,8 +200,8 @@ def likeness(names: list[str], domain: str) -> int:
 def main() -> None:
     suffixes = read_suffixes()
     # A private suffix has a dot and belongs to somebody who lets others register below it; ICANN's
-    # second levels (co.uk) are distinguished by their short last two labels, which is good enough to
-    # decide where likeness must be full.
+    # second levels (co.uk) are distinguished by their short last two labels, which is good enough
+    # to decide where likeness must be full.
     private = re.compile(r"[a-z0-9-]{4,}\.[a-z]{2,}$")
     best: dict[str, tuple] = {}
     for entry in read_package():

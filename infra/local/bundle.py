@@ -108,7 +108,7 @@ def main() -> int:
 
     providers, data = options.providers, ROOT / "infra" / "data"
     if not options.check:
-        # Made beside the old one and then moved into its place, so that half a bundle is never seen.
+        # Made beside the old one and then moved into its place: half a bundle is never seen.
         fresh = options.out.with_name(options.out.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)

@@ -155,7 +155,7 @@ class Stack:
         return state
 
     def alive(self) -> bool:
-        """Returns whether the MiniStack that this stack started runs; a reused pid does not count."""
+        """Returns whether this stack's MiniStack runs; a reused pid does not count."""
         state = self.state()
         return bool(state.get("token")) and state.get("pid") in marked(state["token"])
 
@@ -262,7 +262,10 @@ def check(stack: Stack, options) -> None:
                 "build it first (make up does)"
             )
     check_secrets(options.bundle / "enrich" / "providers.toml")
-    source, bundled = ROOT / "infra" / "providers.toml", options.bundle / "enrich" / "providers.toml"
+    source, bundled = (
+        ROOT / "infra" / "providers.toml",
+        options.bundle / "enrich" / "providers.toml",
+    )
     if options.command_name == "up" and source.read_bytes() != bundled.read_bytes():
         print(
             f"note: {shown(source)} differs from what the bundle has, which is what is deployed; "

@@ -4,8 +4,8 @@
 
 700 rows are brands of infra/data/brands.csv, written as people write domains (bare, www., URL,
 upper case, subdomain, white space around); 280 are well formed and unknown (reserved names of RFC
-6761, which cannot be registered); 20 are not domains at all. So a job over them ends with 700 found, 280
-not_found and 20 invalid. Deterministic: no random numbers, the order is a fixed stride.
+6761, which cannot be registered); 20 are not domains at all. So a job over them ends with 700
+found, 280 not_found and 20 invalid. Deterministic: no random numbers, the order is a fixed stride.
 """
 
 import csv
